@@ -642,7 +642,7 @@ type AwaitWorkflowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Workflows to wait for; they may be started before or after this.
 	WorkflowIds []string `protobuf:"bytes,1,rep,name=workflow_ids,json=workflowIds,proto3" json:"workflow_ids,omitempty"`
-	// Workflows that are no longer waited for.
+	// Workflows that are no longer waited for. An id in both fields is waited for again.
 	ForgetWorkflowIds []string `protobuf:"bytes,2,rep,name=forget_workflow_ids,json=forgetWorkflowIds,proto3" json:"forget_workflow_ids,omitempty"`
 	// How the answers carry payloads; the first message decides.
 	PayloadFormat PayloadFormat `protobuf:"varint,3,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
@@ -708,8 +708,11 @@ type AwaitWorkflowsResponse struct {
 	Workflows []*Workflow `protobuf:"bytes,1,rep,name=workflows,proto3" json:"workflows,omitempty"`
 	// Ids that no workflow has.
 	UnknownWorkflowIds []string `protobuf:"bytes,2,rep,name=unknown_workflow_ids,json=unknownWorkflowIds,proto3" json:"unknown_workflow_ids,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+	// every time that it becomes BLOCKED.
+	BlockedWorkflows []*Workflow `protobuf:"bytes,3,rep,name=blocked_workflows,json=blockedWorkflows,proto3" json:"blocked_workflows,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *AwaitWorkflowsResponse) Reset() {
@@ -756,12 +759,20 @@ func (x *AwaitWorkflowsResponse) GetUnknownWorkflowIds() []string {
 	return nil
 }
 
+func (x *AwaitWorkflowsResponse) GetBlockedWorkflows() []*Workflow {
+	if x != nil {
+		return x.BlockedWorkflows
+	}
+	return nil
+}
+
 // See GetWorkflow.
 type GetWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
-	// How long to wait for its end; at most 60 s and the call's deadline.
+	// How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+	// BLOCKED, at the earliest a second after the call.
 	Wait *durationpb.Duration `protobuf:"bytes,2,opt,name=wait,proto3" json:"wait,omitempty"`
 	// How the answer carries payloads.
 	PayloadFormat PayloadFormat `protobuf:"varint,3,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
@@ -1253,7 +1264,9 @@ func (x *WatchWorkflowRequest) GetPayloadFormat() PayloadFormat {
 type WatchWorkflowResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The next entry; unset in a keep-alive, which comes every 15 s.
-	Entry         *JournalEntry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	Entry *JournalEntry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	// Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+	Blocked       *Blocked `protobuf:"bytes,2,opt,name=blocked,proto3" json:"blocked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1291,6 +1304,13 @@ func (*WatchWorkflowResponse) Descriptor() ([]byte, []int) {
 func (x *WatchWorkflowResponse) GetEntry() *JournalEntry {
 	if x != nil {
 		return x.Entry
+	}
+	return nil
+}
+
+func (x *WatchWorkflowResponse) GetBlocked() *Blocked {
+	if x != nil {
+		return x.Blocked
 	}
 	return nil
 }
@@ -1560,6 +1580,245 @@ func (x *CancelWorkflowResponse) GetCreated() bool {
 	return false
 }
 
+// See RetryWorkflow.
+type RetryWorkflowRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The workflow's id.
+	WorkflowId    string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryWorkflowRequest) Reset() {
+	*x = RetryWorkflowRequest{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryWorkflowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryWorkflowRequest) ProtoMessage() {}
+
+func (x *RetryWorkflowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryWorkflowRequest.ProtoReflect.Descriptor instead.
+func (*RetryWorkflowRequest) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RetryWorkflowRequest) GetWorkflowId() string {
+	if x != nil {
+		return x.WorkflowId
+	}
+	return ""
+}
+
+// See RetryWorkflow.
+type RetryWorkflowResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its state now, without payloads.
+	Workflow *Workflow `protobuf:"bytes,1,opt,name=workflow,proto3" json:"workflow,omitempty"`
+	// False: it was not BLOCKED.
+	Retried       bool `protobuf:"varint,2,opt,name=retried,proto3" json:"retried,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryWorkflowResponse) Reset() {
+	*x = RetryWorkflowResponse{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryWorkflowResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryWorkflowResponse) ProtoMessage() {}
+
+func (x *RetryWorkflowResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryWorkflowResponse.ProtoReflect.Descriptor instead.
+func (*RetryWorkflowResponse) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RetryWorkflowResponse) GetWorkflow() *Workflow {
+	if x != nil {
+		return x.Workflow
+	}
+	return nil
+}
+
+func (x *RetryWorkflowResponse) GetRetried() bool {
+	if x != nil {
+		return x.Retried
+	}
+	return false
+}
+
+// See RestartWorkflow.
+type RestartWorkflowRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The workflow's id.
+	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
+	// The run that is to be followed by another one, as GetWorkflow says; 0 = the present one, and the caller must not
+	// repeat the request.
+	Run int32 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`
+	// The version of the definition; 0 = the highest that a live node has, or that is stored.
+	Version int32 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Why; information only.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who asks; information only.
+	Requester     string `protobuf:"bytes,5,opt,name=requester,proto3" json:"requester,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartWorkflowRequest) Reset() {
+	*x = RestartWorkflowRequest{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartWorkflowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartWorkflowRequest) ProtoMessage() {}
+
+func (x *RestartWorkflowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartWorkflowRequest.ProtoReflect.Descriptor instead.
+func (*RestartWorkflowRequest) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RestartWorkflowRequest) GetWorkflowId() string {
+	if x != nil {
+		return x.WorkflowId
+	}
+	return ""
+}
+
+func (x *RestartWorkflowRequest) GetRun() int32 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+func (x *RestartWorkflowRequest) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *RestartWorkflowRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RestartWorkflowRequest) GetRequester() string {
+	if x != nil {
+		return x.Requester
+	}
+	return ""
+}
+
+// See RestartWorkflow.
+type RestartWorkflowResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its state now, without payloads.
+	Workflow *Workflow `protobuf:"bytes,1,opt,name=workflow,proto3" json:"workflow,omitempty"`
+	// False: the next run of `run` had begun before.
+	Created       bool `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestartWorkflowResponse) Reset() {
+	*x = RestartWorkflowResponse{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartWorkflowResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartWorkflowResponse) ProtoMessage() {}
+
+func (x *RestartWorkflowResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartWorkflowResponse.ProtoReflect.Descriptor instead.
+func (*RestartWorkflowResponse) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RestartWorkflowResponse) GetWorkflow() *Workflow {
+	if x != nil {
+		return x.Workflow
+	}
+	return nil
+}
+
+func (x *RestartWorkflowResponse) GetCreated() bool {
+	if x != nil {
+		return x.Created
+	}
+	return false
+}
+
 // See RunTask.
 type RunTaskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1587,7 +1846,7 @@ type RunTaskRequest struct {
 
 func (x *RunTaskRequest) Reset() {
 	*x = RunTaskRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +1858,7 @@ func (x *RunTaskRequest) String() string {
 func (*RunTaskRequest) ProtoMessage() {}
 
 func (x *RunTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +1871,7 @@ func (x *RunTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTaskRequest.ProtoReflect.Descriptor instead.
 func (*RunTaskRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{21}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RunTaskRequest) GetRequestId() string {
@@ -1689,7 +1948,7 @@ type RunTaskResponse struct {
 
 func (x *RunTaskResponse) Reset() {
 	*x = RunTaskResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +1960,7 @@ func (x *RunTaskResponse) String() string {
 func (*RunTaskResponse) ProtoMessage() {}
 
 func (x *RunTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +1973,7 @@ func (x *RunTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTaskResponse.ProtoReflect.Descriptor instead.
 func (*RunTaskResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{22}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RunTaskResponse) GetWorkflow() *Workflow {
@@ -1741,7 +2000,7 @@ type ListEscalationsRequest struct {
 
 func (x *ListEscalationsRequest) Reset() {
 	*x = ListEscalationsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +2012,7 @@ func (x *ListEscalationsRequest) String() string {
 func (*ListEscalationsRequest) ProtoMessage() {}
 
 func (x *ListEscalationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +2025,7 @@ func (x *ListEscalationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEscalationsRequest.ProtoReflect.Descriptor instead.
 func (*ListEscalationsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{23}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListEscalationsRequest) GetPageSize() int32 {
@@ -1812,7 +2071,7 @@ type ListEscalationsResponse struct {
 
 func (x *ListEscalationsResponse) Reset() {
 	*x = ListEscalationsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1824,7 +2083,7 @@ func (x *ListEscalationsResponse) String() string {
 func (*ListEscalationsResponse) ProtoMessage() {}
 
 func (x *ListEscalationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1837,7 +2096,7 @@ func (x *ListEscalationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEscalationsResponse.ProtoReflect.Descriptor instead.
 func (*ListEscalationsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{24}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListEscalationsResponse) GetEscalations() []*Escalation {
@@ -1872,7 +2131,7 @@ type GetEscalationRequest struct {
 
 func (x *GetEscalationRequest) Reset() {
 	*x = GetEscalationRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +2143,7 @@ func (x *GetEscalationRequest) String() string {
 func (*GetEscalationRequest) ProtoMessage() {}
 
 func (x *GetEscalationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2156,7 @@ func (x *GetEscalationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEscalationRequest.ProtoReflect.Descriptor instead.
 func (*GetEscalationRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{25}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetEscalationRequest) GetEscalationId() string {
@@ -1918,7 +2177,7 @@ type GetEscalationResponse struct {
 
 func (x *GetEscalationResponse) Reset() {
 	*x = GetEscalationResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2189,7 @@ func (x *GetEscalationResponse) String() string {
 func (*GetEscalationResponse) ProtoMessage() {}
 
 func (x *GetEscalationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2202,7 @@ func (x *GetEscalationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEscalationResponse.ProtoReflect.Descriptor instead.
 func (*GetEscalationResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{26}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetEscalationResponse) GetEscalation() *Escalation {
@@ -1966,7 +2225,7 @@ type ResolveEscalationRequest struct {
 
 func (x *ResolveEscalationRequest) Reset() {
 	*x = ResolveEscalationRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1978,7 +2237,7 @@ func (x *ResolveEscalationRequest) String() string {
 func (*ResolveEscalationRequest) ProtoMessage() {}
 
 func (x *ResolveEscalationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1991,7 +2250,7 @@ func (x *ResolveEscalationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveEscalationRequest.ProtoReflect.Descriptor instead.
 func (*ResolveEscalationRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{27}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ResolveEscalationRequest) GetEscalationId() string {
@@ -2019,7 +2278,7 @@ type ResolveEscalationResponse struct {
 
 func (x *ResolveEscalationResponse) Reset() {
 	*x = ResolveEscalationResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2031,7 +2290,7 @@ func (x *ResolveEscalationResponse) String() string {
 func (*ResolveEscalationResponse) ProtoMessage() {}
 
 func (x *ResolveEscalationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2044,7 +2303,7 @@ func (x *ResolveEscalationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveEscalationResponse.ProtoReflect.Descriptor instead.
 func (*ResolveEscalationResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{28}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ResolveEscalationResponse) GetEscalation() *Escalation {
@@ -2067,7 +2326,7 @@ type PutDefinitionRequest struct {
 
 func (x *PutDefinitionRequest) Reset() {
 	*x = PutDefinitionRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2079,7 +2338,7 @@ func (x *PutDefinitionRequest) String() string {
 func (*PutDefinitionRequest) ProtoMessage() {}
 
 func (x *PutDefinitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2092,7 +2351,7 @@ func (x *PutDefinitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDefinitionRequest.ProtoReflect.Descriptor instead.
 func (*PutDefinitionRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{29}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PutDefinitionRequest) GetDefinition() *Definition {
@@ -2122,7 +2381,7 @@ type PutDefinitionResponse struct {
 
 func (x *PutDefinitionResponse) Reset() {
 	*x = PutDefinitionResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2134,7 +2393,7 @@ func (x *PutDefinitionResponse) String() string {
 func (*PutDefinitionResponse) ProtoMessage() {}
 
 func (x *PutDefinitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2147,7 +2406,7 @@ func (x *PutDefinitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDefinitionResponse.ProtoReflect.Descriptor instead.
 func (*PutDefinitionResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{30}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PutDefinitionResponse) GetDefinition() *Definition {
@@ -2177,7 +2436,7 @@ type GetDefinitionRequest struct {
 
 func (x *GetDefinitionRequest) Reset() {
 	*x = GetDefinitionRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2189,7 +2448,7 @@ func (x *GetDefinitionRequest) String() string {
 func (*GetDefinitionRequest) ProtoMessage() {}
 
 func (x *GetDefinitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2202,7 +2461,7 @@ func (x *GetDefinitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDefinitionRequest.ProtoReflect.Descriptor instead.
 func (*GetDefinitionRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{31}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetDefinitionRequest) GetName() string {
@@ -2230,7 +2489,7 @@ type GetDefinitionResponse struct {
 
 func (x *GetDefinitionResponse) Reset() {
 	*x = GetDefinitionResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +2501,7 @@ func (x *GetDefinitionResponse) String() string {
 func (*GetDefinitionResponse) ProtoMessage() {}
 
 func (x *GetDefinitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,7 +2514,7 @@ func (x *GetDefinitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDefinitionResponse.ProtoReflect.Descriptor instead.
 func (*GetDefinitionResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{32}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetDefinitionResponse) GetDefinition() *Definition {
@@ -2280,7 +2539,7 @@ type ListDefinitionsRequest struct {
 
 func (x *ListDefinitionsRequest) Reset() {
 	*x = ListDefinitionsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +2551,7 @@ func (x *ListDefinitionsRequest) String() string {
 func (*ListDefinitionsRequest) ProtoMessage() {}
 
 func (x *ListDefinitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +2564,7 @@ func (x *ListDefinitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDefinitionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDefinitionsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{33}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListDefinitionsRequest) GetName() string {
@@ -2342,7 +2601,7 @@ type ListDefinitionsResponse struct {
 
 func (x *ListDefinitionsResponse) Reset() {
 	*x = ListDefinitionsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2354,7 +2613,7 @@ func (x *ListDefinitionsResponse) String() string {
 func (*ListDefinitionsResponse) ProtoMessage() {}
 
 func (x *ListDefinitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2367,7 +2626,7 @@ func (x *ListDefinitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDefinitionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDefinitionsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{34}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListDefinitionsResponse) GetDefinitions() []*Definition {
@@ -2440,10 +2699,11 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\x15AwaitWorkflowsRequest\x12!\n" +
 	"\fworkflow_ids\x18\x01 \x03(\tR\vworkflowIds\x12.\n" +
 	"\x13forget_workflow_ids\x18\x02 \x03(\tR\x11forgetWorkflowIds\x12A\n" +
-	"\x0epayload_format\x18\x03 \x01(\x0e2\x1a.nervenet.v1.PayloadFormatR\rpayloadFormat\"\x7f\n" +
+	"\x0epayload_format\x18\x03 \x01(\x0e2\x1a.nervenet.v1.PayloadFormatR\rpayloadFormat\"\xc3\x01\n" +
 	"\x16AwaitWorkflowsResponse\x123\n" +
 	"\tworkflows\x18\x01 \x03(\v2\x15.nervenet.v1.WorkflowR\tworkflows\x120\n" +
-	"\x14unknown_workflow_ids\x18\x02 \x03(\tR\x12unknownWorkflowIds\"\xdb\x01\n" +
+	"\x14unknown_workflow_ids\x18\x02 \x03(\tR\x12unknownWorkflowIds\x12B\n" +
+	"\x11blocked_workflows\x18\x03 \x03(\v2\x15.nervenet.v1.WorkflowR\x10blockedWorkflows\"\xdb\x01\n" +
 	"\x12GetWorkflowRequest\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12-\n" +
@@ -2486,9 +2746,10 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\x0eafter_sequence\x18\x02 \x01(\x03R\rafterSequence\x12)\n" +
 	"\x10include_progress\x18\x03 \x01(\bR\x0fincludeProgress\x12)\n" +
 	"\x10include_partials\x18\x04 \x01(\bR\x0fincludePartials\x12A\n" +
-	"\x0epayload_format\x18\x05 \x01(\x0e2\x1a.nervenet.v1.PayloadFormatR\rpayloadFormat\"H\n" +
+	"\x0epayload_format\x18\x05 \x01(\x0e2\x1a.nervenet.v1.PayloadFormatR\rpayloadFormat\"x\n" +
 	"\x15WatchWorkflowResponse\x12/\n" +
-	"\x05entry\x18\x01 \x01(\v2\x19.nervenet.v1.JournalEntryR\x05entry\"\xd7\x01\n" +
+	"\x05entry\x18\x01 \x01(\v2\x19.nervenet.v1.JournalEntryR\x05entry\x12.\n" +
+	"\ablocked\x18\x02 \x01(\v2\x14.nervenet.v1.BlockedR\ablocked\"\xd7\x01\n" +
 	"\x15SignalWorkflowRequest\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x16\n" +
@@ -2510,6 +2771,22 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\trequester\x18\x03 \x01(\tR\trequester\"d\n" +
 	"\x16CancelWorkflowResponse\x120\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1a.nervenet.v1.WorkflowStateR\x05state\x12\x18\n" +
+	"\acreated\x18\x02 \x01(\bR\acreated\"7\n" +
+	"\x14RetryWorkflowRequest\x12\x1f\n" +
+	"\vworkflow_id\x18\x01 \x01(\tR\n" +
+	"workflowId\"d\n" +
+	"\x15RetryWorkflowResponse\x121\n" +
+	"\bworkflow\x18\x01 \x01(\v2\x15.nervenet.v1.WorkflowR\bworkflow\x12\x18\n" +
+	"\aretried\x18\x02 \x01(\bR\aretried\"\x9b\x01\n" +
+	"\x16RestartWorkflowRequest\x12\x1f\n" +
+	"\vworkflow_id\x18\x01 \x01(\tR\n" +
+	"workflowId\x12\x10\n" +
+	"\x03run\x18\x02 \x01(\x05R\x03run\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x05R\aversion\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x1c\n" +
+	"\trequester\x18\x05 \x01(\tR\trequester\"f\n" +
+	"\x17RestartWorkflowResponse\x121\n" +
+	"\bworkflow\x18\x01 \x01(\v2\x15.nervenet.v1.WorkflowR\bworkflow\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\bR\acreated\"\x82\x04\n" +
 	"\x0eRunTaskRequest\x12\x1d\n" +
 	"\n" +
@@ -2590,7 +2867,7 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"Durability\x12\x1a\n" +
 	"\x16DURABILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11DURABILITY_NORMAL\x10\x01\x12\x15\n" +
-	"\x11DURABILITY_STRICT\x10\x022\xa0\v\n" +
+	"\x11DURABILITY_STRICT\x10\x022\xd6\f\n" +
 	"\x12CoordinatorService\x12V\n" +
 	"\rStartWorkflow\x12!.nervenet.v1.StartWorkflowRequest\x1a\".nervenet.v1.StartWorkflowResponse\x12Y\n" +
 	"\x0eStartWorkflows\x12\".nervenet.v1.StartWorkflowsRequest\x1a#.nervenet.v1.StartWorkflowsResponse\x12]\n" +
@@ -2600,7 +2877,9 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\vListJournal\x12\x1f.nervenet.v1.ListJournalRequest\x1a .nervenet.v1.ListJournalResponse\x12X\n" +
 	"\rWatchWorkflow\x12!.nervenet.v1.WatchWorkflowRequest\x1a\".nervenet.v1.WatchWorkflowResponse0\x01\x12Y\n" +
 	"\x0eSignalWorkflow\x12\".nervenet.v1.SignalWorkflowRequest\x1a#.nervenet.v1.SignalWorkflowResponse\x12Y\n" +
-	"\x0eCancelWorkflow\x12\".nervenet.v1.CancelWorkflowRequest\x1a#.nervenet.v1.CancelWorkflowResponse\x12D\n" +
+	"\x0eCancelWorkflow\x12\".nervenet.v1.CancelWorkflowRequest\x1a#.nervenet.v1.CancelWorkflowResponse\x12V\n" +
+	"\rRetryWorkflow\x12!.nervenet.v1.RetryWorkflowRequest\x1a\".nervenet.v1.RetryWorkflowResponse\x12\\\n" +
+	"\x0fRestartWorkflow\x12#.nervenet.v1.RestartWorkflowRequest\x1a$.nervenet.v1.RestartWorkflowResponse\x12D\n" +
 	"\aRunTask\x12\x1b.nervenet.v1.RunTaskRequest\x1a\x1c.nervenet.v1.RunTaskResponse\x12\\\n" +
 	"\x0fListEscalations\x12#.nervenet.v1.ListEscalationsRequest\x1a$.nervenet.v1.ListEscalationsResponse\x12V\n" +
 	"\rGetEscalation\x12!.nervenet.v1.GetEscalationRequest\x1a\".nervenet.v1.GetEscalationResponse\x12b\n" +
@@ -2623,7 +2902,7 @@ func file_nervenet_v1_coordinator_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nervenet_v1_coordinator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_nervenet_v1_coordinator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_nervenet_v1_coordinator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_nervenet_v1_coordinator_service_proto_goTypes = []any{
 	(IfExists)(0),                     // 0: nervenet.v1.IfExists
 	(Durability)(0),                   // 1: nervenet.v1.Durability
@@ -2648,125 +2927,138 @@ var file_nervenet_v1_coordinator_service_proto_goTypes = []any{
 	(*SignalWorkflowResponse)(nil),    // 20: nervenet.v1.SignalWorkflowResponse
 	(*CancelWorkflowRequest)(nil),     // 21: nervenet.v1.CancelWorkflowRequest
 	(*CancelWorkflowResponse)(nil),    // 22: nervenet.v1.CancelWorkflowResponse
-	(*RunTaskRequest)(nil),            // 23: nervenet.v1.RunTaskRequest
-	(*RunTaskResponse)(nil),           // 24: nervenet.v1.RunTaskResponse
-	(*ListEscalationsRequest)(nil),    // 25: nervenet.v1.ListEscalationsRequest
-	(*ListEscalationsResponse)(nil),   // 26: nervenet.v1.ListEscalationsResponse
-	(*GetEscalationRequest)(nil),      // 27: nervenet.v1.GetEscalationRequest
-	(*GetEscalationResponse)(nil),     // 28: nervenet.v1.GetEscalationResponse
-	(*ResolveEscalationRequest)(nil),  // 29: nervenet.v1.ResolveEscalationRequest
-	(*ResolveEscalationResponse)(nil), // 30: nervenet.v1.ResolveEscalationResponse
-	(*PutDefinitionRequest)(nil),      // 31: nervenet.v1.PutDefinitionRequest
-	(*PutDefinitionResponse)(nil),     // 32: nervenet.v1.PutDefinitionResponse
-	(*GetDefinitionRequest)(nil),      // 33: nervenet.v1.GetDefinitionRequest
-	(*GetDefinitionResponse)(nil),     // 34: nervenet.v1.GetDefinitionResponse
-	(*ListDefinitionsRequest)(nil),    // 35: nervenet.v1.ListDefinitionsRequest
-	(*ListDefinitionsResponse)(nil),   // 36: nervenet.v1.ListDefinitionsResponse
-	nil,                               // 37: nervenet.v1.StartWorkflowRequest.LabelsEntry
-	nil,                               // 38: nervenet.v1.RequestStatus.MetadataEntry
-	nil,                               // 39: nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	nil,                               // 40: nervenet.v1.RunTaskRequest.LabelsEntry
-	(*Payload)(nil),                   // 41: nervenet.v1.Payload
-	(*durationpb.Duration)(nil),       // 42: google.protobuf.Duration
-	(PayloadFormat)(0),                // 43: nervenet.v1.PayloadFormat
-	(*TraceContext)(nil),              // 44: nervenet.v1.TraceContext
-	(*Workflow)(nil),                  // 45: nervenet.v1.Workflow
-	(WorkflowState)(0),                // 46: nervenet.v1.WorkflowState
-	(*timestamppb.Timestamp)(nil),     // 47: google.protobuf.Timestamp
-	(*JournalEntry)(nil),              // 48: nervenet.v1.JournalEntry
-	(*RetryPolicy)(nil),               // 49: nervenet.v1.RetryPolicy
-	(*Timeouts)(nil),                  // 50: nervenet.v1.Timeouts
-	(*Selection)(nil),                 // 51: nervenet.v1.Selection
-	(EscalationState)(0),              // 52: nervenet.v1.EscalationState
-	(*Escalation)(nil),                // 53: nervenet.v1.Escalation
-	(*EscalationResolution)(nil),      // 54: nervenet.v1.EscalationResolution
-	(*Definition)(nil),                // 55: nervenet.v1.Definition
+	(*RetryWorkflowRequest)(nil),      // 23: nervenet.v1.RetryWorkflowRequest
+	(*RetryWorkflowResponse)(nil),     // 24: nervenet.v1.RetryWorkflowResponse
+	(*RestartWorkflowRequest)(nil),    // 25: nervenet.v1.RestartWorkflowRequest
+	(*RestartWorkflowResponse)(nil),   // 26: nervenet.v1.RestartWorkflowResponse
+	(*RunTaskRequest)(nil),            // 27: nervenet.v1.RunTaskRequest
+	(*RunTaskResponse)(nil),           // 28: nervenet.v1.RunTaskResponse
+	(*ListEscalationsRequest)(nil),    // 29: nervenet.v1.ListEscalationsRequest
+	(*ListEscalationsResponse)(nil),   // 30: nervenet.v1.ListEscalationsResponse
+	(*GetEscalationRequest)(nil),      // 31: nervenet.v1.GetEscalationRequest
+	(*GetEscalationResponse)(nil),     // 32: nervenet.v1.GetEscalationResponse
+	(*ResolveEscalationRequest)(nil),  // 33: nervenet.v1.ResolveEscalationRequest
+	(*ResolveEscalationResponse)(nil), // 34: nervenet.v1.ResolveEscalationResponse
+	(*PutDefinitionRequest)(nil),      // 35: nervenet.v1.PutDefinitionRequest
+	(*PutDefinitionResponse)(nil),     // 36: nervenet.v1.PutDefinitionResponse
+	(*GetDefinitionRequest)(nil),      // 37: nervenet.v1.GetDefinitionRequest
+	(*GetDefinitionResponse)(nil),     // 38: nervenet.v1.GetDefinitionResponse
+	(*ListDefinitionsRequest)(nil),    // 39: nervenet.v1.ListDefinitionsRequest
+	(*ListDefinitionsResponse)(nil),   // 40: nervenet.v1.ListDefinitionsResponse
+	nil,                               // 41: nervenet.v1.StartWorkflowRequest.LabelsEntry
+	nil,                               // 42: nervenet.v1.RequestStatus.MetadataEntry
+	nil,                               // 43: nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	nil,                               // 44: nervenet.v1.RunTaskRequest.LabelsEntry
+	(*Payload)(nil),                   // 45: nervenet.v1.Payload
+	(*durationpb.Duration)(nil),       // 46: google.protobuf.Duration
+	(PayloadFormat)(0),                // 47: nervenet.v1.PayloadFormat
+	(*TraceContext)(nil),              // 48: nervenet.v1.TraceContext
+	(*Workflow)(nil),                  // 49: nervenet.v1.Workflow
+	(WorkflowState)(0),                // 50: nervenet.v1.WorkflowState
+	(*timestamppb.Timestamp)(nil),     // 51: google.protobuf.Timestamp
+	(*JournalEntry)(nil),              // 52: nervenet.v1.JournalEntry
+	(*Blocked)(nil),                   // 53: nervenet.v1.Blocked
+	(*RetryPolicy)(nil),               // 54: nervenet.v1.RetryPolicy
+	(*Timeouts)(nil),                  // 55: nervenet.v1.Timeouts
+	(*Selection)(nil),                 // 56: nervenet.v1.Selection
+	(EscalationState)(0),              // 57: nervenet.v1.EscalationState
+	(*Escalation)(nil),                // 58: nervenet.v1.Escalation
+	(*EscalationResolution)(nil),      // 59: nervenet.v1.EscalationResolution
+	(*Definition)(nil),                // 60: nervenet.v1.Definition
 }
 var file_nervenet_v1_coordinator_service_proto_depIdxs = []int32{
-	41, // 0: nervenet.v1.StartWorkflowRequest.input:type_name -> nervenet.v1.Payload
-	37, // 1: nervenet.v1.StartWorkflowRequest.labels:type_name -> nervenet.v1.StartWorkflowRequest.LabelsEntry
-	42, // 2: nervenet.v1.StartWorkflowRequest.timeout:type_name -> google.protobuf.Duration
+	45, // 0: nervenet.v1.StartWorkflowRequest.input:type_name -> nervenet.v1.Payload
+	41, // 1: nervenet.v1.StartWorkflowRequest.labels:type_name -> nervenet.v1.StartWorkflowRequest.LabelsEntry
+	46, // 2: nervenet.v1.StartWorkflowRequest.timeout:type_name -> google.protobuf.Duration
 	0,  // 3: nervenet.v1.StartWorkflowRequest.if_exists:type_name -> nervenet.v1.IfExists
 	1,  // 4: nervenet.v1.StartWorkflowRequest.durability:type_name -> nervenet.v1.Durability
-	42, // 5: nervenet.v1.StartWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	43, // 6: nervenet.v1.StartWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	44, // 7: nervenet.v1.StartWorkflowRequest.trace:type_name -> nervenet.v1.TraceContext
-	45, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	46, // 5: nervenet.v1.StartWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	47, // 6: nervenet.v1.StartWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	48, // 7: nervenet.v1.StartWorkflowRequest.trace:type_name -> nervenet.v1.TraceContext
+	49, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
 	2,  // 9: nervenet.v1.StartWorkflowsRequest.requests:type_name -> nervenet.v1.StartWorkflowRequest
 	6,  // 10: nervenet.v1.StartOutcome.error:type_name -> nervenet.v1.RequestStatus
-	38, // 11: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
-	42, // 12: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
+	42, // 11: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
+	46, // 12: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
 	7,  // 13: nervenet.v1.RequestStatus.fields:type_name -> nervenet.v1.FieldProblem
 	5,  // 14: nervenet.v1.StartWorkflowsResponse.outcomes:type_name -> nervenet.v1.StartOutcome
-	43, // 15: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	45, // 16: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	42, // 17: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	43, // 18: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	45, // 19: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	46, // 20: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
-	39, // 21: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	47, // 22: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
-	45, // 23: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	43, // 24: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	48, // 25: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
-	43, // 26: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	48, // 27: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
-	41, // 28: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
-	46, // 29: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
-	41, // 30: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
-	49, // 31: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
-	50, // 32: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
-	51, // 33: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
-	40, // 34: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
-	42, // 35: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
-	43, // 36: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	45, // 37: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
-	52, // 38: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
-	53, // 39: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
-	53, // 40: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	54, // 41: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
-	53, // 42: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	55, // 43: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
-	55, // 44: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	55, // 45: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	55, // 46: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
-	2,  // 47: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
-	4,  // 48: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
-	9,  // 49: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
-	11, // 50: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
-	13, // 51: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
-	15, // 52: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
-	17, // 53: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
-	19, // 54: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
-	21, // 55: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
-	23, // 56: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
-	25, // 57: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
-	27, // 58: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
-	29, // 59: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
-	31, // 60: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
-	33, // 61: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
-	35, // 62: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
-	3,  // 63: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
-	8,  // 64: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
-	10, // 65: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
-	12, // 66: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
-	14, // 67: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
-	16, // 68: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
-	18, // 69: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
-	20, // 70: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
-	22, // 71: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
-	24, // 72: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
-	26, // 73: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
-	28, // 74: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
-	30, // 75: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
-	32, // 76: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
-	34, // 77: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
-	36, // 78: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
-	63, // [63:79] is the sub-list for method output_type
-	47, // [47:63] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	47, // 15: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	49, // 16: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	49, // 17: nervenet.v1.AwaitWorkflowsResponse.blocked_workflows:type_name -> nervenet.v1.Workflow
+	46, // 18: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	47, // 19: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	49, // 20: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	50, // 21: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
+	43, // 22: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	51, // 23: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
+	49, // 24: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	47, // 25: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	52, // 26: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
+	47, // 27: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	52, // 28: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
+	53, // 29: nervenet.v1.WatchWorkflowResponse.blocked:type_name -> nervenet.v1.Blocked
+	45, // 30: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
+	50, // 31: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
+	49, // 32: nervenet.v1.RetryWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	49, // 33: nervenet.v1.RestartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	45, // 34: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
+	54, // 35: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
+	55, // 36: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
+	56, // 37: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
+	44, // 38: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
+	46, // 39: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
+	47, // 40: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	49, // 41: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
+	57, // 42: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
+	58, // 43: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
+	58, // 44: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	59, // 45: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
+	58, // 46: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	60, // 47: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
+	60, // 48: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	60, // 49: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	60, // 50: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
+	2,  // 51: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
+	4,  // 52: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
+	9,  // 53: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
+	11, // 54: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
+	13, // 55: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
+	15, // 56: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
+	17, // 57: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
+	19, // 58: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
+	21, // 59: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
+	23, // 60: nervenet.v1.CoordinatorService.RetryWorkflow:input_type -> nervenet.v1.RetryWorkflowRequest
+	25, // 61: nervenet.v1.CoordinatorService.RestartWorkflow:input_type -> nervenet.v1.RestartWorkflowRequest
+	27, // 62: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
+	29, // 63: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
+	31, // 64: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
+	33, // 65: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
+	35, // 66: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
+	37, // 67: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
+	39, // 68: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
+	3,  // 69: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
+	8,  // 70: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
+	10, // 71: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
+	12, // 72: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
+	14, // 73: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
+	16, // 74: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
+	18, // 75: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
+	20, // 76: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
+	22, // 77: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
+	24, // 78: nervenet.v1.CoordinatorService.RetryWorkflow:output_type -> nervenet.v1.RetryWorkflowResponse
+	26, // 79: nervenet.v1.CoordinatorService.RestartWorkflow:output_type -> nervenet.v1.RestartWorkflowResponse
+	28, // 80: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
+	30, // 81: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
+	32, // 82: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
+	34, // 83: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
+	36, // 84: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
+	38, // 85: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
+	40, // 86: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
+	69, // [69:87] is the sub-list for method output_type
+	51, // [51:69] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_coordinator_service_proto_init() }
@@ -2782,7 +3074,7 @@ func file_nervenet_v1_coordinator_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_coordinator_service_proto_rawDesc), len(file_nervenet_v1_coordinator_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   39,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

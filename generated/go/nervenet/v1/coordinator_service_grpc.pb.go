@@ -30,6 +30,8 @@ const (
 	CoordinatorService_WatchWorkflow_FullMethodName     = "/nervenet.v1.CoordinatorService/WatchWorkflow"
 	CoordinatorService_SignalWorkflow_FullMethodName    = "/nervenet.v1.CoordinatorService/SignalWorkflow"
 	CoordinatorService_CancelWorkflow_FullMethodName    = "/nervenet.v1.CoordinatorService/CancelWorkflow"
+	CoordinatorService_RetryWorkflow_FullMethodName     = "/nervenet.v1.CoordinatorService/RetryWorkflow"
+	CoordinatorService_RestartWorkflow_FullMethodName   = "/nervenet.v1.CoordinatorService/RestartWorkflow"
 	CoordinatorService_RunTask_FullMethodName           = "/nervenet.v1.CoordinatorService/RunTask"
 	CoordinatorService_ListEscalations_FullMethodName   = "/nervenet.v1.CoordinatorService/ListEscalations"
 	CoordinatorService_GetEscalation_FullMethodName     = "/nervenet.v1.CoordinatorService/GetEscalation"
@@ -70,6 +72,13 @@ type CoordinatorServiceClient interface {
 	// Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
 	// closed before it was asked to stop: FAILED_PRECONDITION.
 	CancelWorkflow(ctx context.Context, in *CancelWorkflowRequest, opts ...grpc.CallOption) (*CancelWorkflowResponse, error)
+	// Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+	// that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+	RetryWorkflow(ctx context.Context, in *RetryWorkflowRequest, opts ...grpc.CallOption) (*RetryWorkflowResponse, error)
+	// Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+	// first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+	// one run: `created` is false the second time.
+	RestartWorkflow(ctx context.Context, in *RestartWorkflowRequest, opts ...grpc.CallOption) (*RestartWorkflowResponse, error)
 	// Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
 	// request_id with another capability or input: ALREADY_EXISTS.
 	RunTask(ctx context.Context, in *RunTaskRequest, opts ...grpc.CallOption) (*RunTaskResponse, error)
@@ -199,6 +208,26 @@ func (c *coordinatorServiceClient) CancelWorkflow(ctx context.Context, in *Cance
 	return out, nil
 }
 
+func (c *coordinatorServiceClient) RetryWorkflow(ctx context.Context, in *RetryWorkflowRequest, opts ...grpc.CallOption) (*RetryWorkflowResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryWorkflowResponse)
+	err := c.cc.Invoke(ctx, CoordinatorService_RetryWorkflow_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *coordinatorServiceClient) RestartWorkflow(ctx context.Context, in *RestartWorkflowRequest, opts ...grpc.CallOption) (*RestartWorkflowResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestartWorkflowResponse)
+	err := c.cc.Invoke(ctx, CoordinatorService_RestartWorkflow_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *coordinatorServiceClient) RunTask(ctx context.Context, in *RunTaskRequest, opts ...grpc.CallOption) (*RunTaskResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RunTaskResponse)
@@ -300,6 +329,13 @@ type CoordinatorServiceServer interface {
 	// Asks a workflow to stop; recorded once. Again, also when it has closed since: `created` is false. A workflow that
 	// closed before it was asked to stop: FAILED_PRECONDITION.
 	CancelWorkflow(context.Context, *CancelWorkflowRequest) (*CancelWorkflowResponse, error)
+	// Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+	// that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+	RetryWorkflow(context.Context, *RetryWorkflowRequest) (*RetryWorkflowResponse, error)
+	// Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+	// first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+	// one run: `created` is false the second time.
+	RestartWorkflow(context.Context, *RestartWorkflowRequest) (*RestartWorkflowResponse, error)
 	// Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
 	// request_id with another capability or input: ALREADY_EXISTS.
 	RunTask(context.Context, *RunTaskRequest) (*RunTaskResponse, error)
@@ -353,6 +389,12 @@ func (UnimplementedCoordinatorServiceServer) SignalWorkflow(context.Context, *Si
 }
 func (UnimplementedCoordinatorServiceServer) CancelWorkflow(context.Context, *CancelWorkflowRequest) (*CancelWorkflowResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelWorkflow not implemented")
+}
+func (UnimplementedCoordinatorServiceServer) RetryWorkflow(context.Context, *RetryWorkflowRequest) (*RetryWorkflowResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryWorkflow not implemented")
+}
+func (UnimplementedCoordinatorServiceServer) RestartWorkflow(context.Context, *RestartWorkflowRequest) (*RestartWorkflowResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestartWorkflow not implemented")
 }
 func (UnimplementedCoordinatorServiceServer) RunTask(context.Context, *RunTaskRequest) (*RunTaskResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RunTask not implemented")
@@ -540,6 +582,42 @@ func _CoordinatorService_CancelWorkflow_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CoordinatorService_RetryWorkflow_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryWorkflowRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CoordinatorServiceServer).RetryWorkflow(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CoordinatorService_RetryWorkflow_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CoordinatorServiceServer).RetryWorkflow(ctx, req.(*RetryWorkflowRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CoordinatorService_RestartWorkflow_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestartWorkflowRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CoordinatorServiceServer).RestartWorkflow(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CoordinatorService_RestartWorkflow_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CoordinatorServiceServer).RestartWorkflow(ctx, req.(*RestartWorkflowRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CoordinatorService_RunTask_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RunTaskRequest)
 	if err := dec(in); err != nil {
@@ -700,6 +778,14 @@ var CoordinatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelWorkflow",
 			Handler:    _CoordinatorService_CancelWorkflow_Handler,
+		},
+		{
+			MethodName: "RetryWorkflow",
+			Handler:    _CoordinatorService_RetryWorkflow_Handler,
+		},
+		{
+			MethodName: "RestartWorkflow",
+			Handler:    _CoordinatorService_RestartWorkflow_Handler,
 		},
 		{
 			MethodName: "RunTask",

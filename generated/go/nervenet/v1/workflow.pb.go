@@ -239,7 +239,10 @@ type Blocked struct {
 	// In words, where the two columns do not say it.
 	Detail string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
 	// Since when.
-	Time          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=time,proto3" json:"time,omitempty"`
+	Time *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=time,proto3" json:"time,omitempty"`
+	// The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+	// `expected` and `found` are empty.
+	Error         string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -314,6 +317,13 @@ func (x *Blocked) GetTime() *timestamppb.Timestamp {
 		return x.Time
 	}
 	return nil
+}
+
+func (x *Blocked) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
 }
 
 // One durable run of a definition.
@@ -2460,14 +2470,15 @@ var File_nervenet_v1_workflow_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\n" +
-	"\x1anervenet/v1/workflow.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\x1a\x16nervenet/v1/task.proto\"\xbc\x01\n" +
+	"\x1anervenet/v1/workflow.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\x1a\x16nervenet/v1/task.proto\"\xd2\x01\n" +
 	"\aBlocked\x12\x1a\n" +
 	"\bexpected\x18\x01 \x01(\tR\bexpected\x12\x14\n" +
 	"\x05found\x18\x02 \x01(\tR\x05found\x12\x14\n" +
 	"\x05where\x18\x03 \x01(\tR\x05where\x12!\n" +
 	"\fagreed_steps\x18\x04 \x01(\x05R\vagreedSteps\x12\x16\n" +
 	"\x06detail\x18\x05 \x01(\tR\x06detail\x12.\n" +
-	"\x04time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xbb\a\n" +
+	"\x04time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\x05error\x18\a \x01(\tR\x05error\"\xbb\a\n" +
 	"\bWorkflow\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x10\n" +

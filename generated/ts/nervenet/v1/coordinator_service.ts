@@ -35,6 +35,7 @@ import {
   TraceContext,
 } from "./common.js";
 import {
+  Blocked,
   Definition,
   Escalation,
   EscalationResolution,
@@ -251,7 +252,7 @@ export interface StartWorkflowsResponse {
 export interface AwaitWorkflowsRequest {
   /** Workflows to wait for; they may be started before or after this. */
   workflowIds: string[];
-  /** Workflows that are no longer waited for. */
+  /** Workflows that are no longer waited for. An id in both fields is waited for again. */
   forgetWorkflowIds: string[];
   /** How the answers carry payloads; the first message decides. */
   payloadFormat: PayloadFormat;
@@ -263,13 +264,21 @@ export interface AwaitWorkflowsResponse {
   workflows: Workflow[];
   /** Ids that no workflow has. */
   unknownWorkflowIds: string[];
+  /**
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   */
+  blockedWorkflows: Workflow[];
 }
 
 /** See GetWorkflow. */
 export interface GetWorkflowRequest {
   /** The workflow's id. */
   workflowId: string;
-  /** How long to wait for its end; at most 60 s and the call's deadline. */
+  /**
+   * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+   * BLOCKED, at the earliest a second after the call.
+   */
   wait?:
     | Duration
     | undefined;
@@ -355,7 +364,11 @@ export interface WatchWorkflowRequest {
 /** See WatchWorkflow. */
 export interface WatchWorkflowResponse {
   /** The next entry; unset in a keep-alive, which comes every 15 s. */
-  entry?: JournalEntry | undefined;
+  entry?:
+    | JournalEntry
+    | undefined;
+  /** Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED. */
+  blocked?: Blocked | undefined;
 }
 
 /** See SignalWorkflow. */
@@ -399,6 +412,49 @@ export interface CancelWorkflowResponse {
   /** Its state now. */
   state: WorkflowState;
   /** False: a cancel was recorded before. */
+  created: boolean;
+}
+
+/** See RetryWorkflow. */
+export interface RetryWorkflowRequest {
+  /** The workflow's id. */
+  workflowId: string;
+}
+
+/** See RetryWorkflow. */
+export interface RetryWorkflowResponse {
+  /** Its state now, without payloads. */
+  workflow?:
+    | Workflow
+    | undefined;
+  /** False: it was not BLOCKED. */
+  retried: boolean;
+}
+
+/** See RestartWorkflow. */
+export interface RestartWorkflowRequest {
+  /** The workflow's id. */
+  workflowId: string;
+  /**
+   * The run that is to be followed by another one, as GetWorkflow says; 0 = the present one, and the caller must not
+   * repeat the request.
+   */
+  run: number;
+  /** The version of the definition; 0 = the highest that a live node has, or that is stored. */
+  version: number;
+  /** Why; information only. */
+  reason: string;
+  /** Who asks; information only. */
+  requester: string;
+}
+
+/** See RestartWorkflow. */
+export interface RestartWorkflowResponse {
+  /** Its state now, without payloads. */
+  workflow?:
+    | Workflow
+    | undefined;
+  /** False: the next run of `run` had begun before. */
   created: boolean;
 }
 
@@ -1741,7 +1797,7 @@ export const AwaitWorkflowsRequest: MessageFns<AwaitWorkflowsRequest> = {
 };
 
 function createBaseAwaitWorkflowsResponse(): AwaitWorkflowsResponse {
-  return { workflows: [], unknownWorkflowIds: [] };
+  return { workflows: [], unknownWorkflowIds: [], blockedWorkflows: [] };
 }
 
 export const AwaitWorkflowsResponse: MessageFns<AwaitWorkflowsResponse> = {
@@ -1751,6 +1807,9 @@ export const AwaitWorkflowsResponse: MessageFns<AwaitWorkflowsResponse> = {
     }
     for (const v of message.unknownWorkflowIds) {
       writer.uint32(18).string(v!);
+    }
+    for (const v of message.blockedWorkflows) {
+      Workflow.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1784,6 +1843,14 @@ export const AwaitWorkflowsResponse: MessageFns<AwaitWorkflowsResponse> = {
             message.unknownWorkflowIds.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.blockedWorkflows.push(Workflow.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1806,6 +1873,11 @@ export const AwaitWorkflowsResponse: MessageFns<AwaitWorkflowsResponse> = {
         : globalThis.Array.isArray(object?.unknown_workflow_ids)
         ? object.unknown_workflow_ids.map((e: any) => globalThis.String(e))
         : [],
+      blockedWorkflows: globalThis.Array.isArray(object?.blockedWorkflows)
+        ? object.blockedWorkflows.map((e: any) => Workflow.fromJSON(e))
+        : globalThis.Array.isArray(object?.blocked_workflows)
+        ? object.blocked_workflows.map((e: any) => Workflow.fromJSON(e))
+        : [],
     };
   },
 
@@ -1817,6 +1889,9 @@ export const AwaitWorkflowsResponse: MessageFns<AwaitWorkflowsResponse> = {
     if (message.unknownWorkflowIds?.length) {
       obj.unknownWorkflowIds = message.unknownWorkflowIds;
     }
+    if (message.blockedWorkflows?.length) {
+      obj.blockedWorkflows = message.blockedWorkflows.map((e) => Workflow.toJSON(e));
+    }
     return obj;
   },
 
@@ -1827,6 +1902,7 @@ export const AwaitWorkflowsResponse: MessageFns<AwaitWorkflowsResponse> = {
     const message = createBaseAwaitWorkflowsResponse();
     message.workflows = object.workflows?.map((e) => Workflow.fromPartial(e)) || [];
     message.unknownWorkflowIds = object.unknownWorkflowIds?.map((e) => e) || [];
+    message.blockedWorkflows = object.blockedWorkflows?.map((e) => Workflow.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2843,13 +2919,16 @@ export const WatchWorkflowRequest: MessageFns<WatchWorkflowRequest> = {
 };
 
 function createBaseWatchWorkflowResponse(): WatchWorkflowResponse {
-  return { entry: undefined };
+  return { entry: undefined, blocked: undefined };
 }
 
 export const WatchWorkflowResponse: MessageFns<WatchWorkflowResponse> = {
   encode(message: WatchWorkflowResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.entry !== undefined) {
       JournalEntry.encode(message.entry, writer.uint32(10).fork()).join();
+    }
+    if (message.blocked !== undefined) {
+      Blocked.encode(message.blocked, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -2875,6 +2954,14 @@ export const WatchWorkflowResponse: MessageFns<WatchWorkflowResponse> = {
             message.entry = JournalEntry.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blocked = Blocked.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2888,13 +2975,19 @@ export const WatchWorkflowResponse: MessageFns<WatchWorkflowResponse> = {
   },
 
   fromJSON(object: any): WatchWorkflowResponse {
-    return { entry: isSet(object.entry) ? JournalEntry.fromJSON(object.entry) : undefined };
+    return {
+      entry: isSet(object.entry) ? JournalEntry.fromJSON(object.entry) : undefined,
+      blocked: isSet(object.blocked) ? Blocked.fromJSON(object.blocked) : undefined,
+    };
   },
 
   toJSON(message: WatchWorkflowResponse): unknown {
     const obj: any = {};
     if (message.entry !== undefined) {
       obj.entry = JournalEntry.toJSON(message.entry);
+    }
+    if (message.blocked !== undefined) {
+      obj.blocked = Blocked.toJSON(message.blocked);
     }
     return obj;
   },
@@ -2906,6 +2999,9 @@ export const WatchWorkflowResponse: MessageFns<WatchWorkflowResponse> = {
     const message = createBaseWatchWorkflowResponse();
     message.entry = (object.entry !== undefined && object.entry !== null)
       ? JournalEntry.fromPartial(object.entry)
+      : undefined;
+    message.blocked = (object.blocked !== undefined && object.blocked !== null)
+      ? Blocked.fromPartial(object.blocked)
       : undefined;
     return message;
   },
@@ -3343,6 +3439,390 @@ export const CancelWorkflowResponse: MessageFns<CancelWorkflowResponse> = {
   fromPartial(object: DeepPartial<CancelWorkflowResponse>): CancelWorkflowResponse {
     const message = createBaseCancelWorkflowResponse();
     message.state = object.state ?? 0;
+    message.created = object.created ?? false;
+    return message;
+  },
+};
+
+function createBaseRetryWorkflowRequest(): RetryWorkflowRequest {
+  return { workflowId: "" };
+}
+
+export const RetryWorkflowRequest: MessageFns<RetryWorkflowRequest> = {
+  encode(message: RetryWorkflowRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workflowId !== "") {
+      writer.uint32(10).string(message.workflowId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryWorkflowRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryWorkflowRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workflowId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RetryWorkflowRequest {
+    return {
+      workflowId: isSet(object.workflowId)
+        ? globalThis.String(object.workflowId)
+        : isSet(object.workflow_id)
+        ? globalThis.String(object.workflow_id)
+        : "",
+    };
+  },
+
+  toJSON(message: RetryWorkflowRequest): unknown {
+    const obj: any = {};
+    if (message.workflowId !== "") {
+      obj.workflowId = message.workflowId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RetryWorkflowRequest>): RetryWorkflowRequest {
+    return RetryWorkflowRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RetryWorkflowRequest>): RetryWorkflowRequest {
+    const message = createBaseRetryWorkflowRequest();
+    message.workflowId = object.workflowId ?? "";
+    return message;
+  },
+};
+
+function createBaseRetryWorkflowResponse(): RetryWorkflowResponse {
+  return { workflow: undefined, retried: false };
+}
+
+export const RetryWorkflowResponse: MessageFns<RetryWorkflowResponse> = {
+  encode(message: RetryWorkflowResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workflow !== undefined) {
+      Workflow.encode(message.workflow, writer.uint32(10).fork()).join();
+    }
+    if (message.retried !== false) {
+      writer.uint32(16).bool(message.retried);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryWorkflowResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryWorkflowResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workflow = Workflow.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.retried = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RetryWorkflowResponse {
+    return {
+      workflow: isSet(object.workflow) ? Workflow.fromJSON(object.workflow) : undefined,
+      retried: isSet(object.retried) ? globalThis.Boolean(object.retried) : false,
+    };
+  },
+
+  toJSON(message: RetryWorkflowResponse): unknown {
+    const obj: any = {};
+    if (message.workflow !== undefined) {
+      obj.workflow = Workflow.toJSON(message.workflow);
+    }
+    if (message.retried !== false) {
+      obj.retried = message.retried;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RetryWorkflowResponse>): RetryWorkflowResponse {
+    return RetryWorkflowResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RetryWorkflowResponse>): RetryWorkflowResponse {
+    const message = createBaseRetryWorkflowResponse();
+    message.workflow = (object.workflow !== undefined && object.workflow !== null)
+      ? Workflow.fromPartial(object.workflow)
+      : undefined;
+    message.retried = object.retried ?? false;
+    return message;
+  },
+};
+
+function createBaseRestartWorkflowRequest(): RestartWorkflowRequest {
+  return { workflowId: "", run: 0, version: 0, reason: "", requester: "" };
+}
+
+export const RestartWorkflowRequest: MessageFns<RestartWorkflowRequest> = {
+  encode(message: RestartWorkflowRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workflowId !== "") {
+      writer.uint32(10).string(message.workflowId);
+    }
+    if (message.run !== 0) {
+      writer.uint32(16).int32(message.run);
+    }
+    if (message.version !== 0) {
+      writer.uint32(24).int32(message.version);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.requester !== "") {
+      writer.uint32(42).string(message.requester);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestartWorkflowRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestartWorkflowRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workflowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.run = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requester = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestartWorkflowRequest {
+    return {
+      workflowId: isSet(object.workflowId)
+        ? globalThis.String(object.workflowId)
+        : isSet(object.workflow_id)
+        ? globalThis.String(object.workflow_id)
+        : "",
+      run: isSet(object.run) ? globalThis.Number(object.run) : 0,
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      requester: isSet(object.requester) ? globalThis.String(object.requester) : "",
+    };
+  },
+
+  toJSON(message: RestartWorkflowRequest): unknown {
+    const obj: any = {};
+    if (message.workflowId !== "") {
+      obj.workflowId = message.workflowId;
+    }
+    if (message.run !== 0) {
+      obj.run = Math.round(message.run);
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.requester !== "") {
+      obj.requester = message.requester;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RestartWorkflowRequest>): RestartWorkflowRequest {
+    return RestartWorkflowRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestartWorkflowRequest>): RestartWorkflowRequest {
+    const message = createBaseRestartWorkflowRequest();
+    message.workflowId = object.workflowId ?? "";
+    message.run = object.run ?? 0;
+    message.version = object.version ?? 0;
+    message.reason = object.reason ?? "";
+    message.requester = object.requester ?? "";
+    return message;
+  },
+};
+
+function createBaseRestartWorkflowResponse(): RestartWorkflowResponse {
+  return { workflow: undefined, created: false };
+}
+
+export const RestartWorkflowResponse: MessageFns<RestartWorkflowResponse> = {
+  encode(message: RestartWorkflowResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workflow !== undefined) {
+      Workflow.encode(message.workflow, writer.uint32(10).fork()).join();
+    }
+    if (message.created !== false) {
+      writer.uint32(16).bool(message.created);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestartWorkflowResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestartWorkflowResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workflow = Workflow.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.created = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestartWorkflowResponse {
+    return {
+      workflow: isSet(object.workflow) ? Workflow.fromJSON(object.workflow) : undefined,
+      created: isSet(object.created) ? globalThis.Boolean(object.created) : false,
+    };
+  },
+
+  toJSON(message: RestartWorkflowResponse): unknown {
+    const obj: any = {};
+    if (message.workflow !== undefined) {
+      obj.workflow = Workflow.toJSON(message.workflow);
+    }
+    if (message.created !== false) {
+      obj.created = message.created;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RestartWorkflowResponse>): RestartWorkflowResponse {
+    return RestartWorkflowResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestartWorkflowResponse>): RestartWorkflowResponse {
+    const message = createBaseRestartWorkflowResponse();
+    message.workflow = (object.workflow !== undefined && object.workflow !== null)
+      ? Workflow.fromPartial(object.workflow)
+      : undefined;
     message.created = object.created ?? false;
     return message;
   },
@@ -4950,6 +5430,36 @@ export const CoordinatorServiceService = {
     responseDeserialize: (value: Buffer): CancelWorkflowResponse => CancelWorkflowResponse.decode(value),
   },
   /**
+   * Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+   * that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+   */
+  retryWorkflow: {
+    path: "/nervenet.v1.CoordinatorService/RetryWorkflow" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RetryWorkflowRequest): Buffer => Buffer.from(RetryWorkflowRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RetryWorkflowRequest => RetryWorkflowRequest.decode(value),
+    responseSerialize: (value: RetryWorkflowResponse): Buffer =>
+      Buffer.from(RetryWorkflowResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RetryWorkflowResponse => RetryWorkflowResponse.decode(value),
+  },
+  /**
+   * Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+   * first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+   * one run: `created` is false the second time.
+   */
+  restartWorkflow: {
+    path: "/nervenet.v1.CoordinatorService/RestartWorkflow" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RestartWorkflowRequest): Buffer =>
+      Buffer.from(RestartWorkflowRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RestartWorkflowRequest => RestartWorkflowRequest.decode(value),
+    responseSerialize: (value: RestartWorkflowResponse): Buffer =>
+      Buffer.from(RestartWorkflowResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RestartWorkflowResponse => RestartWorkflowResponse.decode(value),
+  },
+  /**
    * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
    * request_id with another capability or input: ALREADY_EXISTS.
    */
@@ -5065,6 +5575,17 @@ export interface CoordinatorServiceServer extends UntypedServiceImplementation {
    * closed before it was asked to stop: FAILED_PRECONDITION.
    */
   cancelWorkflow: handleUnaryCall<CancelWorkflowRequest, CancelWorkflowResponse>;
+  /**
+   * Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+   * that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+   */
+  retryWorkflow: handleUnaryCall<RetryWorkflowRequest, RetryWorkflowResponse>;
+  /**
+   * Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+   * first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+   * one run: `created` is false the second time.
+   */
+  restartWorkflow: handleUnaryCall<RestartWorkflowRequest, RestartWorkflowResponse>;
   /**
    * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
    * request_id with another capability or input: ALREADY_EXISTS.
@@ -5226,6 +5747,45 @@ export interface CoordinatorServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CancelWorkflowResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+   * that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+   */
+  retryWorkflow(
+    request: RetryWorkflowRequest,
+    callback: (error: ServiceError | null, response: RetryWorkflowResponse) => void,
+  ): ClientUnaryCall;
+  retryWorkflow(
+    request: RetryWorkflowRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RetryWorkflowResponse) => void,
+  ): ClientUnaryCall;
+  retryWorkflow(
+    request: RetryWorkflowRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RetryWorkflowResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+   * first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+   * one run: `created` is false the second time.
+   */
+  restartWorkflow(
+    request: RestartWorkflowRequest,
+    callback: (error: ServiceError | null, response: RestartWorkflowResponse) => void,
+  ): ClientUnaryCall;
+  restartWorkflow(
+    request: RestartWorkflowRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RestartWorkflowResponse) => void,
+  ): ClientUnaryCall;
+  restartWorkflow(
+    request: RestartWorkflowRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RestartWorkflowResponse) => void,
   ): ClientUnaryCall;
   /**
    * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same

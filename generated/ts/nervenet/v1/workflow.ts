@@ -226,7 +226,14 @@ export interface Blocked {
   /** In words, where the two columns do not say it. */
   detail: string;
   /** Since when. */
-  time?: Date | undefined;
+  time?:
+    | Date
+    | undefined;
+  /**
+   * The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+   * `expected` and `found` are empty.
+   */
+  error: string;
 }
 
 /** One durable run of a definition. */
@@ -696,7 +703,7 @@ export interface WorkflowAction {
 }
 
 function createBaseBlocked(): Blocked {
-  return { expected: "", found: "", where: "", agreedSteps: 0, detail: "", time: undefined };
+  return { expected: "", found: "", where: "", agreedSteps: 0, detail: "", time: undefined, error: "" };
 }
 
 export const Blocked: MessageFns<Blocked> = {
@@ -718,6 +725,9 @@ export const Blocked: MessageFns<Blocked> = {
     }
     if (message.time !== undefined) {
       Timestamp.encode(toTimestamp(message.time), writer.uint32(50).fork()).join();
+    }
+    if (message.error !== "") {
+      writer.uint32(58).string(message.error);
     }
     return writer;
   },
@@ -783,6 +793,14 @@ export const Blocked: MessageFns<Blocked> = {
             message.time = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -807,6 +825,7 @@ export const Blocked: MessageFns<Blocked> = {
         : 0,
       detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
       time: isSet(object.time) ? fromJsonTimestamp(object.time) : undefined,
+      error: isSet(object.error) ? globalThis.String(object.error) : "",
     };
   },
 
@@ -830,6 +849,9 @@ export const Blocked: MessageFns<Blocked> = {
     if (message.time !== undefined) {
       obj.time = message.time.toISOString();
     }
+    if (message.error !== "") {
+      obj.error = message.error;
+    }
     return obj;
   },
 
@@ -844,6 +866,7 @@ export const Blocked: MessageFns<Blocked> = {
     message.agreedSteps = object.agreedSteps ?? 0;
     message.detail = object.detail ?? "";
     message.time = object.time ?? undefined;
+    message.error = object.error ?? "";
     return message;
   },
 };

@@ -107,7 +107,7 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Workflows that are no longer waited for.
+   * Workflows that are no longer waited for. An id in both fields is waited for again.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -119,7 +119,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Workflows that are no longer waited for.
+   * Workflows that are no longer waited for. An id in both fields is waited for again.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -130,7 +130,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Workflows that are no longer waited for.
+   * Workflows that are no longer waited for. An id in both fields is waited for again.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -142,7 +142,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Workflows that are no longer waited for.
+   * Workflows that are no longer waited for. An id in both fields is waited for again.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -743,7 +743,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Workflows that are no longer waited for.
+     * Workflows that are no longer waited for. An id in both fields is waited for again.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -756,7 +756,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Workflows that are no longer waited for.
+     * Workflows that are no longer waited for. An id in both fields is waited for again.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -767,7 +767,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Workflows that are no longer waited for.
+     * Workflows that are no longer waited for. An id in both fields is waited for again.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -779,7 +779,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Workflows that are no longer waited for.
+     * Workflows that are no longer waited for. An id in both fields is waited for again.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -792,7 +792,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Workflows that are no longer waited for.
+     * Workflows that are no longer waited for. An id in both fields is waited for again.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -811,7 +811,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Workflows that are no longer waited for.
+     * Workflows that are no longer waited for. An id in both fields is waited for again.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -829,7 +829,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Workflows that are no longer waited for.
+     * Workflows that are no longer waited for. An id in both fields is waited for again.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -847,7 +847,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Workflows that are no longer waited for.
+     * Workflows that are no longer waited for. An id in both fields is waited for again.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -862,7 +862,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Workflows that are no longer waited for.
+     * Workflows that are no longer waited for. An id in both fields is waited for again.
      * </pre>
      *
      * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>

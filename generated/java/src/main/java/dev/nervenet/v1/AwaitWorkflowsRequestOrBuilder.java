@@ -51,7 +51,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Workflows that are no longer waited for.
+   * Workflows that are no longer waited for. An id in both fields is waited for again.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -61,7 +61,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
       getForgetWorkflowIdsList();
   /**
    * <pre>
-   * Workflows that are no longer waited for.
+   * Workflows that are no longer waited for. An id in both fields is waited for again.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -70,7 +70,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
   int getForgetWorkflowIdsCount();
   /**
    * <pre>
-   * Workflows that are no longer waited for.
+   * Workflows that are no longer waited for. An id in both fields is waited for again.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>
@@ -80,7 +80,7 @@ public interface AwaitWorkflowsRequestOrBuilder extends
   java.lang.String getForgetWorkflowIds(int index);
   /**
    * <pre>
-   * Workflows that are no longer waited for.
+   * Workflows that are no longer waited for. An id in both fields is waited for again.
    * </pre>
    *
    * <code>repeated string forget_workflow_ids = 2 [json_name = "forgetWorkflowIds"];</code>

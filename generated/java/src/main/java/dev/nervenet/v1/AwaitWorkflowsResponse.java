@@ -24,6 +24,7 @@ private static final long serialVersionUID = 0L;
     workflows_ = java.util.Collections.emptyList();
     unknownWorkflowIds_ =
         com.google.protobuf.LazyStringArrayList.emptyList();
+    blockedWorkflows_ = java.util.Collections.emptyList();
   }
 
   @java.lang.Override
@@ -160,6 +161,72 @@ private static final long serialVersionUID = 0L;
     return unknownWorkflowIds_.getByteString(index);
   }
 
+  public static final int BLOCKED_WORKFLOWS_FIELD_NUMBER = 3;
+  @SuppressWarnings("serial")
+  private java.util.List<dev.nervenet.v1.Workflow> blockedWorkflows_;
+  /**
+   * <pre>
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<dev.nervenet.v1.Workflow> getBlockedWorkflowsList() {
+    return blockedWorkflows_;
+  }
+  /**
+   * <pre>
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends dev.nervenet.v1.WorkflowOrBuilder> 
+      getBlockedWorkflowsOrBuilderList() {
+    return blockedWorkflows_;
+  }
+  /**
+   * <pre>
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+   */
+  @java.lang.Override
+  public int getBlockedWorkflowsCount() {
+    return blockedWorkflows_.size();
+  }
+  /**
+   * <pre>
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.Workflow getBlockedWorkflows(int index) {
+    return blockedWorkflows_.get(index);
+  }
+  /**
+   * <pre>
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.WorkflowOrBuilder getBlockedWorkflowsOrBuilder(
+      int index) {
+    return blockedWorkflows_.get(index);
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -179,6 +246,9 @@ private static final long serialVersionUID = 0L;
     }
     for (int i = 0; i < unknownWorkflowIds_.size(); i++) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 2, unknownWorkflowIds_.getRaw(i));
+    }
+    for (int i = 0; i < blockedWorkflows_.size(); i++) {
+      output.writeMessage(3, blockedWorkflows_.get(i));
     }
     getUnknownFields().writeTo(output);
   }
@@ -201,6 +271,10 @@ private static final long serialVersionUID = 0L;
       size += dataSize;
       size += 1 * getUnknownWorkflowIdsList().size();
     }
+    for (int i = 0; i < blockedWorkflows_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(3, blockedWorkflows_.get(i));
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -220,6 +294,8 @@ private static final long serialVersionUID = 0L;
         .equals(other.getWorkflowsList())) return false;
     if (!getUnknownWorkflowIdsList()
         .equals(other.getUnknownWorkflowIdsList())) return false;
+    if (!getBlockedWorkflowsList()
+        .equals(other.getBlockedWorkflowsList())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -238,6 +314,10 @@ private static final long serialVersionUID = 0L;
     if (getUnknownWorkflowIdsCount() > 0) {
       hash = (37 * hash) + UNKNOWN_WORKFLOW_IDS_FIELD_NUMBER;
       hash = (53 * hash) + getUnknownWorkflowIdsList().hashCode();
+    }
+    if (getBlockedWorkflowsCount() > 0) {
+      hash = (37 * hash) + BLOCKED_WORKFLOWS_FIELD_NUMBER;
+      hash = (53 * hash) + getBlockedWorkflowsList().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -383,6 +463,13 @@ private static final long serialVersionUID = 0L;
       bitField0_ = (bitField0_ & ~0x00000001);
       unknownWorkflowIds_ =
           com.google.protobuf.LazyStringArrayList.emptyList();
+      if (blockedWorkflowsBuilder_ == null) {
+        blockedWorkflows_ = java.util.Collections.emptyList();
+      } else {
+        blockedWorkflows_ = null;
+        blockedWorkflowsBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x00000004);
       return this;
     }
 
@@ -424,6 +511,15 @@ private static final long serialVersionUID = 0L;
         result.workflows_ = workflows_;
       } else {
         result.workflows_ = workflowsBuilder_.build();
+      }
+      if (blockedWorkflowsBuilder_ == null) {
+        if (((bitField0_ & 0x00000004) != 0)) {
+          blockedWorkflows_ = java.util.Collections.unmodifiableList(blockedWorkflows_);
+          bitField0_ = (bitField0_ & ~0x00000004);
+        }
+        result.blockedWorkflows_ = blockedWorkflows_;
+      } else {
+        result.blockedWorkflows_ = blockedWorkflowsBuilder_.build();
       }
     }
 
@@ -515,6 +611,32 @@ private static final long serialVersionUID = 0L;
         }
         onChanged();
       }
+      if (blockedWorkflowsBuilder_ == null) {
+        if (!other.blockedWorkflows_.isEmpty()) {
+          if (blockedWorkflows_.isEmpty()) {
+            blockedWorkflows_ = other.blockedWorkflows_;
+            bitField0_ = (bitField0_ & ~0x00000004);
+          } else {
+            ensureBlockedWorkflowsIsMutable();
+            blockedWorkflows_.addAll(other.blockedWorkflows_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.blockedWorkflows_.isEmpty()) {
+          if (blockedWorkflowsBuilder_.isEmpty()) {
+            blockedWorkflowsBuilder_.dispose();
+            blockedWorkflowsBuilder_ = null;
+            blockedWorkflows_ = other.blockedWorkflows_;
+            bitField0_ = (bitField0_ & ~0x00000004);
+            blockedWorkflowsBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getBlockedWorkflowsFieldBuilder() : null;
+          } else {
+            blockedWorkflowsBuilder_.addAllMessages(other.blockedWorkflows_);
+          }
+        }
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -560,6 +682,19 @@ private static final long serialVersionUID = 0L;
               unknownWorkflowIds_.add(s);
               break;
             } // case 18
+            case 26: {
+              dev.nervenet.v1.Workflow m =
+                  input.readMessage(
+                      dev.nervenet.v1.Workflow.parser(),
+                      extensionRegistry);
+              if (blockedWorkflowsBuilder_ == null) {
+                ensureBlockedWorkflowsIsMutable();
+                blockedWorkflows_.add(m);
+              } else {
+                blockedWorkflowsBuilder_.addMessage(m);
+              }
+              break;
+            } // case 26
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1034,6 +1169,336 @@ private static final long serialVersionUID = 0L;
       bitField0_ |= 0x00000002;
       onChanged();
       return this;
+    }
+
+    private java.util.List<dev.nervenet.v1.Workflow> blockedWorkflows_ =
+      java.util.Collections.emptyList();
+    private void ensureBlockedWorkflowsIsMutable() {
+      if (!((bitField0_ & 0x00000004) != 0)) {
+        blockedWorkflows_ = new java.util.ArrayList<dev.nervenet.v1.Workflow>(blockedWorkflows_);
+        bitField0_ |= 0x00000004;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.Workflow, dev.nervenet.v1.Workflow.Builder, dev.nervenet.v1.WorkflowOrBuilder> blockedWorkflowsBuilder_;
+
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.Workflow> getBlockedWorkflowsList() {
+      if (blockedWorkflowsBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(blockedWorkflows_);
+      } else {
+        return blockedWorkflowsBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public int getBlockedWorkflowsCount() {
+      if (blockedWorkflowsBuilder_ == null) {
+        return blockedWorkflows_.size();
+      } else {
+        return blockedWorkflowsBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public dev.nervenet.v1.Workflow getBlockedWorkflows(int index) {
+      if (blockedWorkflowsBuilder_ == null) {
+        return blockedWorkflows_.get(index);
+      } else {
+        return blockedWorkflowsBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public Builder setBlockedWorkflows(
+        int index, dev.nervenet.v1.Workflow value) {
+      if (blockedWorkflowsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureBlockedWorkflowsIsMutable();
+        blockedWorkflows_.set(index, value);
+        onChanged();
+      } else {
+        blockedWorkflowsBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public Builder setBlockedWorkflows(
+        int index, dev.nervenet.v1.Workflow.Builder builderForValue) {
+      if (blockedWorkflowsBuilder_ == null) {
+        ensureBlockedWorkflowsIsMutable();
+        blockedWorkflows_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        blockedWorkflowsBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public Builder addBlockedWorkflows(dev.nervenet.v1.Workflow value) {
+      if (blockedWorkflowsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureBlockedWorkflowsIsMutable();
+        blockedWorkflows_.add(value);
+        onChanged();
+      } else {
+        blockedWorkflowsBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public Builder addBlockedWorkflows(
+        int index, dev.nervenet.v1.Workflow value) {
+      if (blockedWorkflowsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureBlockedWorkflowsIsMutable();
+        blockedWorkflows_.add(index, value);
+        onChanged();
+      } else {
+        blockedWorkflowsBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public Builder addBlockedWorkflows(
+        dev.nervenet.v1.Workflow.Builder builderForValue) {
+      if (blockedWorkflowsBuilder_ == null) {
+        ensureBlockedWorkflowsIsMutable();
+        blockedWorkflows_.add(builderForValue.build());
+        onChanged();
+      } else {
+        blockedWorkflowsBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public Builder addBlockedWorkflows(
+        int index, dev.nervenet.v1.Workflow.Builder builderForValue) {
+      if (blockedWorkflowsBuilder_ == null) {
+        ensureBlockedWorkflowsIsMutable();
+        blockedWorkflows_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        blockedWorkflowsBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public Builder addAllBlockedWorkflows(
+        java.lang.Iterable<? extends dev.nervenet.v1.Workflow> values) {
+      if (blockedWorkflowsBuilder_ == null) {
+        ensureBlockedWorkflowsIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, blockedWorkflows_);
+        onChanged();
+      } else {
+        blockedWorkflowsBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public Builder clearBlockedWorkflows() {
+      if (blockedWorkflowsBuilder_ == null) {
+        blockedWorkflows_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x00000004);
+        onChanged();
+      } else {
+        blockedWorkflowsBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public Builder removeBlockedWorkflows(int index) {
+      if (blockedWorkflowsBuilder_ == null) {
+        ensureBlockedWorkflowsIsMutable();
+        blockedWorkflows_.remove(index);
+        onChanged();
+      } else {
+        blockedWorkflowsBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public dev.nervenet.v1.Workflow.Builder getBlockedWorkflowsBuilder(
+        int index) {
+      return getBlockedWorkflowsFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public dev.nervenet.v1.WorkflowOrBuilder getBlockedWorkflowsOrBuilder(
+        int index) {
+      if (blockedWorkflowsBuilder_ == null) {
+        return blockedWorkflows_.get(index);  } else {
+        return blockedWorkflowsBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public java.util.List<? extends dev.nervenet.v1.WorkflowOrBuilder> 
+         getBlockedWorkflowsOrBuilderList() {
+      if (blockedWorkflowsBuilder_ != null) {
+        return blockedWorkflowsBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(blockedWorkflows_);
+      }
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public dev.nervenet.v1.Workflow.Builder addBlockedWorkflowsBuilder() {
+      return getBlockedWorkflowsFieldBuilder().addBuilder(
+          dev.nervenet.v1.Workflow.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public dev.nervenet.v1.Workflow.Builder addBlockedWorkflowsBuilder(
+        int index) {
+      return getBlockedWorkflowsFieldBuilder().addBuilder(
+          index, dev.nervenet.v1.Workflow.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+     * every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.Workflow.Builder> 
+         getBlockedWorkflowsBuilderList() {
+      return getBlockedWorkflowsFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.Workflow, dev.nervenet.v1.Workflow.Builder, dev.nervenet.v1.WorkflowOrBuilder> 
+        getBlockedWorkflowsFieldBuilder() {
+      if (blockedWorkflowsBuilder_ == null) {
+        blockedWorkflowsBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            dev.nervenet.v1.Workflow, dev.nervenet.v1.Workflow.Builder, dev.nervenet.v1.WorkflowOrBuilder>(
+                blockedWorkflows_,
+                ((bitField0_ & 0x00000004) != 0),
+                getParentForChildren(),
+                isClean());
+        blockedWorkflows_ = null;
+      }
+      return blockedWorkflowsBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

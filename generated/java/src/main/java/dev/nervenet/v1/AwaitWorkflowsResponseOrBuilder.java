@@ -92,4 +92,53 @@ public interface AwaitWorkflowsResponseOrBuilder extends
    */
   com.google.protobuf.ByteString
       getUnknownWorkflowIdsBytes(int index);
+
+  /**
+   * <pre>
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+   */
+  java.util.List<dev.nervenet.v1.Workflow> 
+      getBlockedWorkflowsList();
+  /**
+   * <pre>
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+   */
+  dev.nervenet.v1.Workflow getBlockedWorkflows(int index);
+  /**
+   * <pre>
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+   */
+  int getBlockedWorkflowsCount();
+  /**
+   * <pre>
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+   */
+  java.util.List<? extends dev.nervenet.v1.WorkflowOrBuilder> 
+      getBlockedWorkflowsOrBuilderList();
+  /**
+   * <pre>
+   * Workflows that are BLOCKED, with the cause: id, run, state, blocked. They are still waited for. Each is told once for
+   * every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Workflow blocked_workflows = 3 [json_name = "blockedWorkflows"];</code>
+   */
+  dev.nervenet.v1.WorkflowOrBuilder getBlockedWorkflowsOrBuilder(
+      int index);
 }

@@ -25,6 +25,7 @@ private static final long serialVersionUID = 0L;
     found_ = "";
     where_ = "";
     detail_ = "";
+    error_ = "";
   }
 
   @java.lang.Override
@@ -289,6 +290,55 @@ private static final long serialVersionUID = 0L;
     return time_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : time_;
   }
 
+  public static final int ERROR_FIELD_NUMBER = 7;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object error_ = "";
+  /**
+   * <pre>
+   * The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+   * `expected` and `found` are empty.
+   * </pre>
+   *
+   * <code>string error = 7 [json_name = "error"];</code>
+   * @return The error.
+   */
+  @java.lang.Override
+  public java.lang.String getError() {
+    java.lang.Object ref = error_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      error_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+   * `expected` and `found` are empty.
+   * </pre>
+   *
+   * <code>string error = 7 [json_name = "error"];</code>
+   * @return The bytes for error.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getErrorBytes() {
+    java.lang.Object ref = error_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      error_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -321,6 +371,9 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000001) != 0)) {
       output.writeMessage(6, getTime());
     }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(error_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 7, error_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -349,6 +402,9 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(6, getTime());
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(error_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(7, error_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -380,6 +436,8 @@ private static final long serialVersionUID = 0L;
       if (!getTime()
           .equals(other.getTime())) return false;
     }
+    if (!getError()
+        .equals(other.getError())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -405,6 +463,8 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + TIME_FIELD_NUMBER;
       hash = (53 * hash) + getTime().hashCode();
     }
+    hash = (37 * hash) + ERROR_FIELD_NUMBER;
+    hash = (53 * hash) + getError().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -556,6 +616,7 @@ private static final long serialVersionUID = 0L;
         timeBuilder_.dispose();
         timeBuilder_ = null;
       }
+      error_ = "";
       return this;
     }
 
@@ -610,6 +671,9 @@ private static final long serialVersionUID = 0L;
             ? time_
             : timeBuilder_.build();
         to_bitField0_ |= 0x00000001;
+      }
+      if (((from_bitField0_ & 0x00000040) != 0)) {
+        result.error_ = error_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -684,6 +748,11 @@ private static final long serialVersionUID = 0L;
       if (other.hasTime()) {
         mergeTime(other.getTime());
       }
+      if (!other.getError().isEmpty()) {
+        error_ = other.error_;
+        bitField0_ |= 0x00000040;
+        onChanged();
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -742,6 +811,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000020;
               break;
             } // case 50
+            case 58: {
+              error_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000040;
+              break;
+            } // case 58
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1326,6 +1400,103 @@ private static final long serialVersionUID = 0L;
         time_ = null;
       }
       return timeBuilder_;
+    }
+
+    private java.lang.Object error_ = "";
+    /**
+     * <pre>
+     * The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+     * `expected` and `found` are empty.
+     * </pre>
+     *
+     * <code>string error = 7 [json_name = "error"];</code>
+     * @return The error.
+     */
+    public java.lang.String getError() {
+      java.lang.Object ref = error_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        error_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+     * `expected` and `found` are empty.
+     * </pre>
+     *
+     * <code>string error = 7 [json_name = "error"];</code>
+     * @return The bytes for error.
+     */
+    public com.google.protobuf.ByteString
+        getErrorBytes() {
+      java.lang.Object ref = error_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        error_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+     * `expected` and `found` are empty.
+     * </pre>
+     *
+     * <code>string error = 7 [json_name = "error"];</code>
+     * @param value The error to set.
+     * @return This builder for chaining.
+     */
+    public Builder setError(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      error_ = value;
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+     * `expected` and `found` are empty.
+     * </pre>
+     *
+     * <code>string error = 7 [json_name = "error"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearError() {
+      error_ = getDefaultInstance().getError();
+      bitField0_ = (bitField0_ & ~0x00000040);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+     * `expected` and `found` are empty.
+     * </pre>
+     *
+     * <code>string error = 7 [json_name = "error"];</code>
+     * @param value The bytes for error to set.
+     * @return This builder for chaining.
+     */
+    public Builder setErrorBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      error_ = value;
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

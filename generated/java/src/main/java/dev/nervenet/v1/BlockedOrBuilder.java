@@ -124,4 +124,26 @@ public interface BlockedOrBuilder extends
    * <code>.google.protobuf.Timestamp time = 6 [json_name = "time"];</code>
    */
   com.google.protobuf.TimestampOrBuilder getTimeOrBuilder();
+
+  /**
+   * <pre>
+   * The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+   * `expected` and `found` are empty.
+   * </pre>
+   *
+   * <code>string error = 7 [json_name = "error"];</code>
+   * @return The error.
+   */
+  java.lang.String getError();
+  /**
+   * <pre>
+   * The programming error that the code raised: `KeyError: 'price'`. `where` is its line, `detail` has its frames;
+   * `expected` and `found` are empty.
+   * </pre>
+   *
+   * <code>string error = 7 [json_name = "error"];</code>
+   * @return The bytes for error.
+   */
+  com.google.protobuf.ByteString
+      getErrorBytes();
 }

@@ -297,6 +297,68 @@ public final class CoordinatorServiceGrpc {
     return getCancelWorkflowMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.RetryWorkflowRequest,
+      dev.nervenet.v1.RetryWorkflowResponse> getRetryWorkflowMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "RetryWorkflow",
+      requestType = dev.nervenet.v1.RetryWorkflowRequest.class,
+      responseType = dev.nervenet.v1.RetryWorkflowResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.RetryWorkflowRequest,
+      dev.nervenet.v1.RetryWorkflowResponse> getRetryWorkflowMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.RetryWorkflowRequest, dev.nervenet.v1.RetryWorkflowResponse> getRetryWorkflowMethod;
+    if ((getRetryWorkflowMethod = CoordinatorServiceGrpc.getRetryWorkflowMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getRetryWorkflowMethod = CoordinatorServiceGrpc.getRetryWorkflowMethod) == null) {
+          CoordinatorServiceGrpc.getRetryWorkflowMethod = getRetryWorkflowMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.RetryWorkflowRequest, dev.nervenet.v1.RetryWorkflowResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "RetryWorkflow"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.RetryWorkflowRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.RetryWorkflowResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("RetryWorkflow"))
+              .build();
+        }
+      }
+    }
+    return getRetryWorkflowMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.RestartWorkflowRequest,
+      dev.nervenet.v1.RestartWorkflowResponse> getRestartWorkflowMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "RestartWorkflow",
+      requestType = dev.nervenet.v1.RestartWorkflowRequest.class,
+      responseType = dev.nervenet.v1.RestartWorkflowResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.RestartWorkflowRequest,
+      dev.nervenet.v1.RestartWorkflowResponse> getRestartWorkflowMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.RestartWorkflowRequest, dev.nervenet.v1.RestartWorkflowResponse> getRestartWorkflowMethod;
+    if ((getRestartWorkflowMethod = CoordinatorServiceGrpc.getRestartWorkflowMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getRestartWorkflowMethod = CoordinatorServiceGrpc.getRestartWorkflowMethod) == null) {
+          CoordinatorServiceGrpc.getRestartWorkflowMethod = getRestartWorkflowMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.RestartWorkflowRequest, dev.nervenet.v1.RestartWorkflowResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "RestartWorkflow"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.RestartWorkflowRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.RestartWorkflowResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("RestartWorkflow"))
+              .build();
+        }
+      }
+    }
+    return getRestartWorkflowMethod;
+  }
+
   private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.RunTaskRequest,
       dev.nervenet.v1.RunTaskResponse> getRunTaskMethod;
 
@@ -678,6 +740,29 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+     * that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+     * </pre>
+     */
+    default void retryWorkflow(dev.nervenet.v1.RetryWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.RetryWorkflowResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getRetryWorkflowMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+     * first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+     * one run: `created` is false the second time.
+     * </pre>
+     */
+    default void restartWorkflow(dev.nervenet.v1.RestartWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.RestartWorkflowResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getRestartWorkflowMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
      * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
      * request_id with another capability or input: ALREADY_EXISTS.
      * </pre>
@@ -893,6 +978,31 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+     * that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+     * </pre>
+     */
+    public void retryWorkflow(dev.nervenet.v1.RetryWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.RetryWorkflowResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getRetryWorkflowMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+     * first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+     * one run: `created` is false the second time.
+     * </pre>
+     */
+    public void restartWorkflow(dev.nervenet.v1.RestartWorkflowRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.RestartWorkflowResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getRestartWorkflowMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
      * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
      * request_id with another capability or input: ALREADY_EXISTS.
      * </pre>
@@ -1093,6 +1203,29 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+     * that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+     * </pre>
+     */
+    public dev.nervenet.v1.RetryWorkflowResponse retryWorkflow(dev.nervenet.v1.RetryWorkflowRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getRetryWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+     * first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+     * one run: `created` is false the second time.
+     * </pre>
+     */
+    public dev.nervenet.v1.RestartWorkflowResponse restartWorkflow(dev.nervenet.v1.RestartWorkflowRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getRestartWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
      * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
      * request_id with another capability or input: ALREADY_EXISTS.
      * </pre>
@@ -1273,6 +1406,29 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+     * that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+     * </pre>
+     */
+    public dev.nervenet.v1.RetryWorkflowResponse retryWorkflow(dev.nervenet.v1.RetryWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getRetryWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+     * first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+     * one run: `created` is false the second time.
+     * </pre>
+     */
+    public dev.nervenet.v1.RestartWorkflowResponse restartWorkflow(dev.nervenet.v1.RestartWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getRestartWorkflowMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
      * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
      * request_id with another capability or input: ALREADY_EXISTS.
      * </pre>
@@ -1449,6 +1605,31 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * Replays a BLOCKED workflow now, with the code that its node has; no step runs twice. The answer is its state behind
+     * that: it continues, or it is BLOCKED still. A workflow that is not BLOCKED stays as it is: `retried` is false.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.RetryWorkflowResponse> retryWorkflow(
+        dev.nervenet.v1.RetryWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getRetryWorkflowMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * Begins the next run of a workflow with the input of the run that is over, or that is BLOCKED: that one is canceled
+     * first, without clean-up. FAILED_PRECONDITION: it is open and not BLOCKED. With `run` set, a repeated request begins
+     * one run: `created` is false the second time.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.RestartWorkflowResponse> restartWorkflow(
+        dev.nervenet.v1.RestartWorkflowRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getRestartWorkflowMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
      * Runs one task, durably and deduplicated by request_id, for a program that is its own coordinator. The same
      * request_id with another capability or input: ALREADY_EXISTS.
      * </pre>
@@ -1536,14 +1717,16 @@ public final class CoordinatorServiceGrpc {
   private static final int METHODID_WATCH_WORKFLOW = 5;
   private static final int METHODID_SIGNAL_WORKFLOW = 6;
   private static final int METHODID_CANCEL_WORKFLOW = 7;
-  private static final int METHODID_RUN_TASK = 8;
-  private static final int METHODID_LIST_ESCALATIONS = 9;
-  private static final int METHODID_GET_ESCALATION = 10;
-  private static final int METHODID_RESOLVE_ESCALATION = 11;
-  private static final int METHODID_PUT_DEFINITION = 12;
-  private static final int METHODID_GET_DEFINITION = 13;
-  private static final int METHODID_LIST_DEFINITIONS = 14;
-  private static final int METHODID_AWAIT_WORKFLOWS = 15;
+  private static final int METHODID_RETRY_WORKFLOW = 8;
+  private static final int METHODID_RESTART_WORKFLOW = 9;
+  private static final int METHODID_RUN_TASK = 10;
+  private static final int METHODID_LIST_ESCALATIONS = 11;
+  private static final int METHODID_GET_ESCALATION = 12;
+  private static final int METHODID_RESOLVE_ESCALATION = 13;
+  private static final int METHODID_PUT_DEFINITION = 14;
+  private static final int METHODID_GET_DEFINITION = 15;
+  private static final int METHODID_LIST_DEFINITIONS = 16;
+  private static final int METHODID_AWAIT_WORKFLOWS = 17;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -1593,6 +1776,14 @@ public final class CoordinatorServiceGrpc {
         case METHODID_CANCEL_WORKFLOW:
           serviceImpl.cancelWorkflow((dev.nervenet.v1.CancelWorkflowRequest) request,
               (io.grpc.stub.StreamObserver<dev.nervenet.v1.CancelWorkflowResponse>) responseObserver);
+          break;
+        case METHODID_RETRY_WORKFLOW:
+          serviceImpl.retryWorkflow((dev.nervenet.v1.RetryWorkflowRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.RetryWorkflowResponse>) responseObserver);
+          break;
+        case METHODID_RESTART_WORKFLOW:
+          serviceImpl.restartWorkflow((dev.nervenet.v1.RestartWorkflowRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.RestartWorkflowResponse>) responseObserver);
           break;
         case METHODID_RUN_TASK:
           serviceImpl.runTask((dev.nervenet.v1.RunTaskRequest) request,
@@ -1707,6 +1898,20 @@ public final class CoordinatorServiceGrpc {
               dev.nervenet.v1.CancelWorkflowResponse>(
                 service, METHODID_CANCEL_WORKFLOW)))
         .addMethod(
+          getRetryWorkflowMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.RetryWorkflowRequest,
+              dev.nervenet.v1.RetryWorkflowResponse>(
+                service, METHODID_RETRY_WORKFLOW)))
+        .addMethod(
+          getRestartWorkflowMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.RestartWorkflowRequest,
+              dev.nervenet.v1.RestartWorkflowResponse>(
+                service, METHODID_RESTART_WORKFLOW)))
+        .addMethod(
           getRunTaskMethod(),
           io.grpc.stub.ServerCalls.asyncUnaryCall(
             new MethodHandlers<
@@ -1812,6 +2017,8 @@ public final class CoordinatorServiceGrpc {
               .addMethod(getWatchWorkflowMethod())
               .addMethod(getSignalWorkflowMethod())
               .addMethod(getCancelWorkflowMethod())
+              .addMethod(getRetryWorkflowMethod())
+              .addMethod(getRestartWorkflowMethod())
               .addMethod(getRunTaskMethod())
               .addMethod(getListEscalationsMethod())
               .addMethod(getGetEscalationMethod())

@@ -136,6 +136,26 @@ public final class CoordinatorServiceOuterClass {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_CancelWorkflowResponse_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_RetryWorkflowRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_RetryWorkflowRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_RetryWorkflowResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_RetryWorkflowResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_RestartWorkflowRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_RestartWorkflowRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_RestartWorkflowResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_RestartWorkflowResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_RunTaskRequest_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -263,133 +283,151 @@ public final class CoordinatorServiceOuterClass {
       "workflow_ids\030\001 \003(\tR\013workflowIds\022.\n\023forge" +
       "t_workflow_ids\030\002 \003(\tR\021forgetWorkflowIds\022" +
       "A\n\016payload_format\030\003 \001(\0162\032.nervenet.v1.Pa" +
-      "yloadFormatR\rpayloadFormat\"\177\n\026AwaitWorkf" +
-      "lowsResponse\0223\n\tworkflows\030\001 \003(\0132\025.nerven" +
-      "et.v1.WorkflowR\tworkflows\0220\n\024unknown_wor" +
-      "kflow_ids\030\002 \003(\tR\022unknownWorkflowIds\"\333\001\n\022" +
-      "GetWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR" +
-      "\nworkflowId\022-\n\004wait\030\002 \001(\0132\031.google.proto" +
-      "buf.DurationR\004wait\022A\n\016payload_format\030\003 \001" +
-      "(\0162\032.nervenet.v1.PayloadFormatR\rpayloadF" +
-      "ormat\0222\n\025include_task_payloads\030\004 \001(\010R\023in" +
-      "cludeTaskPayloads\"H\n\023GetWorkflowResponse" +
-      "\0221\n\010workflow\030\001 \001(\0132\025.nervenet.v1.Workflo" +
-      "wR\010workflow\"\351\002\n\024ListWorkflowsRequest\022\033\n\t" +
-      "page_size\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030" +
-      "\002 \001(\tR\tpageToken\0222\n\006states\030\003 \003(\0162\032.nerve" +
-      "net.v1.WorkflowStateR\006states\022\036\n\ndefiniti" +
-      "on\030\004 \001(\tR\ndefinition\022E\n\006labels\030\005 \003(\0132-.n" +
-      "ervenet.v1.ListWorkflowsRequest.LabelsEn" +
-      "tryR\006labels\022?\n\rstarted_after\030\006 \001(\0132\032.goo" +
-      "gle.protobuf.TimestampR\014startedAfter\0329\n\013" +
-      "LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002" +
-      " \001(\tR\005value:\0028\001\"\235\001\n\025ListWorkflowsRespons" +
-      "e\0223\n\tworkflows\030\001 \003(\0132\025.nervenet.v1.Workf" +
-      "lowR\tworkflows\022&\n\017next_page_token\030\002 \001(\tR" +
-      "\rnextPageToken\022\'\n\017namespace_count\030\003 \001(\003R" +
-      "\016namespaceCount\"\333\001\n\022ListJournalRequest\022\037" +
-      "\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_" +
-      "size\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\t" +
-      "R\tpageToken\022%\n\016after_sequence\030\004 \001(\003R\raft" +
-      "erSequence\022A\n\016payload_format\030\005 \001(\0162\032.ner" +
-      "venet.v1.PayloadFormatR\rpayloadFormat\"r\n" +
-      "\023ListJournalResponse\0223\n\007entries\030\001 \003(\0132\031." +
-      "nervenet.v1.JournalEntryR\007entries\022&\n\017nex" +
-      "t_page_token\030\002 \001(\tR\rnextPageToken\"\367\001\n\024Wa" +
-      "tchWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR" +
-      "\nworkflowId\022%\n\016after_sequence\030\002 \001(\003R\raft" +
-      "erSequence\022)\n\020include_progress\030\003 \001(\010R\017in" +
-      "cludeProgress\022)\n\020include_partials\030\004 \001(\010R" +
-      "\017includePartials\022A\n\016payload_format\030\005 \001(\016" +
-      "2\032.nervenet.v1.PayloadFormatR\rpayloadFor" +
-      "mat\"H\n\025WatchWorkflowResponse\022/\n\005entry\030\001 " +
-      "\001(\0132\031.nervenet.v1.JournalEntryR\005entry\"\327\001" +
-      "\n\025SignalWorkflowRequest\022\037\n\013workflow_id\030\001" +
-      " \001(\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR\006signal" +
-      "\022.\n\007payload\030\003 \001(\0132\024.nervenet.v1.PayloadR" +
-      "\007payload\022\035\n\nrequest_id\030\004 \001(\tR\trequestId\022" +
-      "\026\n\006sender\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 " +
-      "\001(\010R\nundeclared\"N\n\026SignalWorkflowRespons" +
-      "e\022\032\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007created" +
-      "\030\002 \001(\010R\007created\"n\n\025CancelWorkflowRequest" +
-      "\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006rea" +
-      "son\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 \001(\tR\tre" +
-      "quester\"d\n\026CancelWorkflowResponse\0220\n\005sta" +
-      "te\030\001 \001(\0162\032.nervenet.v1.WorkflowStateR\005st" +
-      "ate\022\030\n\007created\030\002 \001(\010R\007created\"\202\004\n\016RunTas" +
-      "kRequest\022\035\n\nrequest_id\030\001 \001(\tR\trequestId\022" +
-      "\036\n\ncapability\030\002 \001(\tR\ncapability\022*\n\005input" +
-      "\030\003 \001(\0132\024.nervenet.v1.PayloadR\005input\022.\n\005r" +
-      "etry\030\004 \001(\0132\030.nervenet.v1.RetryPolicyR\005re" +
-      "try\0221\n\010timeouts\030\005 \001(\0132\025.nervenet.v1.Time" +
-      "outsR\010timeouts\0224\n\tselection\030\006 \001(\0132\026.nerv" +
-      "enet.v1.SelectionR\tselection\022?\n\006labels\030\007" +
-      " \003(\0132\'.nervenet.v1.RunTaskRequest.Labels" +
-      "EntryR\006labels\022-\n\004wait\030\010 \001(\0132\031.google.pro" +
-      "tobuf.DurationR\004wait\022A\n\016payload_format\030\t" +
-      " \001(\0162\032.nervenet.v1.PayloadFormatR\rpayloa" +
-      "dFormat\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key" +
-      "\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"D\n\017RunTaskRes" +
-      "ponse\0221\n\010workflow\030\001 \001(\0132\025.nervenet.v1.Wo" +
-      "rkflowR\010workflow\"\251\001\n\026ListEscalationsRequ" +
-      "est\022\033\n\tpage_size\030\001 \001(\005R\010pageSize\022\035\n\npage" +
-      "_token\030\002 \001(\tR\tpageToken\022\037\n\013workflow_id\030\003" +
-      " \001(\tR\nworkflowId\0222\n\005state\030\004 \001(\0162\034.nerven" +
-      "et.v1.EscalationStateR\005state\"\233\001\n\027ListEsc" +
-      "alationsResponse\0229\n\013escalations\030\001 \003(\0132\027." +
-      "nervenet.v1.EscalationR\013escalations\022&\n\017n" +
-      "ext_page_token\030\002 \001(\tR\rnextPageToken\022\035\n\no" +
-      "pen_count\030\003 \001(\003R\topenCount\";\n\024GetEscalat" +
-      "ionRequest\022#\n\rescalation_id\030\001 \001(\tR\014escal" +
-      "ationId\"P\n\025GetEscalationResponse\0227\n\nesca" +
-      "lation\030\001 \001(\0132\027.nervenet.v1.EscalationR\ne" +
-      "scalation\"\202\001\n\030ResolveEscalationRequest\022#" +
-      "\n\rescalation_id\030\001 \001(\tR\014escalationId\022A\n\nr" +
-      "esolution\030\002 \001(\0132!.nervenet.v1.Escalation" +
-      "ResolutionR\nresolution\"T\n\031ResolveEscalat" +
-      "ionResponse\0227\n\nescalation\030\001 \001(\0132\027.nerven" +
-      "et.v1.EscalationR\nescalation\"t\n\024PutDefin" +
-      "itionRequest\0227\n\ndefinition\030\001 \001(\0132\027.nerve" +
-      "net.v1.DefinitionR\ndefinition\022#\n\rvalidat" +
-      "e_only\030\002 \001(\010R\014validateOnly\"j\n\025PutDefinit" +
-      "ionResponse\0227\n\ndefinition\030\001 \001(\0132\027.nerven" +
-      "et.v1.DefinitionR\ndefinition\022\030\n\007created\030" +
-      "\002 \001(\010R\007created\"D\n\024GetDefinitionRequest\022\022" +
-      "\n\004name\030\001 \001(\tR\004name\022\030\n\007version\030\002 \001(\005R\007ver" +
-      "sion\"P\n\025GetDefinitionResponse\0227\n\ndefinit" +
+      "yloadFormatR\rpayloadFormat\"\303\001\n\026AwaitWork" +
+      "flowsResponse\0223\n\tworkflows\030\001 \003(\0132\025.nerve" +
+      "net.v1.WorkflowR\tworkflows\0220\n\024unknown_wo" +
+      "rkflow_ids\030\002 \003(\tR\022unknownWorkflowIds\022B\n\021" +
+      "blocked_workflows\030\003 \003(\0132\025.nervenet.v1.Wo" +
+      "rkflowR\020blockedWorkflows\"\333\001\n\022GetWorkflow" +
+      "Request\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId" +
+      "\022-\n\004wait\030\002 \001(\0132\031.google.protobuf.Duratio" +
+      "nR\004wait\022A\n\016payload_format\030\003 \001(\0162\032.nerven" +
+      "et.v1.PayloadFormatR\rpayloadFormat\0222\n\025in" +
+      "clude_task_payloads\030\004 \001(\010R\023includeTaskPa" +
+      "yloads\"H\n\023GetWorkflowResponse\0221\n\010workflo" +
+      "w\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010workflow" +
+      "\"\351\002\n\024ListWorkflowsRequest\022\033\n\tpage_size\030\001" +
+      " \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001(\tR\tpage" +
+      "Token\0222\n\006states\030\003 \003(\0162\032.nervenet.v1.Work" +
+      "flowStateR\006states\022\036\n\ndefinition\030\004 \001(\tR\nd" +
+      "efinition\022E\n\006labels\030\005 \003(\0132-.nervenet.v1." +
+      "ListWorkflowsRequest.LabelsEntryR\006labels" +
+      "\022?\n\rstarted_after\030\006 \001(\0132\032.google.protobu" +
+      "f.TimestampR\014startedAfter\0329\n\013LabelsEntry" +
+      "\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value" +
+      ":\0028\001\"\235\001\n\025ListWorkflowsResponse\0223\n\tworkfl" +
+      "ows\030\001 \003(\0132\025.nervenet.v1.WorkflowR\tworkfl" +
+      "ows\022&\n\017next_page_token\030\002 \001(\tR\rnextPageTo" +
+      "ken\022\'\n\017namespace_count\030\003 \001(\003R\016namespaceC" +
+      "ount\"\333\001\n\022ListJournalRequest\022\037\n\013workflow_" +
+      "id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_size\030\002 \001(\005R" +
+      "\010pageSize\022\035\n\npage_token\030\003 \001(\tR\tpageToken" +
+      "\022%\n\016after_sequence\030\004 \001(\003R\rafterSequence\022" +
+      "A\n\016payload_format\030\005 \001(\0162\032.nervenet.v1.Pa" +
+      "yloadFormatR\rpayloadFormat\"r\n\023ListJourna" +
+      "lResponse\0223\n\007entries\030\001 \003(\0132\031.nervenet.v1" +
+      ".JournalEntryR\007entries\022&\n\017next_page_toke" +
+      "n\030\002 \001(\tR\rnextPageToken\"\367\001\n\024WatchWorkflow" +
+      "Request\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId" +
+      "\022%\n\016after_sequence\030\002 \001(\003R\rafterSequence\022" +
+      ")\n\020include_progress\030\003 \001(\010R\017includeProgre" +
+      "ss\022)\n\020include_partials\030\004 \001(\010R\017includePar" +
+      "tials\022A\n\016payload_format\030\005 \001(\0162\032.nervenet" +
+      ".v1.PayloadFormatR\rpayloadFormat\"x\n\025Watc" +
+      "hWorkflowResponse\022/\n\005entry\030\001 \001(\0132\031.nerve" +
+      "net.v1.JournalEntryR\005entry\022.\n\007blocked\030\002 " +
+      "\001(\0132\024.nervenet.v1.BlockedR\007blocked\"\327\001\n\025S" +
+      "ignalWorkflowRequest\022\037\n\013workflow_id\030\001 \001(" +
+      "\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR\006signal\022.\n" +
+      "\007payload\030\003 \001(\0132\024.nervenet.v1.PayloadR\007pa" +
+      "yload\022\035\n\nrequest_id\030\004 \001(\tR\trequestId\022\026\n\006" +
+      "sender\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 \001(\010" +
+      "R\nundeclared\"N\n\026SignalWorkflowResponse\022\032" +
+      "\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007created\030\002 " +
+      "\001(\010R\007created\"n\n\025CancelWorkflowRequest\022\037\n" +
+      "\013workflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006reason" +
+      "\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 \001(\tR\treque" +
+      "ster\"d\n\026CancelWorkflowResponse\0220\n\005state\030" +
+      "\001 \001(\0162\032.nervenet.v1.WorkflowStateR\005state" +
+      "\022\030\n\007created\030\002 \001(\010R\007created\"7\n\024RetryWorkf" +
+      "lowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflo" +
+      "wId\"d\n\025RetryWorkflowResponse\0221\n\010workflow" +
+      "\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010workflow\022" +
+      "\030\n\007retried\030\002 \001(\010R\007retried\"\233\001\n\026RestartWor" +
+      "kflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkf" +
+      "lowId\022\020\n\003run\030\002 \001(\005R\003run\022\030\n\007version\030\003 \001(\005" +
+      "R\007version\022\026\n\006reason\030\004 \001(\tR\006reason\022\034\n\treq" +
+      "uester\030\005 \001(\tR\trequester\"f\n\027RestartWorkfl" +
+      "owResponse\0221\n\010workflow\030\001 \001(\0132\025.nervenet." +
+      "v1.WorkflowR\010workflow\022\030\n\007created\030\002 \001(\010R\007" +
+      "created\"\202\004\n\016RunTaskRequest\022\035\n\nrequest_id" +
+      "\030\001 \001(\tR\trequestId\022\036\n\ncapability\030\002 \001(\tR\nc" +
+      "apability\022*\n\005input\030\003 \001(\0132\024.nervenet.v1.P" +
+      "ayloadR\005input\022.\n\005retry\030\004 \001(\0132\030.nervenet." +
+      "v1.RetryPolicyR\005retry\0221\n\010timeouts\030\005 \001(\0132" +
+      "\025.nervenet.v1.TimeoutsR\010timeouts\0224\n\tsele" +
+      "ction\030\006 \001(\0132\026.nervenet.v1.SelectionR\tsel" +
+      "ection\022?\n\006labels\030\007 \003(\0132\'.nervenet.v1.Run" +
+      "TaskRequest.LabelsEntryR\006labels\022-\n\004wait\030" +
+      "\010 \001(\0132\031.google.protobuf.DurationR\004wait\022A" +
+      "\n\016payload_format\030\t \001(\0162\032.nervenet.v1.Pay" +
+      "loadFormatR\rpayloadFormat\0329\n\013LabelsEntry" +
+      "\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value" +
+      ":\0028\001\"D\n\017RunTaskResponse\0221\n\010workflow\030\001 \001(" +
+      "\0132\025.nervenet.v1.WorkflowR\010workflow\"\251\001\n\026L" +
+      "istEscalationsRequest\022\033\n\tpage_size\030\001 \001(\005" +
+      "R\010pageSize\022\035\n\npage_token\030\002 \001(\tR\tpageToke" +
+      "n\022\037\n\013workflow_id\030\003 \001(\tR\nworkflowId\0222\n\005st" +
+      "ate\030\004 \001(\0162\034.nervenet.v1.EscalationStateR" +
+      "\005state\"\233\001\n\027ListEscalationsResponse\0229\n\013es" +
+      "calations\030\001 \003(\0132\027.nervenet.v1.Escalation" +
+      "R\013escalations\022&\n\017next_page_token\030\002 \001(\tR\r" +
+      "nextPageToken\022\035\n\nopen_count\030\003 \001(\003R\topenC" +
+      "ount\";\n\024GetEscalationRequest\022#\n\rescalati" +
+      "on_id\030\001 \001(\tR\014escalationId\"P\n\025GetEscalati" +
+      "onResponse\0227\n\nescalation\030\001 \001(\0132\027.nervene" +
+      "t.v1.EscalationR\nescalation\"\202\001\n\030ResolveE" +
+      "scalationRequest\022#\n\rescalation_id\030\001 \001(\tR" +
+      "\014escalationId\022A\n\nresolution\030\002 \001(\0132!.nerv" +
+      "enet.v1.EscalationResolutionR\nresolution" +
+      "\"T\n\031ResolveEscalationResponse\0227\n\nescalat" +
+      "ion\030\001 \001(\0132\027.nervenet.v1.EscalationR\nesca" +
+      "lation\"t\n\024PutDefinitionRequest\0227\n\ndefini" +
+      "tion\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndef" +
+      "inition\022#\n\rvalidate_only\030\002 \001(\010R\014validate" +
+      "Only\"j\n\025PutDefinitionResponse\0227\n\ndefinit" +
       "ion\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndefi" +
-      "nition\"h\n\026ListDefinitionsRequest\022\022\n\004name" +
-      "\030\001 \001(\tR\004name\022\033\n\tpage_size\030\002 \001(\005R\010pageSiz" +
-      "e\022\035\n\npage_token\030\003 \001(\tR\tpageToken\"|\n\027List" +
-      "DefinitionsResponse\0229\n\013definitions\030\001 \003(\013" +
-      "2\027.nervenet.v1.DefinitionR\013definitions\022&" +
-      "\n\017next_page_token\030\002 \001(\tR\rnextPageToken*o" +
-      "\n\010IfExists\022\031\n\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n" +
-      "\016IF_EXISTS_SAME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037" +
-      "\n\033IF_EXISTS_RESTART_IF_CLOSED\020\003*V\n\nDurab" +
-      "ility\022\032\n\026DURABILITY_UNSPECIFIED\020\000\022\025\n\021DUR" +
-      "ABILITY_NORMAL\020\001\022\025\n\021DURABILITY_STRICT\020\0022" +
-      "\240\013\n\022CoordinatorService\022V\n\rStartWorkflow\022" +
-      "!.nervenet.v1.StartWorkflowRequest\032\".ner" +
-      "venet.v1.StartWorkflowResponse\022Y\n\016StartW" +
-      "orkflows\022\".nervenet.v1.StartWorkflowsReq" +
-      "uest\032#.nervenet.v1.StartWorkflowsRespons" +
-      "e\022]\n\016AwaitWorkflows\022\".nervenet.v1.AwaitW" +
-      "orkflowsRequest\032#.nervenet.v1.AwaitWorkf" +
-      "lowsResponse(\0010\001\022P\n\013GetWorkflow\022\037.nerven" +
-      "et.v1.GetWorkflowRequest\032 .nervenet.v1.G" +
-      "etWorkflowResponse\022V\n\rListWorkflows\022!.ne" +
-      "rvenet.v1.ListWorkflowsRequest\032\".nervene" +
-      "t.v1.ListWorkflowsResponse\022P\n\013ListJourna" +
-      "l\022\037.nervenet.v1.ListJournalRequest\032 .ner" +
-      "venet.v1.ListJournalResponse\022X\n\rWatchWor" +
-      "kflow\022!.nervenet.v1.WatchWorkflowRequest" +
-      "\032\".nervenet.v1.WatchWorkflowResponse0\001\022Y" +
-      "\n\016SignalWorkflow\022\".nervenet.v1.SignalWor" +
-      "kflowRequest\032#.nervenet.v1.SignalWorkflo" +
-      "wResponse\022Y\n\016CancelWorkflow\022\".nervenet.v" +
-      "1.CancelWorkflowRequest\032#.nervenet.v1.Ca" +
-      "ncelWorkflowResponse\022D\n\007RunTask\022\033.nerven" +
+      "nition\022\030\n\007created\030\002 \001(\010R\007created\"D\n\024GetD" +
+      "efinitionRequest\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007" +
+      "version\030\002 \001(\005R\007version\"P\n\025GetDefinitionR" +
+      "esponse\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v" +
+      "1.DefinitionR\ndefinition\"h\n\026ListDefiniti" +
+      "onsRequest\022\022\n\004name\030\001 \001(\tR\004name\022\033\n\tpage_s" +
+      "ize\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR" +
+      "\tpageToken\"|\n\027ListDefinitionsResponse\0229\n" +
+      "\013definitions\030\001 \003(\0132\027.nervenet.v1.Definit" +
+      "ionR\013definitions\022&\n\017next_page_token\030\002 \001(" +
+      "\tR\rnextPageToken*o\n\010IfExists\022\031\n\025IF_EXIST" +
+      "S_UNSPECIFIED\020\000\022\022\n\016IF_EXISTS_SAME\020\001\022\023\n\017I" +
+      "F_EXISTS_ERROR\020\002\022\037\n\033IF_EXISTS_RESTART_IF" +
+      "_CLOSED\020\003*V\n\nDurability\022\032\n\026DURABILITY_UN" +
+      "SPECIFIED\020\000\022\025\n\021DURABILITY_NORMAL\020\001\022\025\n\021DU" +
+      "RABILITY_STRICT\020\0022\326\014\n\022CoordinatorService" +
+      "\022V\n\rStartWorkflow\022!.nervenet.v1.StartWor" +
+      "kflowRequest\032\".nervenet.v1.StartWorkflow" +
+      "Response\022Y\n\016StartWorkflows\022\".nervenet.v1" +
+      ".StartWorkflowsRequest\032#.nervenet.v1.Sta" +
+      "rtWorkflowsResponse\022]\n\016AwaitWorkflows\022\"." +
+      "nervenet.v1.AwaitWorkflowsRequest\032#.nerv" +
+      "enet.v1.AwaitWorkflowsResponse(\0010\001\022P\n\013Ge" +
+      "tWorkflow\022\037.nervenet.v1.GetWorkflowReque" +
+      "st\032 .nervenet.v1.GetWorkflowResponse\022V\n\r" +
+      "ListWorkflows\022!.nervenet.v1.ListWorkflow" +
+      "sRequest\032\".nervenet.v1.ListWorkflowsResp" +
+      "onse\022P\n\013ListJournal\022\037.nervenet.v1.ListJo" +
+      "urnalRequest\032 .nervenet.v1.ListJournalRe" +
+      "sponse\022X\n\rWatchWorkflow\022!.nervenet.v1.Wa" +
+      "tchWorkflowRequest\032\".nervenet.v1.WatchWo" +
+      "rkflowResponse0\001\022Y\n\016SignalWorkflow\022\".ner" +
+      "venet.v1.SignalWorkflowRequest\032#.nervene" +
+      "t.v1.SignalWorkflowResponse\022Y\n\016CancelWor" +
+      "kflow\022\".nervenet.v1.CancelWorkflowReques" +
+      "t\032#.nervenet.v1.CancelWorkflowResponse\022V" +
+      "\n\rRetryWorkflow\022!.nervenet.v1.RetryWorkf" +
+      "lowRequest\032\".nervenet.v1.RetryWorkflowRe" +
+      "sponse\022\\\n\017RestartWorkflow\022#.nervenet.v1." +
+      "RestartWorkflowRequest\032$.nervenet.v1.Res" +
+      "tartWorkflowResponse\022D\n\007RunTask\022\033.nerven" +
       "et.v1.RunTaskRequest\032\034.nervenet.v1.RunTa" +
       "skResponse\022\\\n\017ListEscalations\022#.nervenet" +
       ".v1.ListEscalationsRequest\032$.nervenet.v1" +
@@ -481,7 +519,7 @@ public final class CoordinatorServiceOuterClass {
     internal_static_nervenet_v1_AwaitWorkflowsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_AwaitWorkflowsResponse_descriptor,
-        new java.lang.String[] { "Workflows", "UnknownWorkflowIds", });
+        new java.lang.String[] { "Workflows", "UnknownWorkflowIds", "BlockedWorkflows", });
     internal_static_nervenet_v1_GetWorkflowRequest_descriptor =
       getDescriptor().getMessageTypes().get(9);
     internal_static_nervenet_v1_GetWorkflowRequest_fieldAccessorTable = new
@@ -535,7 +573,7 @@ public final class CoordinatorServiceOuterClass {
     internal_static_nervenet_v1_WatchWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WatchWorkflowResponse_descriptor,
-        new java.lang.String[] { "Entry", });
+        new java.lang.String[] { "Entry", "Blocked", });
     internal_static_nervenet_v1_SignalWorkflowRequest_descriptor =
       getDescriptor().getMessageTypes().get(17);
     internal_static_nervenet_v1_SignalWorkflowRequest_fieldAccessorTable = new
@@ -560,8 +598,32 @@ public final class CoordinatorServiceOuterClass {
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CancelWorkflowResponse_descriptor,
         new java.lang.String[] { "State", "Created", });
-    internal_static_nervenet_v1_RunTaskRequest_descriptor =
+    internal_static_nervenet_v1_RetryWorkflowRequest_descriptor =
       getDescriptor().getMessageTypes().get(21);
+    internal_static_nervenet_v1_RetryWorkflowRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_RetryWorkflowRequest_descriptor,
+        new java.lang.String[] { "WorkflowId", });
+    internal_static_nervenet_v1_RetryWorkflowResponse_descriptor =
+      getDescriptor().getMessageTypes().get(22);
+    internal_static_nervenet_v1_RetryWorkflowResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_RetryWorkflowResponse_descriptor,
+        new java.lang.String[] { "Workflow", "Retried", });
+    internal_static_nervenet_v1_RestartWorkflowRequest_descriptor =
+      getDescriptor().getMessageTypes().get(23);
+    internal_static_nervenet_v1_RestartWorkflowRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_RestartWorkflowRequest_descriptor,
+        new java.lang.String[] { "WorkflowId", "Run", "Version", "Reason", "Requester", });
+    internal_static_nervenet_v1_RestartWorkflowResponse_descriptor =
+      getDescriptor().getMessageTypes().get(24);
+    internal_static_nervenet_v1_RestartWorkflowResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_RestartWorkflowResponse_descriptor,
+        new java.lang.String[] { "Workflow", "Created", });
+    internal_static_nervenet_v1_RunTaskRequest_descriptor =
+      getDescriptor().getMessageTypes().get(25);
     internal_static_nervenet_v1_RunTaskRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RunTaskRequest_descriptor,
@@ -573,79 +635,79 @@ public final class CoordinatorServiceOuterClass {
         internal_static_nervenet_v1_RunTaskRequest_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_RunTaskResponse_descriptor =
-      getDescriptor().getMessageTypes().get(22);
+      getDescriptor().getMessageTypes().get(26);
     internal_static_nervenet_v1_RunTaskResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RunTaskResponse_descriptor,
         new java.lang.String[] { "Workflow", });
     internal_static_nervenet_v1_ListEscalationsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(23);
+      getDescriptor().getMessageTypes().get(27);
     internal_static_nervenet_v1_ListEscalationsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListEscalationsRequest_descriptor,
         new java.lang.String[] { "PageSize", "PageToken", "WorkflowId", "State", });
     internal_static_nervenet_v1_ListEscalationsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(24);
+      getDescriptor().getMessageTypes().get(28);
     internal_static_nervenet_v1_ListEscalationsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListEscalationsResponse_descriptor,
         new java.lang.String[] { "Escalations", "NextPageToken", "OpenCount", });
     internal_static_nervenet_v1_GetEscalationRequest_descriptor =
-      getDescriptor().getMessageTypes().get(25);
+      getDescriptor().getMessageTypes().get(29);
     internal_static_nervenet_v1_GetEscalationRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetEscalationRequest_descriptor,
         new java.lang.String[] { "EscalationId", });
     internal_static_nervenet_v1_GetEscalationResponse_descriptor =
-      getDescriptor().getMessageTypes().get(26);
+      getDescriptor().getMessageTypes().get(30);
     internal_static_nervenet_v1_GetEscalationResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetEscalationResponse_descriptor,
         new java.lang.String[] { "Escalation", });
     internal_static_nervenet_v1_ResolveEscalationRequest_descriptor =
-      getDescriptor().getMessageTypes().get(27);
+      getDescriptor().getMessageTypes().get(31);
     internal_static_nervenet_v1_ResolveEscalationRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ResolveEscalationRequest_descriptor,
         new java.lang.String[] { "EscalationId", "Resolution", });
     internal_static_nervenet_v1_ResolveEscalationResponse_descriptor =
-      getDescriptor().getMessageTypes().get(28);
+      getDescriptor().getMessageTypes().get(32);
     internal_static_nervenet_v1_ResolveEscalationResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ResolveEscalationResponse_descriptor,
         new java.lang.String[] { "Escalation", });
     internal_static_nervenet_v1_PutDefinitionRequest_descriptor =
-      getDescriptor().getMessageTypes().get(29);
+      getDescriptor().getMessageTypes().get(33);
     internal_static_nervenet_v1_PutDefinitionRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_PutDefinitionRequest_descriptor,
         new java.lang.String[] { "Definition", "ValidateOnly", });
     internal_static_nervenet_v1_PutDefinitionResponse_descriptor =
-      getDescriptor().getMessageTypes().get(30);
+      getDescriptor().getMessageTypes().get(34);
     internal_static_nervenet_v1_PutDefinitionResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_PutDefinitionResponse_descriptor,
         new java.lang.String[] { "Definition", "Created", });
     internal_static_nervenet_v1_GetDefinitionRequest_descriptor =
-      getDescriptor().getMessageTypes().get(31);
+      getDescriptor().getMessageTypes().get(35);
     internal_static_nervenet_v1_GetDefinitionRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetDefinitionRequest_descriptor,
         new java.lang.String[] { "Name", "Version", });
     internal_static_nervenet_v1_GetDefinitionResponse_descriptor =
-      getDescriptor().getMessageTypes().get(32);
+      getDescriptor().getMessageTypes().get(36);
     internal_static_nervenet_v1_GetDefinitionResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetDefinitionResponse_descriptor,
         new java.lang.String[] { "Definition", });
     internal_static_nervenet_v1_ListDefinitionsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(33);
+      getDescriptor().getMessageTypes().get(37);
     internal_static_nervenet_v1_ListDefinitionsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListDefinitionsRequest_descriptor,
         new java.lang.String[] { "Name", "PageSize", "PageToken", });
     internal_static_nervenet_v1_ListDefinitionsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(34);
+      getDescriptor().getMessageTypes().get(38);
     internal_static_nervenet_v1_ListDefinitionsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListDefinitionsResponse_descriptor,

@@ -97,7 +97,8 @@ private static final long serialVersionUID = 0L;
   private com.google.protobuf.Duration wait_;
   /**
    * <pre>
-   * How long to wait for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+   * BLOCKED, at the earliest a second after the call.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -109,7 +110,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long to wait for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+   * BLOCKED, at the earliest a second after the call.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -121,7 +123,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * How long to wait for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+   * BLOCKED, at the earliest a second after the call.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -690,7 +693,8 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> waitBuilder_;
     /**
      * <pre>
-     * How long to wait for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+     * BLOCKED, at the earliest a second after the call.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -701,7 +705,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+     * BLOCKED, at the earliest a second after the call.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -716,7 +721,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+     * BLOCKED, at the earliest a second after the call.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -736,7 +742,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+     * BLOCKED, at the earliest a second after the call.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -754,7 +761,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+     * BLOCKED, at the earliest a second after the call.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -779,7 +787,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+     * BLOCKED, at the earliest a second after the call.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -796,7 +805,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+     * BLOCKED, at the earliest a second after the call.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -808,7 +818,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+     * BLOCKED, at the earliest a second after the call.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -823,7 +834,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait for its end; at most 60 s and the call's deadline.
+     * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+     * BLOCKED, at the earliest a second after the call.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>

@@ -30,7 +30,8 @@ public interface GetWorkflowRequestOrBuilder extends
 
   /**
    * <pre>
-   * How long to wait for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+   * BLOCKED, at the earliest a second after the call.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -39,7 +40,8 @@ public interface GetWorkflowRequestOrBuilder extends
   boolean hasWait();
   /**
    * <pre>
-   * How long to wait for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+   * BLOCKED, at the earliest a second after the call.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>
@@ -48,7 +50,8 @@ public interface GetWorkflowRequestOrBuilder extends
   com.google.protobuf.Duration getWait();
   /**
    * <pre>
-   * How long to wait for its end; at most 60 s and the call's deadline.
+   * How long to wait for its end; at most 60 s and the call's deadline. The wait also ends when the workflow is
+   * BLOCKED, at the earliest a second after the call.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 2 [json_name = "wait"];</code>

@@ -82,6 +82,44 @@ private static final long serialVersionUID = 0L;
     return entry_ == null ? dev.nervenet.v1.JournalEntry.getDefaultInstance() : entry_;
   }
 
+  public static final int BLOCKED_FIELD_NUMBER = 2;
+  private dev.nervenet.v1.Blocked blocked_;
+  /**
+   * <pre>
+   * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+   * @return Whether the blocked field is set.
+   */
+  @java.lang.Override
+  public boolean hasBlocked() {
+    return ((bitField0_ & 0x00000002) != 0);
+  }
+  /**
+   * <pre>
+   * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+   * @return The blocked.
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.Blocked getBlocked() {
+    return blocked_ == null ? dev.nervenet.v1.Blocked.getDefaultInstance() : blocked_;
+  }
+  /**
+   * <pre>
+   * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.BlockedOrBuilder getBlockedOrBuilder() {
+    return blocked_ == null ? dev.nervenet.v1.Blocked.getDefaultInstance() : blocked_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -99,6 +137,9 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000001) != 0)) {
       output.writeMessage(1, getEntry());
     }
+    if (((bitField0_ & 0x00000002) != 0)) {
+      output.writeMessage(2, getBlocked());
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -111,6 +152,10 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(1, getEntry());
+    }
+    if (((bitField0_ & 0x00000002) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(2, getBlocked());
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -132,6 +177,11 @@ private static final long serialVersionUID = 0L;
       if (!getEntry()
           .equals(other.getEntry())) return false;
     }
+    if (hasBlocked() != other.hasBlocked()) return false;
+    if (hasBlocked()) {
+      if (!getBlocked()
+          .equals(other.getBlocked())) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -146,6 +196,10 @@ private static final long serialVersionUID = 0L;
     if (hasEntry()) {
       hash = (37 * hash) + ENTRY_FIELD_NUMBER;
       hash = (53 * hash) + getEntry().hashCode();
+    }
+    if (hasBlocked()) {
+      hash = (37 * hash) + BLOCKED_FIELD_NUMBER;
+      hash = (53 * hash) + getBlocked().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -282,6 +336,7 @@ private static final long serialVersionUID = 0L;
       if (com.google.protobuf.GeneratedMessageV3
               .alwaysUseFieldBuilders) {
         getEntryFieldBuilder();
+        getBlockedFieldBuilder();
       }
     }
     @java.lang.Override
@@ -292,6 +347,11 @@ private static final long serialVersionUID = 0L;
       if (entryBuilder_ != null) {
         entryBuilder_.dispose();
         entryBuilder_ = null;
+      }
+      blocked_ = null;
+      if (blockedBuilder_ != null) {
+        blockedBuilder_.dispose();
+        blockedBuilder_ = null;
       }
       return this;
     }
@@ -332,6 +392,12 @@ private static final long serialVersionUID = 0L;
             ? entry_
             : entryBuilder_.build();
         to_bitField0_ |= 0x00000001;
+      }
+      if (((from_bitField0_ & 0x00000002) != 0)) {
+        result.blocked_ = blockedBuilder_ == null
+            ? blocked_
+            : blockedBuilder_.build();
+        to_bitField0_ |= 0x00000002;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -383,6 +449,9 @@ private static final long serialVersionUID = 0L;
       if (other.hasEntry()) {
         mergeEntry(other.getEntry());
       }
+      if (other.hasBlocked()) {
+        mergeBlocked(other.getBlocked());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -416,6 +485,13 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000001;
               break;
             } // case 10
+            case 18: {
+              input.readMessage(
+                  getBlockedFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00000002;
+              break;
+            } // case 18
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -588,6 +664,163 @@ private static final long serialVersionUID = 0L;
         entry_ = null;
       }
       return entryBuilder_;
+    }
+
+    private dev.nervenet.v1.Blocked blocked_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Blocked, dev.nervenet.v1.Blocked.Builder, dev.nervenet.v1.BlockedOrBuilder> blockedBuilder_;
+    /**
+     * <pre>
+     * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+     * @return Whether the blocked field is set.
+     */
+    public boolean hasBlocked() {
+      return ((bitField0_ & 0x00000002) != 0);
+    }
+    /**
+     * <pre>
+     * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+     * @return The blocked.
+     */
+    public dev.nervenet.v1.Blocked getBlocked() {
+      if (blockedBuilder_ == null) {
+        return blocked_ == null ? dev.nervenet.v1.Blocked.getDefaultInstance() : blocked_;
+      } else {
+        return blockedBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+     */
+    public Builder setBlocked(dev.nervenet.v1.Blocked value) {
+      if (blockedBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        blocked_ = value;
+      } else {
+        blockedBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00000002;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+     */
+    public Builder setBlocked(
+        dev.nervenet.v1.Blocked.Builder builderForValue) {
+      if (blockedBuilder_ == null) {
+        blocked_ = builderForValue.build();
+      } else {
+        blockedBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00000002;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+     */
+    public Builder mergeBlocked(dev.nervenet.v1.Blocked value) {
+      if (blockedBuilder_ == null) {
+        if (((bitField0_ & 0x00000002) != 0) &&
+          blocked_ != null &&
+          blocked_ != dev.nervenet.v1.Blocked.getDefaultInstance()) {
+          getBlockedBuilder().mergeFrom(value);
+        } else {
+          blocked_ = value;
+        }
+      } else {
+        blockedBuilder_.mergeFrom(value);
+      }
+      if (blocked_ != null) {
+        bitField0_ |= 0x00000002;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+     */
+    public Builder clearBlocked() {
+      bitField0_ = (bitField0_ & ~0x00000002);
+      blocked_ = null;
+      if (blockedBuilder_ != null) {
+        blockedBuilder_.dispose();
+        blockedBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+     */
+    public dev.nervenet.v1.Blocked.Builder getBlockedBuilder() {
+      bitField0_ |= 0x00000002;
+      onChanged();
+      return getBlockedFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+     */
+    public dev.nervenet.v1.BlockedOrBuilder getBlockedOrBuilder() {
+      if (blockedBuilder_ != null) {
+        return blockedBuilder_.getMessageOrBuilder();
+      } else {
+        return blocked_ == null ?
+            dev.nervenet.v1.Blocked.getDefaultInstance() : blocked_;
+      }
+    }
+    /**
+     * <pre>
+     * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Blocked, dev.nervenet.v1.Blocked.Builder, dev.nervenet.v1.BlockedOrBuilder> 
+        getBlockedFieldBuilder() {
+      if (blockedBuilder_ == null) {
+        blockedBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            dev.nervenet.v1.Blocked, dev.nervenet.v1.Blocked.Builder, dev.nervenet.v1.BlockedOrBuilder>(
+                getBlocked(),
+                getParentForChildren(),
+                isClean());
+        blocked_ = null;
+      }
+      return blockedBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

@@ -34,4 +34,31 @@ public interface WatchWorkflowResponseOrBuilder extends
    * <code>.nervenet.v1.JournalEntry entry = 1 [json_name = "entry"];</code>
    */
   dev.nervenet.v1.JournalEntryOrBuilder getEntryOrBuilder();
+
+  /**
+   * <pre>
+   * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+   * @return Whether the blocked field is set.
+   */
+  boolean hasBlocked();
+  /**
+   * <pre>
+   * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+   * @return The blocked.
+   */
+  dev.nervenet.v1.Blocked getBlocked();
+  /**
+   * <pre>
+   * Set without an entry: the workflow is BLOCKED, for this cause. Sent once for every time that it becomes BLOCKED.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Blocked blocked = 2 [json_name = "blocked"];</code>
+   */
+  dev.nervenet.v1.BlockedOrBuilder getBlockedOrBuilder();
 }

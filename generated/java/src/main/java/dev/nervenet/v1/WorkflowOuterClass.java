@@ -153,172 +153,173 @@ public final class WorkflowOuterClass {
       "1\032\036google/protobuf/duration.proto\032\034googl" +
       "e/protobuf/struct.proto\032\037google/protobuf" +
       "/timestamp.proto\032\030nervenet/v1/common.pro" +
-      "to\032\026nervenet/v1/task.proto\"\274\001\n\007Blocked\022\032" +
+      "to\032\026nervenet/v1/task.proto\"\322\001\n\007Blocked\022\032" +
       "\n\010expected\030\001 \001(\tR\010expected\022\024\n\005found\030\002 \001(" +
       "\tR\005found\022\024\n\005where\030\003 \001(\tR\005where\022!\n\014agreed" +
       "_steps\030\004 \001(\005R\013agreedSteps\022\026\n\006detail\030\005 \001(" +
       "\tR\006detail\022.\n\004time\030\006 \001(\0132\032.google.protobu" +
-      "f.TimestampR\004time\"\273\007\n\010Workflow\022\037\n\013workfl" +
-      "ow_id\030\001 \001(\tR\nworkflowId\022\020\n\003run\030\002 \001(\005R\003ru" +
-      "n\022\036\n\ndefinition\030\003 \001(\tR\ndefinition\022\030\n\007ver" +
-      "sion\030\004 \001(\005R\007version\0220\n\005state\030\005 \001(\0162\032.ner" +
-      "venet.v1.WorkflowStateR\005state\022*\n\005input\030\006" +
-      " \001(\0132\024.nervenet.v1.PayloadR\005input\022,\n\006out" +
-      "put\030\007 \001(\0132\024.nervenet.v1.PayloadR\006output\022" +
-      ".\n\007failure\030\010 \001(\0132\024.nervenet.v1.FailureR\007" +
-      "failure\022(\n\004view\030\t \001(\0132\024.nervenet.v1.Payl" +
-      "oadR\004view\022\'\n\005tasks\030\n \003(\0132\021.nervenet.v1.T" +
-      "askR\005tasks\0229\n\nstart_time\030\013 \001(\0132\032.google." +
-      "protobuf.TimestampR\tstartTime\0229\n\nclose_t" +
-      "ime\030\014 \001(\0132\032.google.protobuf.TimestampR\tc" +
-      "loseTime\0229\n\006labels\030\r \003(\0132!.nervenet.v1.W" +
-      "orkflow.LabelsEntryR\006labels\022\031\n\010trace_id\030" +
-      "\016 \001(\tR\007traceId\022\027\n\007node_id\030\017 \001(\tR\006nodeId\022" +
-      ".\n\007blocked\030\020 \001(\0132\024.nervenet.v1.BlockedR\007" +
-      "blocked\0223\n\025suppressed_duplicates\030\021 \001(\003R\024" +
-      "suppressedDuplicates\022\030\n\007partial\030\022 \001(\010R\007p" +
-      "artial\022\034\n\tadoptions\030\023 \001(\005R\tadoptions\022\'\n\017" +
-      "journal_entries\030\024 \001(\003R\016journalEntries\022\016\n" +
-      "\002at\030\025 \001(\tR\002at\022\022\n\004note\030\026 \001(\tR\004note\022)\n\020ope" +
-      "n_escalations\030\027 \003(\tR\017openEscalations\0329\n\013" +
-      "LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002" +
-      " \001(\tR\005value:\0028\001\"S\n\nParentStep\022\037\n\013workflo" +
-      "w_id\030\001 \001(\tR\nworkflowId\022\020\n\003run\030\002 \001(\005R\003run" +
-      "\022\022\n\004step\030\003 \001(\tR\004step\"\354\003\n\017StartAttributes" +
-      "\022\036\n\ndefinition\030\001 \001(\tR\ndefinition\022\030\n\007vers" +
-      "ion\030\002 \001(\005R\007version\022\030\n\007runtime\030\003 \001(\tR\007run" +
-      "time\022*\n\005input\030\004 \001(\0132\024.nervenet.v1.Payloa" +
-      "dR\005input\022\022\n\004seed\030\005 \001(\014R\004seed\022@\n\006labels\030\006" +
-      " \003(\0132(.nervenet.v1.StartAttributes.Label" +
-      "sEntryR\006labels\0223\n\007timeout\030\007 \001(\0132\031.google" +
-      ".protobuf.DurationR\007timeout\022/\n\005trace\030\010 \001" +
-      "(\0132\031.nervenet.v1.TraceContextR\005trace\022\027\n\007" +
-      "span_id\030\t \001(\014R\006spanId\022\030\n\007starter\030\n \001(\tR\007" +
-      "starter\022/\n\006parent\030\013 \001(\0132\027.nervenet.v1.Pa" +
-      "rentStepR\006parent\0329\n\013LabelsEntry\022\020\n\003key\030\001" +
-      " \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"H\n\017T" +
-      "imerAttributes\0225\n\010due_time\030\001 \001(\0132\032.googl" +
-      "e.protobuf.TimestampR\007dueTime\"r\n\020SignalA" +
-      "ttributes\022\026\n\006signal\030\001 \001(\tR\006signal\022.\n\007pay" +
-      "load\030\002 \001(\0132\024.nervenet.v1.PayloadR\007payloa" +
-      "d\022\026\n\006sender\030\003 \001(\tR\006sender\"H\n\023EscalatedAt" +
-      "tributes\0221\n\010question\030\001 \001(\0132\025.nervenet.v1" +
-      ".QuestionR\010question\"\342\001\n\021DecidedAttribute" +
-      "s\0225\n\006action\030\001 \001(\0162\035.nervenet.v1.Escalati" +
-      "onActionR\006action\022*\n\005value\030\002 \001(\0132\024.nerven" +
-      "et.v1.PayloadR\005value\022\032\n\010attempts\030\003 \001(\005R\010" +
-      "attempts\022\030\n\007comment\030\004 \001(\tR\007comment\022\032\n\010re" +
-      "solver\030\005 \001(\tR\010resolver\022\030\n\007expired\030\006 \001(\010R" +
-      "\007expired\")\n\017PatchAttributes\022\026\n\006answer\030\001 " +
-      "\001(\010R\006answer\"\202\001\n\017ChildAttributes\022\037\n\013workf" +
-      "low_id\030\001 \001(\tR\nworkflowId\022\036\n\ndefinition\030\002" +
-      " \001(\tR\ndefinition\022.\n\007failure\030\003 \001(\0132\024.nerv" +
-      "enet.v1.FailureR\007failure\"y\n\016SentAttribut" +
-      "es\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006s" +
-      "ignal\030\002 \001(\tR\006signal\022.\n\007failure\030\003 \001(\0132\024.n" +
-      "ervenet.v1.FailureR\007failure\"\205\001\n\020CancelAt" +
-      "tributes\022\026\n\006reason\030\001 \001(\tR\006reason\022\034\n\trequ" +
-      "ester\030\002 \001(\tR\trequester\022\030\n\007timeout\030\003 \001(\010R" +
-      "\007timeout\022!\n\014journal_full\030\004 \001(\010R\013journalF" +
-      "ull\"\241\001\n\017CloseAttributes\0220\n\005state\030\001 \001(\0162\032" +
-      ".nervenet.v1.WorkflowStateR\005state\022,\n\006out" +
-      "put\030\002 \001(\0132\024.nervenet.v1.PayloadR\006output\022" +
-      ".\n\007failure\030\003 \001(\0132\024.nervenet.v1.FailureR\007" +
-      "failure\"\253\006\n\014JournalEntry\022\032\n\010sequence\030\001 \001" +
-      "(\003R\010sequence\022\022\n\004name\030\002 \001(\tR\004name\022.\n\004time" +
-      "\030\003 \001(\0132\032.google.protobuf.TimestampR\004time" +
-      "\022\024\n\005actor\030\004 \001(\tR\005actor\0224\n\005start\030\005 \001(\0132\034." +
-      "nervenet.v1.StartAttributesH\000R\005start\022-\n\004" +
-      "task\030\006 \001(\0132\027.nervenet.v1.TaskResultH\000R\004t" +
-      "ask\0224\n\005timer\030\007 \001(\0132\034.nervenet.v1.TimerAt" +
-      "tributesH\000R\005timer\0227\n\006signal\030\010 \001(\0132\035.nerv" +
-      "enet.v1.SignalAttributesH\000R\006signal\022@\n\tes" +
-      "calated\030\t \001(\0132 .nervenet.v1.EscalatedAtt" +
-      "ributesH\000R\tescalated\022:\n\007decided\030\n \001(\0132\036." +
-      "nervenet.v1.DecidedAttributesH\000R\007decided" +
-      "\0224\n\005patch\030\013 \001(\0132\034.nervenet.v1.PatchAttri" +
-      "butesH\000R\005patch\0227\n\006cancel\030\014 \001(\0132\035.nervene" +
-      "t.v1.CancelAttributesH\000R\006cancel\0224\n\005close" +
-      "\030\r \001(\0132\034.nervenet.v1.CloseAttributesH\000R\005" +
-      "close\0227\n\010progress\030\016 \001(\0132\031.nervenet.v1.Ta" +
-      "skProgressH\000R\010progress\0224\n\005child\030\017 \001(\0132\034." +
-      "nervenet.v1.ChildAttributesH\000R\005child\0221\n\004" +
-      "sent\030\020 \001(\0132\033.nervenet.v1.SentAttributesH" +
-      "\000R\004sentB\014\n\nattributes\"\313\001\n\024EscalationReso" +
-      "lution\0225\n\006action\030\001 \001(\0162\035.nervenet.v1.Esc" +
-      "alationActionR\006action\022*\n\005value\030\002 \001(\0132\024.n" +
-      "ervenet.v1.PayloadR\005value\022\032\n\010attempts\030\003 " +
-      "\001(\005R\010attempts\022\030\n\007comment\030\004 \001(\tR\007comment\022" +
-      "\032\n\010resolver\030\005 \001(\tR\010resolver\"\276\003\n\nEscalati" +
-      "on\022#\n\rescalation_id\030\001 \001(\tR\014escalationId\022" +
-      "\037\n\013workflow_id\030\002 \001(\tR\nworkflowId\022\020\n\003run\030" +
-      "\003 \001(\005R\003run\022\022\n\004step\030\004 \001(\tR\004step\0221\n\010questi" +
-      "on\030\005 \001(\0132\025.nervenet.v1.QuestionR\010questio" +
-      "n\0222\n\005state\030\006 \001(\0162\034.nervenet.v1.Escalatio" +
-      "nStateR\005state\022;\n\013create_time\030\007 \001(\0132\032.goo" +
-      "gle.protobuf.TimestampR\ncreateTime\022=\n\014re" +
-      "solve_time\030\010 \001(\0132\032.google.protobuf.Times" +
-      "tampR\013resolveTime\022A\n\nresolution\030\t \001(\0132!." +
-      "nervenet.v1.EscalationResolutionR\nresolu" +
-      "tion\022\036\n\ndefinition\030\n \001(\tR\ndefinition\"\362\002\n" +
-      "\nDefinition\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007versi" +
-      "on\030\002 \001(\005R\007version\022 \n\013description\030\003 \001(\tR\013" +
-      "description\022\'\n\005steps\030\004 \003(\0132\021.nervenet.v1" +
-      ".StepR\005steps\022\026\n\006output\030\005 \001(\tR\006output\022.\n\005" +
-      "retry\030\006 \001(\0132\030.nervenet.v1.RetryPolicyR\005r" +
-      "etry\0221\n\010timeouts\030\007 \001(\0132\025.nervenet.v1.Tim" +
-      "eoutsR\010timeouts\0223\n\007timeout\030\010 \001(\0132\031.googl" +
-      "e.protobuf.DurationR\007timeout\022;\n\013create_t" +
-      "ime\030\t \001(\0132\032.google.protobuf.TimestampR\nc" +
-      "reateTime\"\262\005\n\004Step\022\022\n\004name\030\001 \001(\tR\004name\022\035" +
-      "\n\ndepends_on\030\002 \003(\tR\tdependsOn\022\034\n\tconditi" +
-      "on\030\003 \001(\tR\tcondition\022/\n\010for_each\030\004 \001(\0132\024." +
-      "nervenet.v1.ForEachR\007forEach\022-\n\004call\030\005 \001" +
-      "(\0132\027.nervenet.v1.CallActionH\000R\004call\022*\n\003a" +
-      "sk\030\006 \001(\0132\026.nervenet.v1.AskActionH\000R\003ask\022" +
-      "9\n\010workflow\030\007 \001(\0132\033.nervenet.v1.Workflow" +
-      "ActionH\000R\010workflow\022\026\n\005value\030\010 \001(\tH\000R\005val" +
-      "ue\0221\n\005sleep\030\t \001(\0132\031.google.protobuf.Dura" +
-      "tionH\000R\005sleep\022.\n\005retry\030\n \001(\0132\030.nervenet." +
-      "v1.RetryPolicyR\005retry\0221\n\010timeouts\030\013 \001(\0132" +
-      "\025.nervenet.v1.TimeoutsR\010timeouts\0224\n\tsele" +
-      "ction\030\014 \001(\0132\026.nervenet.v1.SelectionR\tsel" +
-      "ection\0225\n\006labels\030\r \003(\0132\035.nervenet.v1.Ste" +
-      "p.LabelsEntryR\006labels\022\030\n\007recover\030\016 \001(\tR\007" +
-      "recover\022\030\n\007publish\030\017 \001(\tR\007publish\0329\n\013Lab" +
-      "elsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(" +
-      "\tR\005value:\0028\001B\010\n\006action\"A\n\007ForEach\022\024\n\005ite" +
-      "ms\030\001 \001(\tR\005items\022 \n\013concurrency\030\002 \001(\005R\013co" +
-      "ncurrency\"B\n\nCallAction\022\036\n\ncapability\030\001 " +
-      "\001(\tR\ncapability\022\024\n\005input\030\002 \001(\tR\005input\"\253\002" +
-      "\n\tAskAction\022\032\n\010question\030\001 \001(\tR\010question\022" +
-      "\030\n\007choices\030\002 \003(\tR\007choices\022<\n\ranswer_sche" +
-      "ma\030\003 \001(\0132\027.google.protobuf.StructR\014answe" +
-      "rSchema\022\030\n\007context\030\004 \001(\tR\007context\0225\n\010dea" +
-      "dline\030\005 \001(\0132\031.google.protobuf.DurationR\010" +
-      "deadline\022=\n\016default_answer\030\006 \001(\0132\026.googl" +
-      "e.protobuf.ValueR\rdefaultAnswer\022\032\n\010assig" +
-      "nee\030\007 \001(\tR\010assignee\"`\n\016WorkflowAction\022\036\n" +
-      "\ndefinition\030\001 \001(\tR\ndefinition\022\030\n\007version" +
-      "\030\002 \001(\005R\007version\022\024\n\005input\030\003 \001(\tR\005input*\237\002" +
-      "\n\rWorkflowState\022\036\n\032WORKFLOW_STATE_UNSPEC" +
-      "IFIED\020\000\022\032\n\026WORKFLOW_STATE_RUNNING\020\001\022$\n W" +
-      "ORKFLOW_STATE_WAITING_FOR_HUMAN\020\002\022\032\n\026WOR" +
-      "KFLOW_STATE_BLOCKED\020\003\022\034\n\030WORKFLOW_STATE_" +
-      "CANCELING\020\004\022\034\n\030WORKFLOW_STATE_SUCCEEDED\020" +
-      "\005\022\031\n\025WORKFLOW_STATE_FAILED\020\006\022\033\n\027WORKFLOW" +
-      "_STATE_CANCELED\020\007\022\034\n\030WORKFLOW_STATE_TIME" +
-      "D_OUT\020\010*\253\001\n\017EscalationState\022 \n\034ESCALATIO" +
-      "N_STATE_UNSPECIFIED\020\000\022\031\n\025ESCALATION_STAT" +
-      "E_OPEN\020\001\022\035\n\031ESCALATION_STATE_RESOLVED\020\002\022" +
-      "\034\n\030ESCALATION_STATE_EXPIRED\020\003\022\036\n\032ESCALAT" +
-      "ION_STATE_WITHDRAWN\020\004*\265\001\n\020EscalationActi" +
-      "on\022!\n\035ESCALATION_ACTION_UNSPECIFIED\020\000\022\033\n" +
-      "\027ESCALATION_ACTION_RETRY\020\001\022\036\n\032ESCALATION" +
-      "_ACTION_COMPLETE\020\002\022\032\n\026ESCALATION_ACTION_" +
-      "FAIL\020\003\022%\n!ESCALATION_ACTION_CANCEL_WORKF" +
-      "LOW\020\004B8\n\017dev.nervenet.v1P\001Z#nervenet.dev" +
-      "/nervenet/v1;nervenetv1b\006proto3"
+      "f.TimestampR\004time\022\024\n\005error\030\007 \001(\tR\005error\"" +
+      "\273\007\n\010Workflow\022\037\n\013workflow_id\030\001 \001(\tR\nworkf" +
+      "lowId\022\020\n\003run\030\002 \001(\005R\003run\022\036\n\ndefinition\030\003 " +
+      "\001(\tR\ndefinition\022\030\n\007version\030\004 \001(\005R\007versio" +
+      "n\0220\n\005state\030\005 \001(\0162\032.nervenet.v1.WorkflowS" +
+      "tateR\005state\022*\n\005input\030\006 \001(\0132\024.nervenet.v1" +
+      ".PayloadR\005input\022,\n\006output\030\007 \001(\0132\024.nerven" +
+      "et.v1.PayloadR\006output\022.\n\007failure\030\010 \001(\0132\024" +
+      ".nervenet.v1.FailureR\007failure\022(\n\004view\030\t " +
+      "\001(\0132\024.nervenet.v1.PayloadR\004view\022\'\n\005tasks" +
+      "\030\n \003(\0132\021.nervenet.v1.TaskR\005tasks\0229\n\nstar" +
+      "t_time\030\013 \001(\0132\032.google.protobuf.Timestamp" +
+      "R\tstartTime\0229\n\nclose_time\030\014 \001(\0132\032.google" +
+      ".protobuf.TimestampR\tcloseTime\0229\n\006labels" +
+      "\030\r \003(\0132!.nervenet.v1.Workflow.LabelsEntr" +
+      "yR\006labels\022\031\n\010trace_id\030\016 \001(\tR\007traceId\022\027\n\007" +
+      "node_id\030\017 \001(\tR\006nodeId\022.\n\007blocked\030\020 \001(\0132\024" +
+      ".nervenet.v1.BlockedR\007blocked\0223\n\025suppres" +
+      "sed_duplicates\030\021 \001(\003R\024suppressedDuplicat" +
+      "es\022\030\n\007partial\030\022 \001(\010R\007partial\022\034\n\tadoption" +
+      "s\030\023 \001(\005R\tadoptions\022\'\n\017journal_entries\030\024 " +
+      "\001(\003R\016journalEntries\022\016\n\002at\030\025 \001(\tR\002at\022\022\n\004n" +
+      "ote\030\026 \001(\tR\004note\022)\n\020open_escalations\030\027 \003(" +
+      "\tR\017openEscalations\0329\n\013LabelsEntry\022\020\n\003key" +
+      "\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"S\n" +
+      "\nParentStep\022\037\n\013workflow_id\030\001 \001(\tR\nworkfl" +
+      "owId\022\020\n\003run\030\002 \001(\005R\003run\022\022\n\004step\030\003 \001(\tR\004st" +
+      "ep\"\354\003\n\017StartAttributes\022\036\n\ndefinition\030\001 \001" +
+      "(\tR\ndefinition\022\030\n\007version\030\002 \001(\005R\007version" +
+      "\022\030\n\007runtime\030\003 \001(\tR\007runtime\022*\n\005input\030\004 \001(" +
+      "\0132\024.nervenet.v1.PayloadR\005input\022\022\n\004seed\030\005" +
+      " \001(\014R\004seed\022@\n\006labels\030\006 \003(\0132(.nervenet.v1" +
+      ".StartAttributes.LabelsEntryR\006labels\0223\n\007" +
+      "timeout\030\007 \001(\0132\031.google.protobuf.Duration" +
+      "R\007timeout\022/\n\005trace\030\010 \001(\0132\031.nervenet.v1.T" +
+      "raceContextR\005trace\022\027\n\007span_id\030\t \001(\014R\006spa" +
+      "nId\022\030\n\007starter\030\n \001(\tR\007starter\022/\n\006parent\030" +
+      "\013 \001(\0132\027.nervenet.v1.ParentStepR\006parent\0329" +
+      "\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value" +
+      "\030\002 \001(\tR\005value:\0028\001\"H\n\017TimerAttributes\0225\n\010" +
+      "due_time\030\001 \001(\0132\032.google.protobuf.Timesta" +
+      "mpR\007dueTime\"r\n\020SignalAttributes\022\026\n\006signa" +
+      "l\030\001 \001(\tR\006signal\022.\n\007payload\030\002 \001(\0132\024.nerve" +
+      "net.v1.PayloadR\007payload\022\026\n\006sender\030\003 \001(\tR" +
+      "\006sender\"H\n\023EscalatedAttributes\0221\n\010questi" +
+      "on\030\001 \001(\0132\025.nervenet.v1.QuestionR\010questio" +
+      "n\"\342\001\n\021DecidedAttributes\0225\n\006action\030\001 \001(\0162" +
+      "\035.nervenet.v1.EscalationActionR\006action\022*" +
+      "\n\005value\030\002 \001(\0132\024.nervenet.v1.PayloadR\005val" +
+      "ue\022\032\n\010attempts\030\003 \001(\005R\010attempts\022\030\n\007commen" +
+      "t\030\004 \001(\tR\007comment\022\032\n\010resolver\030\005 \001(\tR\010reso" +
+      "lver\022\030\n\007expired\030\006 \001(\010R\007expired\")\n\017PatchA" +
+      "ttributes\022\026\n\006answer\030\001 \001(\010R\006answer\"\202\001\n\017Ch" +
+      "ildAttributes\022\037\n\013workflow_id\030\001 \001(\tR\nwork" +
+      "flowId\022\036\n\ndefinition\030\002 \001(\tR\ndefinition\022." +
+      "\n\007failure\030\003 \001(\0132\024.nervenet.v1.FailureR\007f" +
+      "ailure\"y\n\016SentAttributes\022\037\n\013workflow_id\030" +
+      "\001 \001(\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR\006signa" +
+      "l\022.\n\007failure\030\003 \001(\0132\024.nervenet.v1.Failure" +
+      "R\007failure\"\205\001\n\020CancelAttributes\022\026\n\006reason" +
+      "\030\001 \001(\tR\006reason\022\034\n\trequester\030\002 \001(\tR\treque" +
+      "ster\022\030\n\007timeout\030\003 \001(\010R\007timeout\022!\n\014journa" +
+      "l_full\030\004 \001(\010R\013journalFull\"\241\001\n\017CloseAttri" +
+      "butes\0220\n\005state\030\001 \001(\0162\032.nervenet.v1.Workf" +
+      "lowStateR\005state\022,\n\006output\030\002 \001(\0132\024.nerven" +
+      "et.v1.PayloadR\006output\022.\n\007failure\030\003 \001(\0132\024" +
+      ".nervenet.v1.FailureR\007failure\"\253\006\n\014Journa" +
+      "lEntry\022\032\n\010sequence\030\001 \001(\003R\010sequence\022\022\n\004na" +
+      "me\030\002 \001(\tR\004name\022.\n\004time\030\003 \001(\0132\032.google.pr" +
+      "otobuf.TimestampR\004time\022\024\n\005actor\030\004 \001(\tR\005a" +
+      "ctor\0224\n\005start\030\005 \001(\0132\034.nervenet.v1.StartA" +
+      "ttributesH\000R\005start\022-\n\004task\030\006 \001(\0132\027.nerve" +
+      "net.v1.TaskResultH\000R\004task\0224\n\005timer\030\007 \001(\013" +
+      "2\034.nervenet.v1.TimerAttributesH\000R\005timer\022" +
+      "7\n\006signal\030\010 \001(\0132\035.nervenet.v1.SignalAttr" +
+      "ibutesH\000R\006signal\022@\n\tescalated\030\t \001(\0132 .ne" +
+      "rvenet.v1.EscalatedAttributesH\000R\tescalat" +
+      "ed\022:\n\007decided\030\n \001(\0132\036.nervenet.v1.Decide" +
+      "dAttributesH\000R\007decided\0224\n\005patch\030\013 \001(\0132\034." +
+      "nervenet.v1.PatchAttributesH\000R\005patch\0227\n\006" +
+      "cancel\030\014 \001(\0132\035.nervenet.v1.CancelAttribu" +
+      "tesH\000R\006cancel\0224\n\005close\030\r \001(\0132\034.nervenet." +
+      "v1.CloseAttributesH\000R\005close\0227\n\010progress\030" +
+      "\016 \001(\0132\031.nervenet.v1.TaskProgressH\000R\010prog" +
+      "ress\0224\n\005child\030\017 \001(\0132\034.nervenet.v1.ChildA" +
+      "ttributesH\000R\005child\0221\n\004sent\030\020 \001(\0132\033.nerve" +
+      "net.v1.SentAttributesH\000R\004sentB\014\n\nattribu" +
+      "tes\"\313\001\n\024EscalationResolution\0225\n\006action\030\001" +
+      " \001(\0162\035.nervenet.v1.EscalationActionR\006act" +
+      "ion\022*\n\005value\030\002 \001(\0132\024.nervenet.v1.Payload" +
+      "R\005value\022\032\n\010attempts\030\003 \001(\005R\010attempts\022\030\n\007c" +
+      "omment\030\004 \001(\tR\007comment\022\032\n\010resolver\030\005 \001(\tR" +
+      "\010resolver\"\276\003\n\nEscalation\022#\n\rescalation_i" +
+      "d\030\001 \001(\tR\014escalationId\022\037\n\013workflow_id\030\002 \001" +
+      "(\tR\nworkflowId\022\020\n\003run\030\003 \001(\005R\003run\022\022\n\004step" +
+      "\030\004 \001(\tR\004step\0221\n\010question\030\005 \001(\0132\025.nervene" +
+      "t.v1.QuestionR\010question\0222\n\005state\030\006 \001(\0162\034" +
+      ".nervenet.v1.EscalationStateR\005state\022;\n\013c" +
+      "reate_time\030\007 \001(\0132\032.google.protobuf.Times" +
+      "tampR\ncreateTime\022=\n\014resolve_time\030\010 \001(\0132\032" +
+      ".google.protobuf.TimestampR\013resolveTime\022" +
+      "A\n\nresolution\030\t \001(\0132!.nervenet.v1.Escala" +
+      "tionResolutionR\nresolution\022\036\n\ndefinition" +
+      "\030\n \001(\tR\ndefinition\"\362\002\n\nDefinition\022\022\n\004nam" +
+      "e\030\001 \001(\tR\004name\022\030\n\007version\030\002 \001(\005R\007version\022" +
+      " \n\013description\030\003 \001(\tR\013description\022\'\n\005ste" +
+      "ps\030\004 \003(\0132\021.nervenet.v1.StepR\005steps\022\026\n\006ou" +
+      "tput\030\005 \001(\tR\006output\022.\n\005retry\030\006 \001(\0132\030.nerv" +
+      "enet.v1.RetryPolicyR\005retry\0221\n\010timeouts\030\007" +
+      " \001(\0132\025.nervenet.v1.TimeoutsR\010timeouts\0223\n" +
+      "\007timeout\030\010 \001(\0132\031.google.protobuf.Duratio" +
+      "nR\007timeout\022;\n\013create_time\030\t \001(\0132\032.google" +
+      ".protobuf.TimestampR\ncreateTime\"\262\005\n\004Step" +
+      "\022\022\n\004name\030\001 \001(\tR\004name\022\035\n\ndepends_on\030\002 \003(\t" +
+      "R\tdependsOn\022\034\n\tcondition\030\003 \001(\tR\tconditio" +
+      "n\022/\n\010for_each\030\004 \001(\0132\024.nervenet.v1.ForEac" +
+      "hR\007forEach\022-\n\004call\030\005 \001(\0132\027.nervenet.v1.C" +
+      "allActionH\000R\004call\022*\n\003ask\030\006 \001(\0132\026.nervene" +
+      "t.v1.AskActionH\000R\003ask\0229\n\010workflow\030\007 \001(\0132" +
+      "\033.nervenet.v1.WorkflowActionH\000R\010workflow" +
+      "\022\026\n\005value\030\010 \001(\tH\000R\005value\0221\n\005sleep\030\t \001(\0132" +
+      "\031.google.protobuf.DurationH\000R\005sleep\022.\n\005r" +
+      "etry\030\n \001(\0132\030.nervenet.v1.RetryPolicyR\005re" +
+      "try\0221\n\010timeouts\030\013 \001(\0132\025.nervenet.v1.Time" +
+      "outsR\010timeouts\0224\n\tselection\030\014 \001(\0132\026.nerv" +
+      "enet.v1.SelectionR\tselection\0225\n\006labels\030\r" +
+      " \003(\0132\035.nervenet.v1.Step.LabelsEntryR\006lab" +
+      "els\022\030\n\007recover\030\016 \001(\tR\007recover\022\030\n\007publish" +
+      "\030\017 \001(\tR\007publish\0329\n\013LabelsEntry\022\020\n\003key\030\001 " +
+      "\001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001B\010\n\006ac" +
+      "tion\"A\n\007ForEach\022\024\n\005items\030\001 \001(\tR\005items\022 \n" +
+      "\013concurrency\030\002 \001(\005R\013concurrency\"B\n\nCallA" +
+      "ction\022\036\n\ncapability\030\001 \001(\tR\ncapability\022\024\n" +
+      "\005input\030\002 \001(\tR\005input\"\253\002\n\tAskAction\022\032\n\010que" +
+      "stion\030\001 \001(\tR\010question\022\030\n\007choices\030\002 \003(\tR\007" +
+      "choices\022<\n\ranswer_schema\030\003 \001(\0132\027.google." +
+      "protobuf.StructR\014answerSchema\022\030\n\007context" +
+      "\030\004 \001(\tR\007context\0225\n\010deadline\030\005 \001(\0132\031.goog" +
+      "le.protobuf.DurationR\010deadline\022=\n\016defaul" +
+      "t_answer\030\006 \001(\0132\026.google.protobuf.ValueR\r" +
+      "defaultAnswer\022\032\n\010assignee\030\007 \001(\tR\010assigne" +
+      "e\"`\n\016WorkflowAction\022\036\n\ndefinition\030\001 \001(\tR" +
+      "\ndefinition\022\030\n\007version\030\002 \001(\005R\007version\022\024\n" +
+      "\005input\030\003 \001(\tR\005input*\237\002\n\rWorkflowState\022\036\n" +
+      "\032WORKFLOW_STATE_UNSPECIFIED\020\000\022\032\n\026WORKFLO" +
+      "W_STATE_RUNNING\020\001\022$\n WORKFLOW_STATE_WAIT" +
+      "ING_FOR_HUMAN\020\002\022\032\n\026WORKFLOW_STATE_BLOCKE" +
+      "D\020\003\022\034\n\030WORKFLOW_STATE_CANCELING\020\004\022\034\n\030WOR" +
+      "KFLOW_STATE_SUCCEEDED\020\005\022\031\n\025WORKFLOW_STAT" +
+      "E_FAILED\020\006\022\033\n\027WORKFLOW_STATE_CANCELED\020\007\022" +
+      "\034\n\030WORKFLOW_STATE_TIMED_OUT\020\010*\253\001\n\017Escala" +
+      "tionState\022 \n\034ESCALATION_STATE_UNSPECIFIE" +
+      "D\020\000\022\031\n\025ESCALATION_STATE_OPEN\020\001\022\035\n\031ESCALA" +
+      "TION_STATE_RESOLVED\020\002\022\034\n\030ESCALATION_STAT" +
+      "E_EXPIRED\020\003\022\036\n\032ESCALATION_STATE_WITHDRAW" +
+      "N\020\004*\265\001\n\020EscalationAction\022!\n\035ESCALATION_A" +
+      "CTION_UNSPECIFIED\020\000\022\033\n\027ESCALATION_ACTION" +
+      "_RETRY\020\001\022\036\n\032ESCALATION_ACTION_COMPLETE\020\002" +
+      "\022\032\n\026ESCALATION_ACTION_FAIL\020\003\022%\n!ESCALATI" +
+      "ON_ACTION_CANCEL_WORKFLOW\020\004B8\n\017dev.nerve" +
+      "net.v1P\001Z#nervenet.dev/nervenet/v1;nerve" +
+      "netv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -334,7 +335,7 @@ public final class WorkflowOuterClass {
     internal_static_nervenet_v1_Blocked_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Blocked_descriptor,
-        new java.lang.String[] { "Expected", "Found", "Where", "AgreedSteps", "Detail", "Time", });
+        new java.lang.String[] { "Expected", "Found", "Where", "AgreedSteps", "Detail", "Time", "Error", });
     internal_static_nervenet_v1_Workflow_descriptor =
       getDescriptor().getMessageTypes().get(1);
     internal_static_nervenet_v1_Workflow_fieldAccessorTable = new
