@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from nervenet.errors import NervenetError as NervenetError
     from nervenet.errors import NotDurable as NotDurable
     from nervenet.errors import RequestError as RequestError
+    from nervenet.errors import WorkflowBlocked as WorkflowBlocked
     from nervenet.errors import WorkflowFailed as WorkflowFailed
     from nervenet.mesh import Mesh as Mesh
     from nervenet.options import CallOptions as CallOptions

@@ -90,7 +90,7 @@ def _start(parser: Parser) -> None:
 
 def _keep_waiting(parser: Parser) -> None:
     parser.add_argument(
-        "--keep-waiting", action="store_true", help="wait on while it is BLOCKED; without it exit code 8"
+        "--keep-waiting", action="store_true", help="keep waiting while it is BLOCKED; without it exit code 8"
     )
 
 

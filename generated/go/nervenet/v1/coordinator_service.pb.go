@@ -1686,7 +1686,7 @@ type RestartWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workflow's id.
 	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
-	// The run that is to be followed by another one, as GetWorkflow says; 0 = the present one, and the caller must not
+	// The number of the run that the next one will follow, as GetWorkflow says; 0 = the present one, and the caller must not
 	// repeat the request.
 	Run int32 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`
 	// The version of the definition; 0 = the highest that a live node has, or that is stored.

@@ -436,7 +436,7 @@ export interface RestartWorkflowRequest {
   /** The workflow's id. */
   workflowId: string;
   /**
-   * The run that is to be followed by another one, as GetWorkflow says; 0 = the present one, and the caller must not
+   * The number of the run that the next one will follow, as GetWorkflow says; 0 = the present one, and the caller must not
    * repeat the request.
    */
   run: number;

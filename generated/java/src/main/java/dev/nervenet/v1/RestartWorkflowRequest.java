@@ -97,7 +97,7 @@ private static final long serialVersionUID = 0L;
   private int run_ = 0;
   /**
    * <pre>
-   * The run that is to be followed by another one, as GetWorkflow says; 0 = the present one, and the caller must not
+   * The number of the run that the next one will follow, as GetWorkflow says; 0 = the present one, and the caller must not
    * repeat the request.
    * </pre>
    *
@@ -737,7 +737,7 @@ private static final long serialVersionUID = 0L;
     private int run_ ;
     /**
      * <pre>
-     * The run that is to be followed by another one, as GetWorkflow says; 0 = the present one, and the caller must not
+     * The number of the run that the next one will follow, as GetWorkflow says; 0 = the present one, and the caller must not
      * repeat the request.
      * </pre>
      *
@@ -750,7 +750,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The run that is to be followed by another one, as GetWorkflow says; 0 = the present one, and the caller must not
+     * The number of the run that the next one will follow, as GetWorkflow says; 0 = the present one, and the caller must not
      * repeat the request.
      * </pre>
      *
@@ -767,7 +767,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The run that is to be followed by another one, as GetWorkflow says; 0 = the present one, and the caller must not
+     * The number of the run that the next one will follow, as GetWorkflow says; 0 = the present one, and the caller must not
      * repeat the request.
      * </pre>
      *

@@ -30,7 +30,7 @@ public interface RestartWorkflowRequestOrBuilder extends
 
   /**
    * <pre>
-   * The run that is to be followed by another one, as GetWorkflow says; 0 = the present one, and the caller must not
+   * The number of the run that the next one will follow, as GetWorkflow says; 0 = the present one, and the caller must not
    * repeat the request.
    * </pre>
    *
