@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
 
 async def _explain(context: CommandContext, workflow_id: str) -> None:
     """Say that nobody serves the capability, if that is why nothing happens."""
+    if context.screen.json:
+        return
     await asyncio.sleep(SOON)
     with contextlib.suppress(NervenetError):  # the wait itself reports what is wrong with the mesh
         served = await _served(context)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
+from rich.text import Text
+
 from nervenet.cli.commands.listing import collect, filters_of
 from nervenet.cli.context import CommandContext
-from nervenet.cli.failures import Refused, UsageError, exit_code
+from nervenet.cli.failures import Refused, Stopped, UsageError, exit_code, status
 from nervenet.cli.render import workflows
 from nervenet.cli.render.text import plural
 from nervenet.cli.values import states
@@ -71,9 +74,12 @@ async def _each(context: CommandContext, verb: Verb, ids: Sequence[str]) -> int:
         async with turns:
             try:
                 await verb.act(context, workflow_id)
+            except Stopped as error:  # it has said why
+                refused.append(error)
             except NervenetError as error:
                 refused.append(error)
-                context.screen.complain(workflows.refused(workflow_id, str(error)))
+                said = json.dumps(status(error)) if context.screen.json else ""
+                context.screen.complain(Text(said) if said else workflows.refused(workflow_id, str(error)))
 
     await asyncio.gather(*map(one, ids))
     done = len(ids) - len(refused)

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             code = await finish(context, found, limit, answer=response)
         else:
             code = await _show_id(context, response)
-        if over:
+        if over and not args.json:  # the message says it
             screen.complain(workflows.begins_again(found))
         return ExitCode.FAILED if over else code
 
@@ -63,7 +63,7 @@ async def _show_id(context: CommandContext, response: Any) -> int:
         screen.lines([found.workflow_id])
     if response.created or not found.HasField("blocked"):
         return ExitCode.DONE
-    for line in workflows.blocked(found, screen.view_of_notes()):
+    for line in () if screen.json else workflows.blocked(found, screen.view_of_notes()):
         screen.complain(line)
     return ExitCode.BLOCKED
 
