@@ -97,7 +97,18 @@ class ChildRun:
 class OutgoingSignal:
     """A signal that is being sent to another workflow."""
 
-    __slots__ = ("born", "gone", "payload", "signal", "signal_id", "since_ms", "site", "step", "undeclared", "workflow_id")
+    __slots__ = (
+        "born",
+        "gone",
+        "payload",
+        "signal",
+        "signal_id",
+        "since_ms",
+        "site",
+        "step",
+        "undeclared",
+        "workflow_id",
+    )
 
     def __init__(self, workflow_id: str, signal: str, payload: Payload, site: Site, *, undeclared: bool) -> None:
         self.workflow_id = workflow_id

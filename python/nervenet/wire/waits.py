@@ -40,7 +40,11 @@ MOMENTS: Final = TimeWords(lambda ms: f"since {iso(ms)}", iso, lambda ms: f"at {
 def wait_words(wait: pb.Wait, times: TimeWords = MOMENTS, *, clean: Callable[[str], str] = str) -> str:
     """The sentence. `clean` makes text of users harmless for where it is shown."""
     make = _WORDS.get(wait.kind)
-    return f"waits for something that this release does not know ({wait.kind})" if make is None else clean(make(wait, times))
+    return (
+        f"waits for something that this release does not know ({wait.kind})"
+        if make is None
+        else clean(make(wait, times))
+    )
 
 
 def failure_words(failure: common.Failure) -> str:
@@ -103,7 +107,9 @@ def _running(wait: pb.Wait, times: TimeWords) -> str:
     alive, since = timestamp_ms(wait.alive_time), timestamp_ms(wait.since_time)
     if wait.stuck:
         silent = ", no sign of life" if alive <= since else f", no sign of life {_for(times, alive)}"
-    return f"{_many(wait, _task(wait))} running{_age(wait, times)} on {wait.agent_id}{done}{silent}{_attempt(wait, ' ')}"
+    return (
+        f"{_many(wait, _task(wait))} running{_age(wait, times)} on {wait.agent_id}{done}{silent}{_attempt(wait, ' ')}"
+    )
 
 
 def _for(times: TimeWords, ms: int) -> str:

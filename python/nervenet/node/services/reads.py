@@ -13,35 +13,39 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.durable.pending import OPEN
+from nervenet.durable.pending import ASKING, OPEN
 from nervenet.errors import RequestError
-from nervenet.node.services.history import Asked, History, Step
+from nervenet.node.services.history import MOST_SPANS, Asked, History, Span, Step
 from nervenet.node.services.pages import Room
 from nervenet.node.services.payloads import shaped
+from nervenet.node.services.waits import blocked_waits, max_attempts, queued_since
 from nervenet.payloads import InvalidPayload, check_json
 from nervenet.records import Payload, State
-from nervenet.registry.selection import NOBODY, require
-from nervenet.rpc.status import not_found
+from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.keys import escalation_id
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import task_pb2, workflow_pb2
-from nervenet.wire import decode_entry, failure_out, state_out, task_id, timestamp
+from nervenet.wire import decode_entry, duration, failure_out, state_out, task_id, timestamp
 
 if TYPE_CHECKING:
     from nervenet.durable import Pending
     from nervenet.node.context import NodeContext
     from nervenet.node.services.peers import Peers
-    from nervenet.node.workflows.admission import Admission
+    from nervenet.node.services.step_inputs import StepInputs
+    from nervenet.node.services.waits import Waits
     from nervenet.node.workflows.attempt import DispatchedAttempt
     from nervenet.node.workflows.close_notifier import Closed
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.node.workflows.placement import Placement
     from nervenet.streams.heads import Claim, Head
 
 
 TASK_BYTES: Final = 4 << 20
-"""Of all outputs of tasks in one answer; those beyond it tell their size only."""
+"""Of all inputs and outputs of tasks in one answer; those beyond it tell their size only."""
+MOST_INPUTS: Final = 100
+"""Steps of which one request may want the inputs."""
 
 _log = logging.getLogger(__name__)
 
@@ -109,10 +113,20 @@ def _blocked(stored: bytes) -> workflow_pb2.Blocked:
 class Reads:
     """One for each node."""
 
-    def __init__(self, context: NodeContext, hosted: HostedWorkflows, admission: Admission, peers: Peers) -> None:
+    def __init__(
+        self,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        placement: Placement,
+        waits: Waits,
+        inputs: StepInputs,
+        peers: Peers,
+    ) -> None:
         self._context = context
         self._hosted = hosted
-        self._admission = admission
+        self._placement = placement
+        self._waits = waits
+        self._inputs = inputs
         self._peers = peers
 
     async def head(self, workflow_id: str) -> Head:
@@ -133,17 +147,24 @@ class Reads:
             last = page[-1].id
 
     async def workflow(self, request: pb.GetWorkflowRequest, *, hopped: bool = False) -> workflow_pb2.Workflow:
+        if len(request.input_steps) > MOST_INPUTS:
+            raise invalid("input_steps", f"{len(request.input_steps)} steps; at most {MOST_INPUTS} at once")
         head = await self.head(request.workflow_id)
         coordinator = self._hosted.get(request.workflow_id)
         if not head.closed and coordinator is None and not hopped:
-            told = await self._ask_owner(head.owner, request)
+            told = await self._ask_node(head.owner, request)
             if told is not None:
                 return told
+        if request.input_steps and not hopped and not self._inputs.has_code(head):
+            for node_id in self._placement.able(head.definition, head.version, head.runtime):
+                told = await self._ask_node(node_id, request)
+                if told is not None:
+                    return told
         return await self._told_here(request, head, coordinator)
 
-    async def _ask_owner(self, owner: str, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow | None:
-        node = self._context.table.nodes.get(owner)
-        if node is None or owner == self._context.status.node_id:
+    async def _ask_node(self, node_id: str, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow | None:
+        node = self._context.table.nodes.get(node_id)
+        if node is None or node_id == self._context.status.node_id:
             return None
         question = pb.GetWorkflowRequest()
         question.CopyFrom(request)
@@ -151,7 +172,7 @@ class Reads:
         try:
             return await self._peers.workflow(node.address, question)
         except RequestError as error:
-            _log.info("%s, which owns %s, is out of reach: %s", owner, request.workflow_id, error)
+            _log.info("%s says nothing about %s: %s", node_id, request.workflow_id, error)
             return None
 
     async def _told_here(
@@ -178,14 +199,32 @@ class Reads:
             if coordinator is not None:
                 told.state = state_out(coordinator.machine.state)
                 told.at = coordinator.at
-                pending = await self._pending(coordinator, history)
+                pending = await self._pending(coordinator, history, told)
+            if head.state is State.BLOCKED:
+                told.waits[:] = blocked_waits(workflow_id, head.run, head.blocked, head.note).waits
         room = Room(TASK_BYTES)
         told.tasks.extend(self._task(workflow_id, head.run, step, request, room) for step in _past(history, pending))
         told.tasks.extend(pending.values())
+        if request.input_steps:
+            await self._add_inputs(told, request, head, room)
         told.open_escalations.extend(
             escalation_id(workflow_id, asked.step, asked.k) for asked in history.asked if asked.state == "OPEN"
         )
         return told
+
+    async def _add_inputs(
+        self, told: workflow_pb2.Workflow, request: pb.GetWorkflowRequest, head: Head, room: Room
+    ) -> None:
+        found, why = await self._inputs.find(request.workflow_id, head, request.input_steps)
+        for task in told.tasks:
+            if task.step not in request.input_steps:
+                continue
+            payload = found.get(task.step)
+            if payload is None:
+                task.input_problem = why or "the code does not ask for this step"
+                continue
+            fits = room.takes(payload.size)
+            task.input.CopyFrom(shaped(payload, request.payload_format if fits else common.PAYLOAD_FORMAT_OMIT))
 
     def _task(
         self, workflow_id: str, run: int, step: Step, request: pb.GetWorkflowRequest, room: Room
@@ -213,14 +252,24 @@ class Reads:
             ],
             failed_attempts=[failure_out(failure) for failure in step.failed],
             escalation_id=_escalation_id(workflow_id, step.asked),
+            child_workflow_id=step.child,
+            **_times(step.spans, _open_child(step)),
         )
 
     # ── what only the owner knows ────────────────────────────────────────────────────────────────────────────────────
 
-    async def _pending(self, coordinator: Coordinator, history: History) -> dict[str, task_pb2.Task]:
+    async def _pending(
+        self, coordinator: Coordinator, history: History, told: workflow_pb2.Workflow
+    ) -> dict[str, task_pb2.Task]:
+        """Its pending steps; what it waits for is written into `told`."""
         pendings = dict(coordinator.machine.pending)
         look = await self._context.journal.look(coordinator.workflow_id, list(pendings)) if pendings else None
         claims: Mapping[str, Claim] = look.claims if look is not None else {}
+        waits = self._waits.one(coordinator, claims)
+        told.waits.extend(waits.waits)
+        told.more_waits = waits.more_waits
+        for name, number, oldest_ms in coordinator.machine.unread_signals():
+            told.unread_signals.add(signal=name, count=number, oldest_time=timestamp(oldest_ms))
         found = {}
         for name, pending in pendings.items():
             step = history.steps.get(name) or Step(name)
@@ -244,6 +293,8 @@ class Reads:
             schedule_time=timestamp(pending.since_ms),
             failed_attempts=[failure_out(failure) for failure in step.failed],
             escalation_id=_escalation_id(coordinator.workflow_id, step.asked),
+            max_attempts=max_attempts(pending) if pending.capability else 0,
+            **_times(step.spans, self._open_spans(pending, step, running)),
         )
         if running is not None:
             told.agent_id = running.agent_id
@@ -261,19 +312,50 @@ class Reads:
         now = self._context.clock.now_ms()
         if pending.at_ms > now:
             return f"attempt {pending.attempt} in {(pending.at_ms - now) / 1000:.1f} s"
-        if sent is None:
-            return "to be sent"
-        if sent.agent_id:
-            return f"{sent.agent_id} to take it"
-        options = sent.dispatch.options
-        requirement = require(sent.dispatch.capability, options.match, sent.dispatch.version)
-        choice = self._context.table.pools.explain(requirement).choice
-        if choice.agent is not None:
-            return "an agent to take it from the queue"
-        if not sent.stream and self._admission.queue_full(requirement):
-            return f"room in the queue of {requirement.capability} (NERVENET_MAX_QUEUED)"
-        wanted = ", ".join(f"{key}={value}" for key, value in requirement.match)
-        return f"{choice.why} with {wanted}" if wanted and choice is NOBODY else choice.why
+        return self._waits.reason(pending, sent).words
+
+    def _open_spans(self, pending: Pending, step: Step, running: Claim | None) -> list[Span]:
+        """What a pending step does since its last entry."""
+        now = self._context.clock.now_ms()
+        if pending.phase in (OPEN, ASKING):
+            return [Span("HUMAN", pending.asked_ms or pending.since_ms, 0)]
+        last = step.spans[-1].end_ms if step.spans else 0
+        due = queued_since(pending)
+        open_: list[Span] = []
+        if last and due > last:
+            open_.append(Span("RETRY", last, due if due <= now else 0))
+        if due > now:
+            return open_
+        queued = max(due, last)
+        if running is not None:
+            return [*open_, Span("QUEUED", queued, max(running.since_ms, queued)), Span("RUNNING", running.since_ms, 0)]
+        return [*open_, Span("QUEUED", queued, 0)]
+
+
+_TOTALS: Final = {
+    "QUEUED": "queued_duration",
+    "RUNNING": "run_duration",
+    "RETRY": "retry_duration",
+    "HUMAN": "human_duration",
+}
+
+
+def _times(past: list[Span], open_: list[Span]) -> dict[str, Any]:
+    """The fields of a Task that say what it spent its time with."""
+    spans = [*past, *open_]
+    totals = dict.fromkeys(_TOTALS, 0)
+    for span in spans:
+        totals[span.phase] += max(span.end_ms - span.start_ms, 0)
+    told: dict[str, Any] = {_TOTALS[phase]: duration(ms) for phase, ms in totals.items() if ms}
+    told["spans"] = [
+        task_pb2.TaskSpan(phase=f"TASK_PHASE_{phase}", start_time=timestamp(start), end_time=timestamp(end))
+        for phase, start, end in spans[-MOST_SPANS:]
+    ]
+    return told
+
+
+def _open_child(step: Step) -> list[Span]:
+    return [Span("RUNNING", step.started_ms, 0)] if step.child and step.outcome is None else []
 
 
 def _view(stored: bytes) -> Payload:
