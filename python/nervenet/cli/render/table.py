@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from nervenet.cli.render.text import View, clean, middle
+from nervenet.cli.render.text import View, clean
 
 Cell: TypeAlias = str | Text
 GAP = "  "
@@ -50,8 +50,23 @@ def ends(text: str, room: int) -> str:
     return set_cell_size(text, room - 1).rstrip() + "…" if cell_len(text) > room else text
 
 
-def ids(title: str, least: int = 16) -> Column:
-    return Column(title, middle, least)
+def ids(title: str, drop: int = 0) -> Column:
+    """Ids and other keys stay whole at any width: people copy them into the next command."""
+    return Column(title, drop=drop)
+
+
+def some(text: str, room: int) -> str:
+    """Of names with commas between them those that fit, each whole, and the number of the others."""
+    names = text.split(", ")
+    kept = len(names)
+    while kept > 1 and cell_len(_of_them(names, kept)) > room:
+        kept -= 1
+    return _of_them(names, kept)
+
+
+def _of_them(names: Sequence[str], kept: int) -> str:
+    more = len(names) - kept
+    return ", ".join(names[:kept]) + (f", +{more}" if more else "")
 
 
 def prose(title: str, least: int = 12, drop: int = 0) -> Column:
