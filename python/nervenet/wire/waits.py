@@ -15,9 +15,6 @@ from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import workflow_pb2 as pb
 from nervenet.wire.values import timestamp_ms
 
-SILENT_MS: Final = 60_000
-"""A handler that gave signs of life, and has given none for this long, is said to be silent."""
-
 
 class TimeWords(NamedTuple):
     """How times are said. Each function takes milliseconds since the epoch."""
@@ -72,8 +69,11 @@ def _age(wait: pb.Wait, times: TimeWords) -> str:
 
 
 def _behind(wait: pb.Wait, times: TimeWords) -> str:
-    """`, 3 h`: the age behind a whole sentence."""
-    return f",{_age(wait, times).removeprefix(',')}" if wait.HasField("since_time") else ""
+    """`, 3 h` or ` since …`: the age behind a whole sentence."""
+    since = _since(wait, times)
+    if wait.count > 1:
+        return _age(wait, times)
+    return f" {since}" if since.startswith("since ") else f", {since}" if since else ""
 
 
 def _blocked(wait: pb.Wait, times: TimeWords) -> str:
@@ -103,13 +103,12 @@ def _queued(wait: pb.Wait, times: TimeWords) -> str:
 
 def _running(wait: pb.Wait, times: TimeWords) -> str:
     done = f", {wait.fraction:.0%}".replace("%", " %") if wait.HasField("fraction") else ""
-    silent = ""
-    alive, since = timestamp_ms(wait.alive_time), timestamp_ms(wait.since_time)
+    task = _many(wait, _task(wait))
     if wait.stuck:
-        silent = ", no sign of life" if alive <= since else f", no sign of life {_for(times, alive)}"
-    return (
-        f"{_many(wait, _task(wait))} running{_age(wait, times)} on {wait.agent_id}{done}{silent}{_attempt(wait, ' ')}"
-    )
+        silent = _for(times, timestamp_ms(wait.alive_time))
+        first = ", the oldest" if wait.count > 1 else ""
+        return f"{task} running without a sign of life{first} {silent} on {wait.agent_id}{done}{_attempt(wait, ' ')}"
+    return f"{task} running{_age(wait, times)} on {wait.agent_id}{done}{_attempt(wait, ' ')}"
 
 
 def _for(times: TimeWords, ms: int) -> str:

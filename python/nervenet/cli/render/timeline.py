@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 from rich.text import Text
 
@@ -20,6 +22,7 @@ from nervenet.cli.render.steps import OPEN, STEPS, Spent, is_human, is_trouble, 
 from nervenet.cli.render.table import GAP, Cell, Column, ids, mark_of, prose, table
 from nervenet.cli.render.text import DASH, View
 from nervenet.cli.render.workflows import STATES, blocked, definition
+from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import task_pb2 as task
 from nervenet.v1 import workflow_pb2 as workflow
 
@@ -36,7 +39,8 @@ _BODY: Mapping[int, tuple[str, str]] = {
     task.TASK_PHASE_HUMAN: ("░", "yellow"),
 }
 """How a part of a step's time is drawn; "" is the style of the step's state."""
-LEGEND = "┄ queued ━ ran · retry ░ human"
+_WORDS = {"queued": "┄ queued", "ran": "━ ran", "retry": "· retry", "human": "░ human"}
+"""The legend, in the order of `Spent`."""
 _WITHOUT_STEP = (
     workflow.WAIT_KIND_DELIVERY,
     workflow.WAIT_KIND_SIGNAL,
@@ -85,7 +89,7 @@ def shown(one: workflow.Workflow, view: View, wish: Wish = Wish()) -> list[Text]
         lines.append(_payload("view", one, "view", view, full=wish.results))
     if one.HasField("output"):
         lines.append(_payload("result", one, "output", view, full=wish.results))
-    if one.HasField("failure"):
+    if one.HasField("failure") and not (wish.failed and _is_shown(one.failure, steps)):
         lines.append(Text(f"failure {text.failure(one.failure)}", style="red"))
         lines += frames(one.failure, FRAMES)
     for escalation in one.open_escalations:
@@ -95,12 +99,17 @@ def shown(one: workflow.Workflow, view: View, wish: Wish = Wish()) -> list[Text]
     return lines
 
 
+def _is_shown(failure: common.Failure, steps: Sequence[task.Task]) -> bool:
+    """Whether it is that of a step."""
+    return any(step.failure.message == failure.message and step.failure.type == failure.type for step in steps)
+
+
 def hint(one: workflow.Workflow, wish: Wish) -> str:
     """Where to find more about what went wrong; "" where there is nothing more."""
     failed = sum(map(is_trouble, one.tasks))
     if not failed or wish.failed or wish.slowest:
         return ""
-    return f"{text.plural(failed, 'step')} failed: nervenet show {one.workflow_id} --failed --input"
+    return f"{text.plural(failed, 'step has', 'steps have')} failed attempts: nervenet show {one.workflow_id} --failed --input"
 
 
 def chosen(one: workflow.Workflow, wish: Wish) -> list[task.Task]:
@@ -207,20 +216,23 @@ def _bars(one: workflow.Workflow, steps: Sequence[task.Task], view: View, wish: 
     rows = [item for item in items if isinstance(item, task.Task)]
     times = [spent(step, view.now_ms) for step in rows]
     shown_times = [name for name in Spent._fields if any(getattr(each, name) >= 5 for each in times)]
+    legend = " ".join(_WORDS[name] for name in shown_times)
+    agents = [_who(step, wish.decided) for step in rows]
     columns = (
-        Column("START"), Column(LEGEND if room >= len(LEGEND) else ""), ids("STEP"), ids("AGENT", drop=1),
+        Column("START"), Column(legend if room >= len(legend) else ""), ids("  STEP"),
+        *([ids("AGENT", drop=1)] if any(agent != DASH for agent in agents) else []),
         *(Column(name.upper()) for name in shown_times), prose("", 16),
     )  # fmt: skip
     cells: list[tuple[Cell, ...]] = [
         (
             scale.offset(since(step, begin)),
             _bar(step, scale),
-            Text(step.step, style=mark_of(STEPS, step.state).style),
-            _who(step, wish.decided),
+            mark_of(STEPS, step.state).text(step.step),
+            *([agent] if len(columns) == 5 + len(shown_times) else []),
             *(_span(getattr(each, name)) for name in shown_times),
             _gist(step, one, wish.decided, brief=0 < view.width < NARROW),
         )
-        for step, each in zip(rows, times, strict=True)
+        for step, each, agent in zip(rows, times, agents, strict=True)
     ]
     lines: list[Text] = []
     drawn = iter(table(columns, cells, view)) if cells else iter(())
@@ -289,8 +301,8 @@ def _drawn(parts: Sequence[tuple[int, int, str, str]], scale: _Scale, style: str
         at = min(scale.at(parts[-1][0]), scale.room - 1)
         cells[max(last, at)] = (parts[-1][2], parts[-1][3])
     bar = Text()
-    for body, own in cells:
-        bar.append(body, style=own)
+    for own, alike in groupby(cells, key=itemgetter(1)):
+        bar.append("".join(body for body, _ in alike), style=own)
     return bar
 
 

@@ -51,11 +51,16 @@ def moment(ms: int, now_ms: int) -> str:
     return f"{when:%a} {clock}" if 0 < days < 7 else f"{when:%b} {when.day} {clock}"
 
 
+def _span(ms: int) -> str:
+    """`40 s`, `12 min`: no parts of a second, what waits changes slowly."""
+    return f"{max(ms, 0) // 1000} s" if ms < 100_000 else text.span(ms / 1000)
+
+
 def _as_of(view: View) -> TimeWords:
     def age(ms: int) -> str:
-        return text.span((view.now_ms - ms) / 1000)
+        return _span(view.now_ms - ms)
 
     def ahead(ms: int) -> str:
-        return f"in {text.span((ms - view.now_ms) / 1000)}" if ms > view.now_ms else "now"
+        return f"in {_span(ms - view.now_ms)}" if ms > view.now_ms else "now"
 
     return TimeWords(age, lambda ms: moment(ms, view.now_ms), ahead)

@@ -53,7 +53,7 @@ def definition(found: workflow.Workflow) -> str:
 
 _COLUMNS = (
     ids("ID"), ids("DEFINITION", drop=2), Column("STATE"), Column("STARTED", drop=1), Column("TOOK", drop=4),
-    ids("AT", drop=3), prose("WAITS FOR / NOTE", 24),
+    ids("AT", drop=3), prose("WAITS FOR / NOTE", 48),
 )  # fmt: skip
 
 

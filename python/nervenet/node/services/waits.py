@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.durable.pending import ASKING, OPEN, SENT
 from nervenet.errors import RequestError
-from nervenet.records import State
+from nervenet.records import FailureCode, State
 from nervenet.redis_link.faults import RedisRefused, Unreadable
 from nervenet.registry.selection import ALL_BUSY, BY_POLICY, NOBODY, require
 from nervenet.streams.keys import escalation_id
@@ -44,6 +44,10 @@ MOST_CLAIMS: Final = 100
 """Of one workflow's steps, how many claims are read for a list. Of the others memory says who runs them, a lease ago."""
 MOST_WORKFLOWS: Final = 1_000
 """In one question to an owner."""
+
+
+_NO_FAILURE: Final = frozenset({FailureCode.AGENT_DRAINED})
+"""Its agent stopped in an orderly way, and another one got the task: nothing went wrong with it."""
 
 
 class StuckAfter(NamedTuple):
@@ -324,7 +328,7 @@ def _task(call: Pending) -> dict[str, Any]:
         "capability": call.capability or "",
         "attempt": call.attempt,
         "max_attempts": max_attempts(call),
-        "last_failure": None if failed is None else failure_out(failed.failure),
+        "last_failure": None if failed is None or failed.failure.code in _NO_FAILURE else failure_out(failed.failure),
     }
 
 
