@@ -41,6 +41,7 @@ _BODY: Mapping[int, tuple[str, str]] = {
 """How a part of a step's time is drawn; "" is the style of the step's state."""
 _WORDS = {"queued": "┄ queued", "ran": "━ ran", "retry": "· retry", "human": "░ human"}
 """The legend, in the order of `Spent`."""
+_UP_TO = {"queued": "queued", "ran": "ran", "retry": "between attempts", "human": "at humans"}
 _WITHOUT_STEP = (
     workflow.WAIT_KIND_DELIVERY,
     workflow.WAIT_KIND_SIGNAL,
@@ -267,7 +268,16 @@ def _fold_line(fold: Fold, scale: _Scale) -> Text:
     style = "red" if fold.failed else mark_of(STEPS, fold.worst).style
     parts = [(begin, first, "┄", "dim"), (first, max(ends), "━", style)]
     tip = "━" if any(step.state in OPEN for step in fold.steps) else "┥"
-    return _aside(scale.offset(begin), _drawn(parts, scale, style, tip=tip), fold.text())
+    said = fold.text().append_text(_longest(fold, scale.now))
+    return _aside(scale.offset(begin), _drawn(parts, scale, style, tip=tip), said)
+
+
+def _longest(fold: Fold, now_ms: int) -> Text:
+    """`  queued up to 41 s, ran up to 0.40 s`."""
+    times = [spent(step, now_ms) for step in fold.steps]
+    longest = {name: max(getattr(each, name) for each in times) for name in Spent._fields}
+    said = [f"{_UP_TO[name]} up to {_span(ms)}" for name, ms in longest.items() if ms >= 5]
+    return Text("  " + ", ".join(said) if said else "", style="dim")
 
 
 def _bar(step: task.Task, scale: _Scale) -> Text:
