@@ -371,7 +371,7 @@ def test_show_on_a_terminal_draws_bars_on_one_scale() -> None:
     )
     assert header.split() == ["START", "STEP", "AGENT"]  # a node of an earlier release tells no parts of time
     assert (
-        extract.startswith("    0.01  " + "━" * 17 + "┥" + " " * 22) and "✓ extract  go-extract-2" in extract
+        extract.startswith("    0.01  " + "━" * 17 + "┥" + " " * 22) and "✓ extract    go-extract-2" in extract
     )  # 40 for 9.02 s
     assert extract.endswith("attempt 2 (1: RateLimited: 429)")
     assert "┄" in validate and validate.endswith("waits: no agent serves it")
@@ -383,7 +383,7 @@ def test_show_on_a_terminal_draws_bars_on_one_scale() -> None:
 
 def span_of(phase: str, start: float, end: float | None) -> task_pb2.TaskSpan:
     return task_pb2.TaskSpan(
-        phase=f"TASK_PHASE_{phase}",  # type: ignore[arg-type]
+        phase=f"TASK_PHASE_{phase}",
         start_time=at(start),
         end_time=None if end is None else at(end),
     )
@@ -487,7 +487,11 @@ def test_what_is_no_step_has_a_line_too() -> None:
 )
 def test_json_has_plain_values(payload: common_pb2.Payload, says: object) -> None:
     found = json.loads(
-        plain_json(pb.Workflow(workflow_id="w", input=payload, journal_entries=12, state=6, labels={"k": "v"}))
+        plain_json(
+            pb.Workflow(
+                workflow_id="w", input=payload, journal_entries=12, state="WORKFLOW_STATE_FAILED", labels={"k": "v"}
+            )
+        )
     )
     assert found == {
         "workflowId": "w",
