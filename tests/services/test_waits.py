@@ -134,7 +134,7 @@ async def wait_for(raw: Any, workflow_id: str, kind: str) -> Any:
 
 
 async def reports(raw: Any) -> bool:
-    return (await wait_for(raw, "hung", "RUNNING")).fraction == 0.5
+    return bool((await wait_for(raw, "hung", "RUNNING")).fraction == 0.5)
 
 
 async def test_any_node_tells_what_a_page_of_workflows_waits_for_and_asks_their_owner_once(world: World) -> None:

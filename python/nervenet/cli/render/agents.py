@@ -126,13 +126,20 @@ def nodes(response: registry.ListNodesResponse, view: View) -> list[Text]:
             one.address,
             ", ".join(f"{ref.name} v{ref.version}" for ref in one.definitions if "." not in ref.name) or DASH,
             f"{one.owned_workflows}/{one.max_workflows}" if one.max_workflows else str(one.owned_workflows),
-            mark_of(STATES, one.state).text(),
+            _node_state(one),
             view.when(one.register_time),
             one.runtime,
         )
         for one in response.nodes
     ]
     return table(columns, rows, view) if rows else []
+
+
+def _node_state(one: agent.NodeRecord) -> Text:
+    """`✓ active`; `! full`: it takes no more workflows."""
+    if one.state == agent.NODE_STATE_ACTIVE and 0 < one.max_workflows <= one.owned_workflows:
+        return Mark("!", "yellow", "full").text()
+    return mark_of(STATES, one.state).text()
 
 
 def leaving(response: registry.DrainNodeResponse, node_id: str) -> Text:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.durable.pending import ASKING, OPEN
@@ -206,7 +206,7 @@ class Reads:
                 told.waits[:] = blocked_waits(workflow_id, head.run, head.blocked, head.note).waits
         room = Room(TASK_BYTES)
         for count, step in enumerate(_past(history, pending), 1):
-            told.tasks.append(self._task(workflow_id, head.run, step, request, room))
+            told.tasks.append(told_task(workflow_id, head.run, step, request, room.takes))
             if count % AT_A_TIME == 0:
                 await asyncio.sleep(0)
         told.tasks.extend(pending.values())
@@ -230,36 +230,6 @@ class Reads:
                 continue
             fits = room.takes(payload.size)
             task.input.CopyFrom(shaped(payload, request.payload_format if fits else common.PAYLOAD_FORMAT_OMIT))
-
-    def _task(
-        self, workflow_id: str, run: int, step: Step, request: pb.GetWorkflowRequest, room: Room
-    ) -> task_pb2.Task:
-        outcome = step.outcome
-        output = outcome.output if outcome is not None and request.include_task_payloads else None
-        form = request.payload_format
-        if output is not None and not room.takes(output.size):
-            form = common.PAYLOAD_FORMAT_OMIT
-        return task_pb2.Task(
-            task_id=task_id(workflow_id, run, step.name),
-            step=step.name,
-            capability=step.capability,
-            state=f"TASK_STATE_{step.state}",
-            attempt=step.attempt,
-            agent_id=step.agent_id,
-            output=None if output is None else shaped(output, form),
-            failure=failure_out(outcome.failure) if outcome is not None and outcome.failure is not None else None,
-            schedule_time=timestamp(step.scheduled_ms),
-            start_time=timestamp(step.started_ms),
-            end_time=timestamp(step.ended_ms),
-            usage=[
-                common.TokenUsage(model=u.model, input_tokens=u.input_tokens, output_tokens=u.output_tokens)
-                for u in (outcome.usage if outcome is not None else ())
-            ],
-            failed_attempts=[failure_out(failure) for failure in step.failed],
-            escalation_id=_escalation_id(workflow_id, step.asked),
-            child_workflow_id=step.child,
-            **_times(step.spans, _open_child(step)),
-        )
 
     # ── what only the owner knows ────────────────────────────────────────────────────────────────────────────────────
 
@@ -361,6 +331,38 @@ def _times(past: list[Span], open_: list[Span]) -> dict[str, Any]:
 
 def _open_child(step: Step) -> list[Span]:
     return [Span("RUNNING", step.started_ms, 0)] if step.child and step.outcome is None else []
+
+
+def told_task(
+    workflow_id: str, run: int, step: Step, request: pb.GetWorkflowRequest, fits: Callable[[int], bool]
+) -> task_pb2.Task:
+    """A step that the journal knows all of. `fits`: whether there is room for a payload of that size."""
+    outcome = step.outcome
+    output = outcome.output if outcome is not None and request.include_task_payloads else None
+    form = request.payload_format
+    if output is not None and not fits(output.size):
+        form = common.PAYLOAD_FORMAT_OMIT
+    return task_pb2.Task(
+        task_id=task_id(workflow_id, run, step.name),
+        step=step.name,
+        capability=step.capability,
+        state=f"TASK_STATE_{step.state}",
+        attempt=step.attempt,
+        agent_id=step.agent_id,
+        output=None if output is None else shaped(output, form),
+        failure=failure_out(outcome.failure) if outcome is not None and outcome.failure is not None else None,
+        schedule_time=timestamp(step.scheduled_ms),
+        start_time=timestamp(step.started_ms),
+        end_time=timestamp(step.ended_ms),
+        usage=[
+            common.TokenUsage(model=u.model, input_tokens=u.input_tokens, output_tokens=u.output_tokens)
+            for u in (outcome.usage if outcome is not None else ())
+        ],
+        failed_attempts=[failure_out(failure) for failure in step.failed],
+        escalation_id=_escalation_id(workflow_id, step.asked),
+        child_workflow_id=step.child,
+        **_times(step.spans, _open_child(step)),
+    )
 
 
 def _view(stored: bytes) -> Payload:
