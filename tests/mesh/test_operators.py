@@ -63,11 +63,11 @@ def ids(host: ProcessMesh, *filters: str) -> set[str]:
 @pytest.mark.parametrize(
     ("workflow_id", "says"),
     [
-        ("order-7", r"● running .* waits for signal paid, \d+ s, and 1 more"),
+        ("order-7", r"● running .* waits for signal paid, \d+ (s|min), and 1 more"),
         ("nap-1", r"● running .* sleeps until .*\d\d:\d\d"),
         ("letter-3", r"\? waits for a human .* asks a human: Send it\? \(due in 7 d\)"),
-        ("abroad-2", r"● running .* translate queued \d+ s: no live agent serves it"),
-        ("crawl-9", r"● running .* crawl running \d+ s on good-\w{8}"),
+        ("abroad-2", r"● running .* translate queued \d+ (s|min): no live agent serves it"),
+        ("crawl-9", r"● running .* crawl running \d+ (s|min) on good-\w{8}"),
         ("chat-4", r"● running .* retries ask_model in \d+ (s|min) after RateLimited: 429"),
         ("scan-5", r"● running .* retries scan in \d+ (s|min) after OSError: /var: the disk"),
         ("prices-6", r"✗ failed .* BadItem: item 14 has no price"),
@@ -87,20 +87,20 @@ def test_list_finds_what_is_stuck_retried_or_waits_for_something(host: ProcessMe
     assert ids(host, "--slow") == set()
     assert ids(host, "--stuck", "1ms", "--waiting-for", "no live agent") == {"abroad-2"}
     stuck = terminal(host, "list --stuck 1ms")
-    assert re.search(r"crawl-9 .* crawl running without a sign of life for \d+ s on good-", stuck), stuck
+    assert re.search(r"crawl-9 .* crawl running without a sign of life for \d+ (s|min) on good-", stuck), stuck
     assert "No workflow" in host.run("list", "--stuck", "1h").stderr
 
 
 @pytest.mark.parametrize(
     ("workflow_id", "says"),
     [
-        ("order-7", [r"┄+ +waits for signal paid, \d+ s", r"┄+ +gives up at \d\d:\d\d"]),
+        ("order-7", [r"┄+ +waits for signal paid, \d+ (s|min)", r"┄+ +gives up at \d\d:\d\d"]),
         ("nap-1", [r"┄+ +sleeps until .*\d\d:\d\d"]),
         (
             "letter-3",
-            [r"HUMAN", r"░+ +\? ask +[\d.]+ s +waits for a human", r"nervenet escalations resolve letter-3/ask"],
+            [r"HUMAN", r"░+ +\? ask +[\d.]+ (s|min) +waits for a human", r"nervenet escalations resolve letter-3/ask"],
         ),
-        ("abroad-2", [r"QUEUED", r"┄+ +– translate +[\d.]+ s +waits: no live agent serves it"]),
+        ("abroad-2", [r"QUEUED", r"┄+ +– translate +[\d.]+ (s|min) +waits: no live agent serves it"]),
         ("crawl-9", [r"RAN", r"━+ +● crawl +good-\w{8} .* 10 %"]),
         ("chat-4", [r"RETRY", r"·+ +– ask_model .* attempt 2 of 5 \(1: RateLimited: 429\)"]),
         ("prices-6", [r"fetch ×300: 299 ✓ 1 ✗ → fetch.14", r"✗ fetch.14 +good-\w{8} .* BadItem: item 14"]),
@@ -135,7 +135,7 @@ def test_an_agent_that_fails_everything_is_seen_with_its_lines(host: ProcessMesh
 def test_unread_signals_have_a_line(host: ProcessMesh) -> None:
     assert host.run("signal", "nap-1", "paid", '"early"', "--undeclared").returncode == 0
     wait_until(lambda: "1 signal paid unread" in host.run("show", "nap-1").stdout, "the signal is there", 20, host)
-    assert re.search(r"1 signal paid unread, the oldest [\d.]+ s", terminal(host, "show nap-1"))
+    assert re.search(r"1 signal paid unread, the oldest [\d.]+ (s|min)", terminal(host, "show nap-1"))
 
 
 def test_a_full_node_says_so(tmp_path: Path, shared_valkey: Server, shared_etcd: Server) -> None:

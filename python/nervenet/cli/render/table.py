@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from nervenet.cli.render.text import View, clean
+from nervenet.cli.render.text import DASH, View, clean
 
 Cell: TypeAlias = str | Text
 GAP = "  "
@@ -47,7 +47,14 @@ class Column(NamedTuple):
 
 
 def ends(text: str, room: int) -> str:
-    return set_cell_size(text, room - 1).rstrip() + "…" if cell_len(text) > room else text
+    """The text, cut between two words where that loses little: half an id is worse than none."""
+    if cell_len(text) <= room:
+        return text
+    kept = set_cell_size(text, room - 1)
+    if not text[len(kept) : len(kept) + 1].isspace():
+        whole = kept.rstrip().rpartition(" ")[0]
+        kept = whole if len(whole) > len(kept) // 2 else kept
+    return kept.rstrip(" ,:;") + "…"
 
 
 def ids(title: str, drop: int = 0) -> Column:
@@ -78,12 +85,26 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], view: View)
     cells = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
     widths = [max([cell_len(column.title), *(row[at].cell_len for row in cells)]) for at, column in enumerate(columns)]
     if view.people and view.width:
+        if sum(widths) + len(GAP) * (len(widths) - 1) > view.width:
+            columns, widths, cells = _without_empty(columns, widths, cells)
         kept = _kept(columns, widths, view.width)
         columns, widths = [columns[at] for at in kept], [widths[at] for at in kept]
         cells = [[row[at] for at in kept] for row in cells]
         _fit(columns, widths, view.width)
     head = _line([Text(column.title, style="bold") for column in columns], columns, widths)
     return [head, *(_line(row, columns, widths) for row in cells)]
+
+
+def _without_empty(
+    columns: Sequence[Column], widths: list[int], cells: list[list[Text]]
+) -> tuple[list[Column], list[int], list[list[Text]]]:
+    """Leave out what may be left out and says nothing in any row."""
+    told = [
+        at
+        for at, column in enumerate(columns)
+        if not column.drop or any(row[at].plain not in ("", DASH) for row in cells)
+    ]
+    return [columns[at] for at in told], [widths[at] for at in told], [[row[at] for at in told] for row in cells]
 
 
 def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
