@@ -400,9 +400,10 @@ def test_the_parts_of_a_steps_time_are_drawn_apart_and_have_their_own_columns() 
     step.queued_duration.FromSeconds(2)
     step.run_duration.FromSeconds(2)
     step.retry_duration.FromSeconds(2)
-    _, header, line = plain(timeline.shown(one, View(True, 80, NOW)))
-    assert header.split() == ["START", "STEP", "AGENT", "QUEUED", "RAN", "RETRY"]
-    assert line == "    0.00  ┄┄┄┄┄━━━━━·····━━━━━  ● fetch  ocr-3  2.00 s  4.00 s  2.00 s"
+    step.failed_attempts.add(message="429", attempt=1)
+    _, header, line = plain(timeline.shown(one, View(True, 96, NOW)))
+    assert header.split() == [*["START", "┄", "queued", "━", "ran", "·", "retry", "STEP", "AGENT", "QUEUED", "RAN", "RETRY"]]
+    assert line == "    0.00  ┄┄┄┄┄┄━━━━━━······━━━━━━  ● fetch  ocr-3  2.00 s  4.00 s  2.00 s  attempt 2 (1: 429)"
 
 
 MANY = pb.Workflow(

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
             return
         screen.lines(workflows.listed(response, screen.view()))
         command = repeated("nervenet list", args, *FILTERS)
-        filtered = any(getattr(args, name) not in (None, []) for name in FILTERS if name != "state")
+        filtered = any(getattr(args, name) not in (None, [], False) for name in FILTERS if name != "state")
         namespace = context.config.namespace
         screen.note(workflows.list_footer(response, namespace, wanted=wanted, filtered=filtered, command=command))
 

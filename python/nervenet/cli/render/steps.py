@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from nervenet.cli.render import text
 from nervenet.cli.render.table import Mark
+from nervenet.cli.render.text import DASH
 from nervenet.v1 import task_pb2 as task
 
 STEPS: Mapping[int, Mark] = {
@@ -50,6 +51,21 @@ def spent(step: task.Task, now_ms: int) -> Spent:
         if not last.HasField("end_time") and last.phase in _PLACE:
             totals[_PLACE[last.phase]] += max(now_ms - text.millis(last.start_time), 0)
     return Spent(*totals)
+
+
+def times(step: task.Task, now_ms: int) -> tuple[str, str, str, str]:
+    """The same in words; a dash where it never did that, as a question of the code that no agent ran."""
+    told, words = step.spans, [text.span(ms / 1000) for ms in spent(step, now_ms)]
+    ran = any(span.phase == task.TASK_PHASE_RUNNING for span in told) or step.HasField("run_duration")
+    is_task = bool(step.capability) and not step.child_workflow_id
+    did = (
+        bool(told) and is_task,
+        ran,
+        bool(step.failed_attempts) and bool(told),
+        bool(step.escalation_id) and bool(told),
+    )
+    queued, running, retry, human = (word if done else DASH for word, done in zip(words, did, strict=True))
+    return queued, running, retry, human
 
 
 def since(step: task.Task, begin: int) -> int:

@@ -18,7 +18,7 @@ from nervenet.cli.render import text, waits
 from nervenet.cli.render.escalations import exchange
 from nervenet.cli.render.failures import frames
 from nervenet.cli.render.folding import Fold, folded
-from nervenet.cli.render.steps import OPEN, STEPS, Spent, is_human, is_trouble, since, spent, took_ms
+from nervenet.cli.render.steps import OPEN, STEPS, is_human, is_trouble, since, spent, times, took_ms
 from nervenet.cli.render.table import GAP, Cell, Column, ids, mark_of, prose, table
 from nervenet.cli.render.text import DASH, View
 from nervenet.cli.render.workflows import STATES, blocked, definition
@@ -39,9 +39,9 @@ _BODY: Mapping[int, tuple[str, str]] = {
     task.TASK_PHASE_HUMAN: ("░", "yellow"),
 }
 """How a part of a step's time is drawn; "" is the style of the step's state."""
-_WORDS = {"queued": "┄ queued", "ran": "━ ran", "retry": "· retry", "human": "░ human"}
+_PHASES = ("┄ queued", "━ ran", "· retry", "░ human")
 """The legend, in the order of `Spent`."""
-_UP_TO = {"queued": "queued", "ran": "ran", "retry": "between attempts", "human": "at humans"}
+_UP_TO = ("queued", "ran", "between attempts", "at humans")
 _WITHOUT_STEP = (
     workflow.WAIT_KIND_DELIVERY,
     workflow.WAIT_KIND_SIGNAL,
@@ -215,14 +215,14 @@ def _bars(one: workflow.Workflow, steps: Sequence[task.Task], view: View, wish: 
     scale = _Scale(begin, max(text.millis(one.close_time) or view.now_ms, begin + 1), view.now_ms, room)
     items = folded(steps) if not (wish.all or wish.failed or wish.slowest) else list(steps)
     rows = [item for item in items if isinstance(item, task.Task)]
-    times = [spent(step, view.now_ms) for step in rows]
-    shown_times = [name for name in Spent._fields if any(getattr(each, name) >= 5 for each in times)]
-    legend = " ".join(_WORDS[name] for name in shown_times)
+    told = [times(step, view.now_ms) for step in rows]
+    shown_times = [at for at in range(len(_PHASES)) if any(each[at] != DASH for each in told)]
+    legend = " ".join(_PHASES[at] for at in shown_times)
     agents = [_who(step, wish.decided) for step in rows]
     columns = (
         Column("START"), Column(legend if room >= len(legend) else ""), ids("  STEP"),
         *([ids("AGENT", drop=1)] if any(agent != DASH for agent in agents) else []),
-        *(Column(name.upper()) for name in shown_times), prose("", 16),
+        *(Column(_PHASES[at][2:].upper()) for at in shown_times), prose("", 16),
     )  # fmt: skip
     cells: list[tuple[Cell, ...]] = [
         (
@@ -230,10 +230,10 @@ def _bars(one: workflow.Workflow, steps: Sequence[task.Task], view: View, wish: 
             _bar(step, scale),
             mark_of(STEPS, step.state).text(step.step),
             *([agent] if len(columns) == 5 + len(shown_times) else []),
-            *(_span(getattr(each, name)) for name in shown_times),
+            *(each[at] for at in shown_times),
             _gist(step, one, wish.decided, brief=0 < view.width < NARROW),
         )
-        for step, each, agent in zip(rows, times, agents, strict=True)
+        for step, each, agent in zip(rows, told, agents, strict=True)
     ]
     lines: list[Text] = []
     drawn = iter(table(columns, cells, view)) if cells else iter(())
@@ -274,9 +274,8 @@ def _fold_line(fold: Fold, scale: _Scale) -> Text:
 
 def _longest(fold: Fold, now_ms: int) -> Text:
     """`  queued up to 41 s, ran up to 0.40 s`."""
-    times = [spent(step, now_ms) for step in fold.steps]
-    longest = {name: max(getattr(each, name) for each in times) for name in Spent._fields}
-    said = [f"{_UP_TO[name]} up to {_span(ms)}" for name, ms in longest.items() if ms >= 5]
+    longest = map(max, zip(*(spent(step, now_ms) for step in fold.steps), strict=True))
+    said = [f"{words} up to {text.span(ms / 1000)}" for words, ms in zip(_UP_TO, longest, strict=True) if ms >= 5]
     return Text("  " + ", ".join(said) if said else "", style="dim")
 
 
@@ -316,10 +315,6 @@ def _drawn(parts: Sequence[tuple[int, int, str, str]], scale: _Scale, style: str
     return bar
 
 
-def _span(ms: int) -> str:
-    return text.span(ms / 1000) if ms >= 5 else DASH
-
-
 def _table(one: workflow.Workflow, steps: Sequence[task.Task], view: View, wish: Wish) -> list[Text]:
     titles = (
         "STEP",
@@ -343,7 +338,7 @@ def _table(one: workflow.Workflow, steps: Sequence[task.Task], view: View, wish:
             view.when(step.schedule_time),
             view.when(step.start_time),
             view.when(step.end_time),
-            *map(_span, spent(step, view.now_ms)),
+            *times(step, view.now_ms),
             _remark(step, wish.decided),
         )
         for step in steps

@@ -77,7 +77,7 @@ class Step:
     def spent(self, phase: PhaseName, start_ms: int, end_ms: int) -> None:
         """Add a part of its time that is over. One that begins before the part before it ended begins there."""
         start_ms = max(start_ms, self.spans[-1].end_ms) if self.spans else start_ms
-        if 0 < start_ms < end_ms:
+        if 0 < start_ms < end_ms + (phase == "RUNNING"):  # a handler of less than a millisecond ran too
             self.spans.append(Span(phase, start_ms, end_ms))
 
     def attempted(self, body: Outcome | Attempt, time_ms: int) -> None:
