@@ -371,8 +371,8 @@ def test_show_on_a_terminal_draws_bars_on_one_scale() -> None:
     )
     assert header.split() == ["START", "STEP", "AGENT"]  # a node of an earlier release tells no parts of time
     assert (
-        extract.startswith("    0.01  " + "━" * 17 + "┥" + " " * 22) and "✓ extract    go-extract-2" in extract
-    )  # 40 for 9.02 s
+        extract.startswith("    0.01  " + "━" * 13 + "┥" + " " * 18) and "✓ extract    go-extract-2" in extract
+    )  # 32 for 9.02 s
     assert extract.endswith("attempt 2 (1: RateLimited: 429)")
     assert "┄" in validate and validate.endswith("waits: no agent serves it")
     assert ask.endswith("waits for a human: review-118/ask")
@@ -401,9 +401,9 @@ def test_the_parts_of_a_steps_time_are_drawn_apart_and_have_their_own_columns() 
     step.run_duration.FromSeconds(2)
     step.retry_duration.FromSeconds(2)
     step.failed_attempts.add(message="429", attempt=1)
-    _, header, line = plain(timeline.shown(one, View(True, 96, NOW)))
-    assert header.split() == [*["START", "┄", "queued", "━", "ran", "·", "retry", "STEP", "AGENT", "QUEUED", "RAN", "RETRY"]]
-    assert line == "    0.00  ┄┄┄┄┄┄━━━━━━······━━━━━━  ● fetch  ocr-3  2.00 s  4.00 s  2.00 s  attempt 2 (1: 429)"
+    _, header, line = plain(timeline.shown(one, View(True, 100, NOW)))
+    assert header.split() == ["START", "STEP", "AGENT", "┄", "QUEUED", "━", "RAN", "·", "RETRY"]
+    assert line == "    0.00  ┄┄┄┄┄━━━━━·····━━━━━  ● fetch  ocr-3  2.00 s    4.00 s  2.00 s   attempt 2 (1: 429)"
 
 
 MANY = pb.Workflow(

@@ -78,6 +78,12 @@ async def retries(ctx: Context, name: str) -> str:
 
 
 @mesh.workflow
+async def endless(ctx: Context) -> None:
+    while True:
+        await asyncio.sleep(0)
+
+
+@mesh.workflow
 async def parent(ctx: Context) -> str:
     child = await ctx.start(awaits)
     return await child.result()
@@ -234,6 +240,21 @@ async def test_an_owner_that_is_gone_or_does_not_answer_costs_its_rows_only(worl
     (orphan,) = found["orphan"].waits
     assert orphan.words == "its node n-gone is gone, no live node has elsewhere v1 on 3.11: start one" and orphan.stuck
     assert set(await listed(raw, stuck=True)) == {"orphan"}
+
+
+async def test_a_blocked_workflow_is_stuck_and_says_why(world: World) -> None:
+    owner, other = await world.node(), await world.node()
+    here, there = await world.raw(owner), await world.raw(other)
+    await start(here, "loop", "endless")
+
+    async def stuck() -> bool:
+        return set(await listed(there, stuck=True)) == {"loop"}
+
+    await until(stuck, "it is BLOCKED")
+    (wait,) = (await listed(there))["loop"].waits
+    assert wait.words.startswith("blocked since 20") and wait.reason and wait.stuck
+    (same,) = await waits_of(there, "loop")
+    assert same == wait
 
 
 async def test_a_workflow_tells_its_unread_signals_children_and_timers(world: World) -> None:

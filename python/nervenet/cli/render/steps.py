@@ -61,11 +61,15 @@ def times(step: task.Task, now_ms: int) -> tuple[str, str, str, str]:
     did = (
         bool(told) and is_task,
         ran,
-        bool(step.failed_attempts) and bool(told),
+        bool(told) and _is_repeated(step),
         bool(step.escalation_id) and bool(told),
     )
     queued, running, retry, human = (word if done else DASH for word, done in zip(words, did, strict=True))
     return queued, running, retry, human
+
+
+def _is_repeated(step: task.Task) -> bool:
+    return step.attempt > 1 or (step.state in OPEN and bool(step.failed_attempts))
 
 
 def since(step: task.Task, begin: int) -> int:

@@ -38,12 +38,14 @@ def mark_of(marks: Mapping[int, Mark], state: int) -> Mark:
 
 class Column(NamedTuple):
     """On a narrow terminal `shrink` shortens a cell to a width, of `least` or more; None = it stays whole. Where that is not
-    enough, columns are left out: the one with the highest `drop` first, those with 0 never."""
+    enough, columns are left out: the one with the highest `drop` first, those with 0 never; they are left out too where a
+    cell would get less than `wish`."""
 
     title: str
     shrink: Callable[[str, int], str] | None = None
     least: int = 8
     drop: int = 0
+    wish: int = 0
 
 
 def ends(text: str, room: int) -> str:
@@ -76,8 +78,8 @@ def _of_them(names: Sequence[str], kept: int) -> str:
     return ", ".join(names[:kept]) + (f", +{more}" if more else "")
 
 
-def prose(title: str, least: int = 12, drop: int = 0) -> Column:
-    return Column(title, ends, least, drop)
+def prose(title: str, least: int = 12, drop: int = 0, wish: int = 0) -> Column:
+    return Column(title, ends, least, drop, wish)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], view: View) -> list[Text]:
@@ -112,7 +114,10 @@ def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[i
     kept = list(range(len(columns)))
 
     def least() -> int:
-        narrow = (min(widths[at], columns[at].least) if columns[at].shrink else widths[at] for at in kept)
+        narrow = (
+            min(widths[at], max(columns[at].least, columns[at].wish)) if columns[at].shrink else widths[at]
+            for at in kept
+        )
         return sum(narrow) + len(GAP) * (len(kept) - 1)
 
     while least() > room and (able := [at for at in kept if columns[at].drop]):

@@ -27,7 +27,7 @@ from nervenet.v1 import task_pb2 as task
 from nervenet.v1 import workflow_pb2 as workflow
 
 BAR = (12, 48)
-"""The least and the most characters of a bar; between them a quarter of the terminal."""
+"""The least and the most characters of a bar; between them a fifth of the terminal."""
 NARROW = 100
 """A terminal with fewer columns shows a question above its answer, not in the same line."""
 SLOWEST = 10
@@ -39,8 +39,8 @@ _BODY: Mapping[int, tuple[str, str]] = {
     task.TASK_PHASE_HUMAN: ("░", "yellow"),
 }
 """How a part of a step's time is drawn; "" is the style of the step's state."""
-_PHASES = ("┄ queued", "━ ran", "· retry", "░ human")
-"""The legend, in the order of `Spent`."""
+_PHASES = ("┄ QUEUED", "━ RAN", "· RETRY", "░ HUMAN")
+"""The columns of times, in the order of `Spent`, with how each is drawn."""
 _UP_TO = ("queued", "ran", "between attempts", "at humans")
 _WITHOUT_STEP = (
     workflow.WAIT_KIND_DELIVERY,
@@ -211,18 +211,17 @@ class _Scale:
 def _bars(one: workflow.Workflow, steps: Sequence[task.Task], view: View, wish: Wish) -> list[Text]:
     """A line per step: when it began, its bar, who does it, what its time went into, and what there is to say about it."""
     begin = text.millis(one.start_time)
-    room = min(max(view.width // 4, BAR[0]), BAR[1]) if view.width else BAR[1]
+    room = min(max(view.width // 5, BAR[0]), BAR[1]) if view.width else BAR[1]
     scale = _Scale(begin, max(text.millis(one.close_time) or view.now_ms, begin + 1), view.now_ms, room)
     items = folded(steps) if not (wish.all or wish.failed or wish.slowest) else list(steps)
     rows = [item for item in items if isinstance(item, task.Task)]
     told = [times(step, view.now_ms) for step in rows]
     shown_times = [at for at in range(len(_PHASES)) if any(each[at] != DASH for each in told)]
-    legend = " ".join(_PHASES[at] for at in shown_times)
     agents = [_who(step, wish.decided) for step in rows]
     columns = (
-        Column("START"), Column(legend if room >= len(legend) else ""), ids("  STEP"),
+        Column("START"), Column(""), ids("  STEP"),
         *([ids("AGENT", drop=1)] if any(agent != DASH for agent in agents) else []),
-        *(Column(_PHASES[at][2:].upper()) for at in shown_times), prose("", 16),
+        *(Column(_PHASES[at]) for at in shown_times), prose("", 16),
     )  # fmt: skip
     cells: list[tuple[Cell, ...]] = [
         (
@@ -231,7 +230,7 @@ def _bars(one: workflow.Workflow, steps: Sequence[task.Task], view: View, wish: 
             mark_of(STEPS, step.state).text(step.step),
             *([agent] if len(columns) == 5 + len(shown_times) else []),
             *(each[at] for at in shown_times),
-            _gist(step, one, wish.decided, brief=0 < view.width < NARROW),
+            _gist(step, one, wish.decided, view),
         )
         for step, each, agent in zip(rows, told, agents, strict=True)
     ]
@@ -352,17 +351,20 @@ def _who(step: task.Task, decided: Decided) -> str:
     return step.agent_id or step.child_workflow_id or (said.resolution.resolver if said else "") or DASH
 
 
-def _gist(step: task.Task, one: workflow.Workflow, decided: Decided, *, brief: bool) -> str:
+def _gist(step: task.Task, one: workflow.Workflow, decided: Decided, view: View) -> str:
     """The remark for a line of a terminal: the most important part first, without what a line below repeats."""
     if step.HasField("failure"):
         tries = f"{step.attempt} attempts, " if step.attempt > 1 else ""
         return f"{tries}{text.failure(step.failure)}"
+    due = next((wait for wait in one.waits if wait.kind == workflow.WAIT_KIND_RETRY and wait.step == step.step), None)
+    if due is not None and step.state == task.TASK_STATE_QUEUED:
+        return waits.words(due, view).removeprefix(f"retries {step.step} ")
     told = task.Task()
     told.CopyFrom(step)
     del told.failed_attempts[:-1]
     if step.escalation_id in one.open_escalations:
         told.escalation_id = ""
-    return _remark(told, decided, brief=brief)
+    return _remark(told, decided, brief=0 < view.width < NARROW)
 
 
 def _remark(step: task.Task, decided: Decided, *, brief: bool = False) -> str:

@@ -33,11 +33,12 @@ def style(wait: workflow.Wait) -> str:
 
 
 def summary(one: workflow.Workflow, view: View) -> Text | None:
-    """The most urgent wait, and how many more there are. None: nothing is known."""
+    """The most urgent wait, and how many more there are beside time limits. None: nothing is known."""
     if not one.waits:
         return Text(f"its node {one.node_id} does not answer", style="yellow") if one.partial else None
     first = one.waits[0]
-    rest = sum(wait.count for wait in one.waits[1:]) + one.more_waits
+    others = (wait.count for wait in one.waits[1:] if wait.kind != workflow.WAIT_KIND_TIME_LIMIT)
+    rest = sum(others) + one.more_waits
     return Text(words(first, view) + (f", and {rest} more" if rest else ""), style=style(first))
 
 

@@ -53,7 +53,7 @@ def definition(found: workflow.Workflow) -> str:
 
 _COLUMNS = (
     ids("ID"), ids("DEFINITION", drop=2), Column("STATE"), Column("STARTED", drop=1), Column("TOOK", drop=4),
-    ids("AT", drop=3), prose("WAITS FOR / NOTE", 48),
+    ids("AT", drop=3), prose("WAITS FOR / NOTE", 20, wish=48),
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def listed(response: service.ListWorkflowsResponse, view: View) -> list[Text]:
         (
             one.workflow_id,
             definition(one),
-            mark_of(STATES, one.state).text(),
+            _state(one),
             view.ago(one.start_time),
             text.took(one.start_time, one.close_time),
             one.at or DASH,
@@ -72,6 +72,12 @@ def listed(response: service.ListWorkflowsResponse, view: View) -> list[Text]:
         for one in response.workflows
     ]
     return table(_COLUMNS, rows, view) if rows else []
+
+
+def _state(one: workflow.Workflow) -> Text:
+    """Short, as `--state` takes it: the last column says what it waits for."""
+    mark = mark_of(STATES, one.state)
+    return mark.text("waiting") if one.state == workflow.WORKFLOW_STATE_WAITING_FOR_HUMAN else mark.text()
 
 
 def _waits_or_note(one: workflow.Workflow, view: View) -> Cell:

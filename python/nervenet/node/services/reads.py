@@ -203,7 +203,8 @@ class Reads:
                 told.at = coordinator.at
                 pending = await self._pending(coordinator, history, told)
             if head.state is State.BLOCKED:
-                told.waits[:] = blocked_waits(workflow_id, head.run, head.blocked, head.note).waits
+                del told.waits[:]
+                told.waits.extend(blocked_waits(workflow_id, head.run, head.blocked, head.note).waits)
         room = Room(TASK_BYTES)
         for count, step in enumerate(_past(history, pending), 1):
             told.tasks.append(told_task(workflow_id, head.run, step, request, room.takes))
