@@ -105,7 +105,11 @@ def test_list_finds_what_is_stuck_retried_or_waits_for_something(host: ProcessMe
         ("nap-1", [r"┄+ +sleeps until .*\d\d:\d\d"]),
         (
             "letter-3",
-            [r"HUMAN", r"░+ +\? ask +[\d.]+ (s|min) +waits for a human", r"nervenet escalations resolve letter-3/ask"],
+            [
+                r"HUMAN",
+                r"░+ +\? ask +[\d.]+ (s|min) +asks a human: Send it\? \(due in 7 d\)",
+                r"nervenet escalations resolve letter-3/ask",
+            ],
         ),
         ("abroad-2", [r"QUEUED", r"┄+ +– translate +[\d.]+ (s|min) +waits: no live agent serves it"]),
         ("crawl-9", [r"RAN", r"━+ +● crawl +good-\w{8} .* 10 %"]),

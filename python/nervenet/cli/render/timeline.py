@@ -42,6 +42,8 @@ _BODY: Mapping[int, tuple[str, str]] = {
 _PHASES = ("┄ QUEUED", "━ RAN", "· RETRY", "░ HUMAN")
 """The columns of times, in the order of `Spent`, with how each is drawn."""
 _UP_TO = ("queued", "ran", "between attempts", "at humans")
+_SAYS_MORE = (workflow.WAIT_KIND_RETRY, workflow.WAIT_KIND_HUMAN)
+"""Waits whose words say more than the step."""
 _WITHOUT_STEP = (
     workflow.WAIT_KIND_DELIVERY,
     workflow.WAIT_KIND_SIGNAL,
@@ -240,7 +242,7 @@ def _bars(one: workflow.Workflow, steps: Sequence[task.Task], view: View, wish: 
         head = next(drawn)
         head.stylize("dim")
         lines.append(head)
-    lines += [next(drawn) if isinstance(item, task.Task) else _fold_line(item, scale) for item in items]
+    lines += [next(drawn) if isinstance(item, task.Task) else _fold_line(item, scale, view.width) for item in items]
     if not (wish.failed or wish.slowest):
         lines += [_wait_line(wait, scale, view) for wait in _without_step(one)]
         lines += [_aside(None, Text(" " * room), _unread(signal, view)) for signal in one.unread_signals]
@@ -258,7 +260,7 @@ def _wait_line(wait: workflow.Wait, scale: _Scale, view: View) -> Text:
     return _aside(scale.offset(since_ms), bar, Text(waits.words(wait, view), style=waits.style(wait)))
 
 
-def _fold_line(fold: Fold, scale: _Scale) -> Text:
+def _fold_line(fold: Fold, scale: _Scale, width: int) -> Text:
     """`fetch ×300: 299 ✓ 1 ✗ → fetch.14`."""
     begin = min(since(step, scale.begin) for step in fold.steps)
     ends = [text.millis(step.end_time) or scale.now for step in fold.steps]
@@ -267,8 +269,9 @@ def _fold_line(fold: Fold, scale: _Scale) -> Text:
     style = "red" if fold.failed else mark_of(STEPS, fold.worst).style
     parts = [(begin, first, "┄", "dim"), (first, max(ends), "━", style)]
     tip = "━" if any(step.state in OPEN for step in fold.steps) else "┥"
-    said = fold.text().append_text(_longest(fold, scale.now))
-    return _aside(scale.offset(begin), _drawn(parts, scale, style, tip=tip), said)
+    line = _aside(scale.offset(begin), _drawn(parts, scale, style, tip=tip), fold.text())
+    more = _longest(fold, scale.now)
+    return line.append_text(more) if not width or line.cell_len + more.cell_len <= width else line
 
 
 def _longest(fold: Fold, now_ms: int) -> Text:
@@ -356,9 +359,9 @@ def _gist(step: task.Task, one: workflow.Workflow, decided: Decided, view: View)
     if step.HasField("failure"):
         tries = f"{step.attempt} attempts, " if step.attempt > 1 else ""
         return f"{tries}{text.failure(step.failure)}"
-    due = next((wait for wait in one.waits if wait.kind == workflow.WAIT_KIND_RETRY and wait.step == step.step), None)
-    if due is not None and step.state == task.TASK_STATE_QUEUED:
-        return waits.words(due, view).removeprefix(f"retries {step.step} ")
+    wait = next((wait for wait in one.waits if wait.step == step.step and wait.count == 1), None)
+    if wait is not None and step.state in OPEN and (wait.kind in _SAYS_MORE or wait.stuck):
+        return waits.words(wait, view).removeprefix(f"retries {step.step} ")
     told = task.Task()
     told.CopyFrom(step)
     del told.failed_attempts[:-1]
