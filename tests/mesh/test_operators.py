@@ -107,7 +107,7 @@ def test_list_finds_what_is_stuck_retried_or_waits_for_something(host: ProcessMe
             "letter-3",
             [
                 r"HUMAN",
-                r"░+ +\? ask +[\d.]+ (s|min) +asks a human: Send it\? \(due in 7 d\)",
+                r"░+ +\? ask +[\d.]+ (s|min) +Send it\? \(due in 7 d\)",
                 r"nervenet escalations resolve letter-3/ask",
             ],
         ),

@@ -361,7 +361,7 @@ def _gist(step: task.Task, one: workflow.Workflow, decided: Decided, view: View)
         return f"{tries}{text.failure(step.failure)}"
     wait = next((wait for wait in one.waits if wait.step == step.step and wait.count == 1), None)
     if wait is not None and step.state in OPEN and (wait.kind in _SAYS_MORE or wait.stuck):
-        return waits.words(wait, view).removeprefix(f"retries {step.step} ")
+        return waits.words(wait, view).removeprefix(f"retries {step.step} ").removeprefix("asks a human: ")
     told = task.Task()
     told.CopyFrom(step)
     del told.failed_attempts[:-1]

@@ -330,8 +330,13 @@ def _times(past: list[Span], open_: list[Span]) -> dict[str, Any]:
     return told
 
 
-def _open_child(step: Step) -> list[Span]:
-    return [Span("RUNNING", step.started_ms, 0)] if step.child and step.outcome is None else []
+def _goes_on(step: Step) -> list[Span]:
+    """What the journal alone says that a step does now: it is a child that runs, or a human is asked."""
+    if step.outcome is not None:
+        return []
+    if step.asked is not None and step.asked.state == "OPEN":
+        return [Span("HUMAN", step.asked.asked_ms, 0)]
+    return [Span("RUNNING", step.started_ms, 0)] if step.child else []
 
 
 def told_task(
@@ -362,7 +367,7 @@ def told_task(
         failed_attempts=[failure_out(failure) for failure in step.failed],
         escalation_id=_escalation_id(workflow_id, step.asked),
         child_workflow_id=step.child,
-        **_times(step.spans, _open_child(step)),
+        **_times(step.spans, _goes_on(step)),
     )
 
 
