@@ -115,7 +115,7 @@ def _list(parser: Parser) -> None:
     )
     parser.add_argument("--retrying", action="store_true", help="only those with a step that failed and is tried again")
     parser.add_argument(
-        "--slow", nargs="?", const="", metavar="SPAN", help="only those older than SPAN (than 95 % of their kind took)"
+        "--slow", nargs="?", const="", metavar="SPAN", help="only those older than SPAN (than 95 %% of their kind took)"
     )
     parser.add_argument("--waiting-for", metavar="TEXT", help="only those that wait for something with this text")
     parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="at most N (50)")
@@ -303,7 +303,7 @@ def _common() -> Parser:
     group = common.add_argument_group("all commands")
     group.add_argument("--address", metavar="A", help="host:port of any node(s) (NERVENET_ADDRESS, localhost:7700)")
     group.add_argument("--namespace", metavar="N", help="(NERVENET_NAMESPACE, default)")
-    group.add_argument("--json", action="store_true", help="print the contract's message as JSON, errors too")
+    group.add_argument("--json", action="store_true", help="print plain JSON, an object per line; errors too")
     group.add_argument("--color", choices=("auto", "always", "never"), help="(auto; NO_COLOR is respected)")
     group.add_argument("--wide", action="store_true", help="shorten nothing")
     group.add_argument("-q", "--quiet", action="store_true", help="print no comments on stderr")
