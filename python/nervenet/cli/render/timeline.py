@@ -354,13 +354,17 @@ def _who(step: task.Task, decided: Decided) -> str:
     return step.agent_id or step.child_workflow_id or (said.resolution.resolver if said else "") or DASH
 
 
+def _is_silent(wait: workflow.Wait) -> bool:
+    return wait.stuck and wait.kind == workflow.WAIT_KIND_RUNNING
+
+
 def _gist(step: task.Task, one: workflow.Workflow, decided: Decided, view: View) -> str:
     """The remark for a line of a terminal: the most important part first, without what a line below repeats."""
     if step.HasField("failure"):
         tries = f"{step.attempt} attempts, " if step.attempt > 1 else ""
         return f"{tries}{text.failure(step.failure)}"
     wait = next((wait for wait in one.waits if wait.step == step.step and wait.count == 1), None)
-    if wait is not None and step.state in OPEN and (wait.kind in _SAYS_MORE or wait.stuck):
+    if wait is not None and step.state in OPEN and (wait.kind in _SAYS_MORE or _is_silent(wait)):
         return waits.words(wait, view).removeprefix(f"retries {step.step} ").removeprefix("asks a human: ")
     told = task.Task()
     told.CopyFrom(step)
