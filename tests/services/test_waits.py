@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -34,11 +35,22 @@ async def fetch(task: Task, item: dict[str, Any]) -> int:
     return int(item["n"])
 
 
-@mesh.agent(slots=8)
-async def hang(task: Task, name: str) -> str:
+async def forever(task: Task) -> str:
     task.progress(0.5)
     await asyncio.sleep(3600)
-    return name
+    return "never"
+
+
+@mesh.agent(slots=8)
+async def hang(task: Task, name: str) -> str:
+    return await forever(task)
+
+
+@mesh.agent
+async def stumble(task: Task, name: str) -> str:
+    if task.attempt == 1:
+        raise AgentError("not yet", type="Early")
+    return await forever(task)
 
 
 @mesh.agent
@@ -81,6 +93,11 @@ async def retries(ctx: Context, name: str) -> str:
 async def endless(ctx: Context) -> None:
     while True:
         await asyncio.sleep(0)
+
+
+@mesh.workflow
+async def mixed(ctx: Context) -> None:
+    await asyncio.gather(ctx.call(hang, "x"), ctx.call(hang, "y"), ctx.call(stumble, "z"))
 
 
 @mesh.workflow
@@ -212,6 +229,20 @@ async def test_lists_are_filtered_by_what_workflows_wait_for(world: World) -> No
     page = await there.call("ListWorkflows", include_counts=True, page_size=1)
     counts = {workflow_pb2.WorkflowState.Name(one.state): one.count for one in page.state_counts}
     assert counts == {"WORKFLOW_STATE_RUNNING": 4, "WORKFLOW_STATE_SUCCEEDED": 1} and page.uncounted == 0
+
+
+async def test_what_is_tried_again_is_found_among_much_that_is_not(world: World) -> None:
+    raw = await world.raw(await world.node())
+    await world.agent()
+    await start(raw, "mixed", "mixed")
+
+    async def again() -> Any:
+        found = await listed(raw, retrying=True, waiting_for="stumble running")
+        return found.get("mixed")
+
+    found = await until(again, "the second attempt runs")
+    words = [re.sub(r" since \S+ on [\w-]+(, 50 %)?", "", wait.words) for wait in found.waits]
+    assert sorted(words) == ["hang ×2 running, the oldest", "stumble running (attempt 2 of 5)"]
 
 
 async def test_slow_is_older_than_nearly_all_runs_of_its_kind_took(world: World) -> None:

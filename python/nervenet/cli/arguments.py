@@ -128,7 +128,7 @@ def _workflow(parser: Parser) -> None:
 
 def _show(parser: Parser) -> None:
     parser.add_argument("id", metavar="ID", nargs="?", help="the workflow's id")
-    parser.add_argument("--failed", action="store_true", help="only steps that failed, each with its lines")
+    parser.add_argument("--failed", action="store_true", help="only steps that failed, each with the lines of code")
     parser.add_argument(
         "--slowest", nargs="?", type=whole(1), const=10, metavar="N", help="only the N steps that took longest (10)"
     )

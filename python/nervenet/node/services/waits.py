@@ -272,6 +272,7 @@ class Waits:
             call.capability,
             reason.group,
             stuck,
+            _has_failed(call),
             agent_id=reason.agent_id,
             reason=reason.words,
             stuck=stuck,
@@ -321,14 +322,19 @@ def blocked_waits(workflow_id: str, run: int, blocked: bytes, note: str) -> pb.W
     return groups.result(workflow_id, run)
 
 
+def _has_failed(call: Pending) -> bool:
+    """Whether it is tried again. An agent that stopped in an orderly way is no failure."""
+    return call.last_failed is not None and call.last_failed.failure.code not in _NO_FAILURE
+
+
 def _task(call: Pending) -> dict[str, Any]:
-    failed = call.last_failed
+    failed = call.last_failed if _has_failed(call) else None
     return {
         "step": call.step,
         "capability": call.capability or "",
         "attempt": call.attempt,
         "max_attempts": max_attempts(call),
-        "last_failure": None if failed is None or failed.failure.code in _NO_FAILURE else failure_out(failed.failure),
+        "last_failure": None if failed is None else failure_out(failed.failure),
     }
 
 
@@ -346,6 +352,7 @@ def _running(groups: WaitGroups, call: Pending, run: _Run, *, stuck: bool) -> No
         run.since_ms,
         call.capability,
         stuck,
+        _has_failed(call),
         agent_id=run.agent_id,
         stuck=stuck,
         since_time=timestamp(run.since_ms),
