@@ -55,7 +55,7 @@ def run_tasks(args: argparse.Namespace) -> int:
         response = await context.mesh.call("ListActiveTasks", agent_id=args.id)
         screen = context.screen
         if args.json:
-            screen.message(response)
+            screen.rows(response.tasks, response, "tasks")
             return
         screen.lines(render.active(response, screen.view()))
         if not response.tasks:
