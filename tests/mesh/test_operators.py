@@ -50,6 +50,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, shared_valkey: Server, shared
 @pytest.fixture(scope="module")
 def page(host: ProcessMesh) -> str:
     """What `nervenet list` shows."""
+    wait_until(lambda: " 1 failed." in host.run("list").stderr, "the states are counted", 30, host)
     return terminal(host, "list")
 
 

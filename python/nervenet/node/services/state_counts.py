@@ -2,7 +2,8 @@
 """How many workflows of the namespace have which state.
 
 No index has it, so the states in the heads are counted: of the newest open and the newest closed workflows, a limited
-number. A count is given again for some seconds, however many ask. Rejected: a counter for each state in Redis. It would be one
+number. A count is given again for fifty times as long as it took, so a small namespace has it at once, and a large one costs at
+most two percent of a processor, however many ask. Rejected: a counter for each state in Redis. It would be one
 more thing that a crash between two writes leaves wrong.
 """
 
@@ -26,15 +27,17 @@ if TYPE_CHECKING:
 
 MOST_COUNTED: Final = 5_000
 """Of the open and of the closed workflows."""
+FRESH_FOR: Final = 50
+"""How many times as long as it took a count is given again."""
 AT_A_TIME: Final = 500
 """Heads that are read without a pause."""
 
 
 class Counts(NamedTuple):
-    """How many there are of each state. `at_ms`: when they were counted."""
+    """How many there are of each state. `fresh_until_ms`: until when this is given again."""
 
     by_state: Mapping[State, int]
-    at_ms: int
+    fresh_until_ms: int
 
     @property
     def counted(self) -> int:
@@ -58,9 +61,11 @@ class StateCounts:
 
     async def now(self) -> Counts:
         async with self._lock:
-            now = self._context.clock.now_ms()
-            if self._counts is None or now - self._counts.at_ms > STATES_FRESH_MS:
-                self._counts = Counts(await self._count(), now)
+            began = self._context.clock.now_ms()
+            if self._counts is None or began > self._counts.fresh_until_ms:
+                found = await self._count()
+                now = self._context.clock.now_ms()
+                self._counts = Counts(found, now + min(FRESH_FOR * (now - began), STATES_FRESH_MS))
             return self._counts
 
     async def _count(self) -> Counter[State]:
