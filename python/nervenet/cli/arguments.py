@@ -98,6 +98,12 @@ def _call(parser: Parser) -> None:
 
 
 def _list(parser: Parser) -> None:
+    _which(parser)
+    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="at most N (50)")
+    parser.add_argument("--next", metavar="TOKEN", help="continue after the last page")
+
+
+def _which(parser: Parser) -> None:
     parser.add_argument(
         "--state", action="append", default=[], metavar="S,…", help="running, waiting, blocked, failed, …"
     )
@@ -118,8 +124,6 @@ def _list(parser: Parser) -> None:
         "--slow", nargs="?", const="", metavar="SPAN", help="only those older than SPAN (than 95 %% of their kind took)"
     )
     parser.add_argument("--waiting-for", metavar="TEXT", help="only those that wait for something with this text")
-    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="at most N (50)")
-    parser.add_argument("--next", metavar="TOKEN", help="continue after the last page")
 
 
 def _workflow(parser: Parser) -> None:

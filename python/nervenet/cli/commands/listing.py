@@ -16,29 +16,34 @@ FILTERS = ("state", "definition", "label", "since", "stuck", "retrying", "slow",
 
 
 def run(args: argparse.Namespace) -> int:
-    wanted = states(args.state)
-    filters: dict[str, Any] = {"definition": args.definition or "", "labels": labels(args.label)}
-    filters |= waiting(args)
-    if args.since:
-        filters["started_after"] = workflows.moment(since(args.since, SYSTEM.now_ms()))
+    wanted, filters = states(args.state), filters_of(args)
 
     async def work(context: CommandContext) -> None:
-        response = await _collect(context, args.limit, args.next or "", wanted, filters)
+        shown = {"include_waits": True, "include_counts": True}
+        response = await collect(context, args.limit, args.next or "", wanted, filters | shown)
         screen = context.screen
         if args.json:
             screen.rows(response.workflows, response, "workflows")
             return
         screen.lines(workflows.listed(response, screen.view()))
-        command = repeated("nervenet list", args, *FILTERS)
         filtered = any(getattr(args, name) not in (None, [], False) for name in FILTERS if name != "state")
+        command = repeated("nervenet list", args, *FILTERS)
         namespace = context.config.namespace
         screen.note(workflows.list_footer(response, namespace, wanted=wanted, filtered=filtered, command=command))
 
     return ask_mesh(args, work)
 
 
-def waiting(args: argparse.Namespace) -> dict[str, Any]:
-    """The filters by what workflows wait for, as fields of the request."""
+def filters_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a ListWorkflowsRequest for the flags that choose workflows, without their states."""
+    filters: dict[str, Any] = {"definition": args.definition or "", "labels": labels(args.label)}
+    if args.since:
+        filters["started_after"] = workflows.moment(since(args.since, SYSTEM.now_ms()))
+    return filters | _by_waits(args)
+
+
+def _by_waits(args: argparse.Namespace) -> dict[str, Any]:
+    """The filters by what workflows wait for."""
     found: dict[str, Any] = {"waiting_for": args.waiting_for or "", "retrying": args.retrying}
     for name in ("stuck", "slow"):
         after = getattr(args, name)
@@ -48,7 +53,8 @@ def waiting(args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-async def _collect(context: CommandContext, limit: int, token: str, wanted: list[str], filters: dict[str, Any]) -> Any:
+async def collect(context: CommandContext, limit: int, token: str, wanted: list[str], filters: dict[str, Any]) -> Any:
+    """All pages as one answer, with at most `limit` workflows."""
     whole = None
     while True:
         room = limit - (len(whole.workflows) if whole else 0)
@@ -57,8 +63,6 @@ async def _collect(context: CommandContext, limit: int, token: str, wanted: list
             page_size=min(room, PAGE),
             page_token=token,
             states=[f"WORKFLOW_STATE_{state}" for state in wanted],
-            include_waits=True,
-            include_counts=True,
             **filters,
         )
         if whole is None:
