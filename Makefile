@@ -157,7 +157,7 @@ bench-langgraph: $(READY) ## a graph of four nodes on LangGraph with PostgreSQL,
 bench-peers: $(READY) ## nervenet beside AutoGen, LangGraph, Celery, taskiq, DBOS, Restate and Temporal; about 20 minutes (ARGS="--only celery --quick")
 	@$(BIN)/python benchmarks/peer_table.py $(ARGS)
 
-pictures: $(READY) ## draw what the commands print, in build/pictures: light and dark, 80 and 140 columns (needs tmux and rsvg-convert)
+pictures: $(READY) ## draw what the commands print, in build/pictures: light and dark, 80, 100 and 140 columns (needs tmux and rsvg-convert)
 	@$(BIN)/python tools/pictures $(ARGS)
 
 lock: $(READY) ## resolve pyproject.toml into requirements/

@@ -193,6 +193,17 @@ BLOCKED_WAIT: Final = 1.0
 PROBE_TIMEOUT: Final = 1.0
 """For the question whether a process that seems dead still answers."""
 
+# ── what operators are told ──────────────────────────────────────────────────────────────────────────────────────────
+
+STUCK_UNSERVED_MS: Final = 60_000
+"""A task is stuck that is queued for longer and that no live agent serves: longer than agents need to start again."""
+STUCK_SILENT_MS: Final = 600_000
+"""A task is stuck whose handler gave no sign of life for longer: longer than a slow model or tool takes."""
+SLOW_MS: Final = 3_600_000
+"""A workflow is slow that is older, where too few runs of its definition have closed to compare it with."""
+STATES_FRESH_MS: Final = 10_000
+"""How long counts of workflows by state are given again at most, before they are counted anew."""
+
 # ── guards ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 BLOCKED_LOOP_LIMIT: Final = 2.0

@@ -115,10 +115,26 @@ def test_json_is_the_contract_and_nothing_else(run: Run, an_id: str) -> None:
     watched = [json.loads(line)["entry"] for line in run("watch", an_id, "--json").out.splitlines()]
     stored = [entry["name"] for entry in watched if "name" in entry]
     assert (stored[0], stored[-1]) == ("start", "close") and "task:greet" in stored
-    listed = json.loads(run("list", "--json", "--definition", "welcome", "--limit", "1").out)
-    assert len(listed["workflows"]) == 1 and int(listed["namespaceCount"]) >= 1
-    agents = json.loads(run("agents", "list", "--json").out)["agents"]
-    assert {can["name"] for can in agents[0]["agent"]["capabilities"]} == {"greet", "broken"}
+    assert found["workflow"]["output"] == ["Hello, Ada"] and shown["input"] == ["Ada"]  # plain values
+
+
+def test_a_list_as_json_is_an_object_per_line_and_the_rest_on_stderr(run: Run, an_id: str) -> None:
+    for number in range(3):
+        run("start", "waits", "--id", f"{an_id}-{number}", "--label", f"of={an_id}")
+    ran = run("list", "--json", "--label", f"of={an_id}", "--limit", "2")
+    rows, rest = [json.loads(line) for line in ran.out.splitlines()], json.loads(ran.err)
+    assert [row["workflowId"] for row in rows] == [f"{an_id}-2", f"{an_id}-1"]
+    assert rows[0]["waits"][0]["words"].startswith("waits for signal approve since ")
+    assert rest["namespaceCount"] >= 3 and {"state": "WORKFLOW_STATE_RUNNING"}.items() <= rest["stateCounts"][0].items()
+    after = run("list", "--json", "-q", "--label", f"of={an_id}", "--next", rest["nextPageToken"])
+    assert json.loads(after.out)["workflowId"] == f"{an_id}-0" and after.err == ""
+    agent, *_ = [json.loads(line) for line in run("agents", "list", "--json").out.splitlines()]
+    assert {can["name"] for can in agent["agent"]["capabilities"]} == {"greet", "broken"}
+    (node,) = run("nodes", "list", "--json").out.splitlines()
+    assert json.loads(node)["maxWorkflows"] == 10_000
+    entries = run("show", f"{an_id}-0", "--journal", "--json").out.splitlines()
+    assert [json.loads(line).keys() for line in entries] == [{"workflow"}, {"entry"}]
+    run("cancel", *(f"{an_id}-{number}" for number in range(3)), "--yes")
 
 
 def test_what_fails_says_why_and_is_exit_code_1(run: Run, an_id: str) -> None:

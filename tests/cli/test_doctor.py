@@ -142,7 +142,7 @@ def test_what_an_agent_runs_is_listed(mesh: ProcessMesh) -> None:
     (one,) = json.loads(mesh.run("agents", "list", "--json").stdout)["agents"]
     which = one["agent"]["agentId"]
     wait_until(lambda: "long/scan" in mesh.run("agents", "tasks", which).stdout, "it runs", 60)
-    (task,) = json.loads(mesh.run("agents", "tasks", which, "--json").stdout)["tasks"]
+    (task,) = map(json.loads, mesh.run("agents", "tasks", which, "--json").stdout.splitlines())
     assert (task["workflowId"], task["capability"], task["attempt"]) == ("long", "scan", 1)
 
 

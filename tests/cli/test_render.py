@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from nervenet.cli.render import agents, escalations, events, text, timeline, workflows
-from nervenet.cli.render.table import Column, ids, prose, table
+from nervenet.cli.commands.listing import FILTERS
+from nervenet.cli.render import agents, escalations, events, text, timeline, waits, workflows
+from nervenet.cli.render.plain_json import plain_json
+from nervenet.cli.render.table import Column, ids, prose, some, table
 from nervenet.cli.render.text import View
 from nervenet.cli.values import repeated
 from nervenet.v1 import agent_pb2, common_pb2, task_pb2
@@ -72,11 +75,6 @@ def test_spans(seconds: float, says: str) -> None:
     assert text.span(seconds) == says
 
 
-def test_long_ids_lose_their_middle_and_never_their_ends() -> None:
-    assert text.middle("audit-2024-11-02-q1-numpy", 20) == "audit-2024…-q1-numpy"
-    assert text.middle("short", 20) == "short"
-
-
 def test_text_from_elsewhere_cannot_repaint_the_terminal() -> None:
     assert text.clean("red\x1b[31m\r\nnext\u202egnp") == "red [31m next gnp"
 
@@ -99,13 +97,20 @@ def test_payloads(payload: common_pb2.Payload, line: str, data: str | bytes) -> 
 # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_narrow_terminal_shortens_what_can_be_shortened_and_a_pipe_gets_everything() -> None:
+def test_a_narrow_terminal_shortens_prose_and_never_an_id() -> None:
     columns = (ids("ID"), Column("STATE"), prose("NOTE"))
-    rows = [("a" * 30 + "b" * 30, "✓ succeeded", "words " * 20)]
+    an_id = "a" * 30 + "b" * 30
+    rows = [(an_id, "✓ succeeded", "words " * 20)]
     narrow = table(columns, rows, View(people=True, width=60, now_ms=NOW))
-    assert all(line.cell_len <= 60 for line in narrow)
-    assert "…" in narrow[1].plain and "✓ succeeded" in narrow[1].plain
-    assert "a" * 30 + "b" * 30 in table(columns, rows, PIPE)[1].plain
+    assert an_id in narrow[1].plain and "…" in narrow[1].plain and "✓ succeeded" in narrow[1].plain
+    assert an_id in table(columns, rows, View(people=True, width=20, now_ms=NOW))[1].plain
+    assert narrow[1].plain.endswith("…") and len(table(columns, rows, PIPE)[1].plain) > 160
+
+
+def test_of_many_names_those_that_fit_are_whole() -> None:
+    names = ", ".join(f"capability-{n} v1" for n in range(9))
+    assert some(names, 40) == "capability-0 v1, capability-1 v1, +7"
+    assert some(names, 3) == "capability-0 v1, +8" and some(names, 500) == names
 
 
 def test_wide_characters_keep_their_columns() -> None:
@@ -117,35 +122,145 @@ def test_wide_characters_keep_their_columns() -> None:
 
 
 def test_list_on_a_terminal() -> None:
-    assert plain(workflows.listed(LIST, TERMINAL)) == [
-        "ID                       DEFINITION  STATE      STARTED    TOOK    AT        NOTE",
-        "audit-2024-…py-q1-numpy  audit v2    ✗ failed   4 min ago  9.10 s  extract   RateLimited: 429 from…",
-        "review-118               review v1   ! blocked  2 h ago    –       validate  code and journal disag…",
+    assert plain(workflows.listed(LIST, View(True, 132, NOW))) == [
+        "ID                                           DEFINITION  STATE      STARTED    AT        WAITS FOR / NOTE",
+        "audit-2024-11-02-licences-of-numpy-q1-numpy  audit v2    ✗ failed   4 min ago  extract   RateLimited: 429 from api (5 attempts)",
+        "review-118                                   review v1   ! blocked  2 h ago    validate  code and journal disagree, review.py:27",
     ]
 
 
 def test_a_list_on_a_narrow_terminal_leaves_columns_out_the_least_telling_first() -> None:
     def titles(width: int) -> str:
-        return plain(workflows.listed(LIST, View(True, width, NOW)))[0]
+        return plain(workflows.listed(LIST, View(True, width, NOW)))[0].replace("WAITS FOR / NOTE", "NOTE")
 
-    assert titles(84).split() == ["ID", "DEFINITION", "STATE", "STARTED", "TOOK", "NOTE"]
-    assert titles(70).split() == ["ID", "DEFINITION", "STATE", "STARTED", "NOTE"]
-    assert titles(52).split() == ["ID", "DEFINITION", "STATE", "STARTED"]
-    assert max(map(len, plain(workflows.listed(LIST, View(True, 52, NOW))))) <= 52
+    assert titles(140).split() == ["ID", "DEFINITION", "STATE", "STARTED", "TOOK", "AT", "NOTE"]
+    assert titles(125).split() == ["ID", "DEFINITION", "STATE", "STARTED", "NOTE"]
+    assert titles(112).split() == ["ID", "STATE", "STARTED", "NOTE"]
+    assert titles(70).split() == ["ID", "STATE", "NOTE"]
+    assert all(FAILED.workflow_id in plain(workflows.listed(LIST, View(True, w, NOW)))[1] for w in (30, 60, 100))
 
 
 def test_list_in_a_pipe_has_whole_ids_and_iso_times() -> None:
     header, failed, blocked = plain(workflows.listed(LIST, PIPE))
-    assert header.split() == ["ID", "DEFINITION", "STATE", "STARTED", "TOOK", "AT", "NOTE"]
+    assert header.split()[:6] == ["ID", "DEFINITION", "STATE", "STARTED", "TOOK", "AT"]
     assert failed.startswith("audit-2024-11-02-licences-of-numpy-q1-numpy  audit v2")
     assert "2023-11-14T22:09:20.000Z" in failed
     assert blocked.endswith("code and journal disagree, review.py:27")
+
+
+RATE = common_pb2.Failure(type="RateLimited", message="429", code=common_pb2.FAILURE_CODE_RATE_LIMITED)
+
+
+@pytest.mark.parametrize(
+    ("wait", "now", "always"),
+    [
+        (
+            pb.Wait(kind=pb.WAIT_KIND_SIGNAL, count=1, signal="paid", since_time=at(-10_800)),
+            "waits for signal paid, 3 h",
+            "waits for signal paid since 2023-11-14T19:13:20.000Z",
+        ),
+        (
+            pb.Wait(kind=pb.WAIT_KIND_SLEEP, count=1, due_time=at(7_200)),
+            f"sleeps until {waits.moment(NOW + 7_200_000, NOW)}",
+            "sleeps until 2023-11-15T00:13:20.000Z",
+        ),
+        (
+            pb.Wait(kind=pb.WAIT_KIND_TIME_LIMIT, count=1, due_time=at(60)),
+            f"gives up at {waits.moment(NOW + 60_000, NOW)}",
+            "gives up at 2023-11-14T22:14:20.000Z",
+        ),
+        (
+            pb.Wait(kind=pb.WAIT_KIND_HUMAN, count=1, question="Send it?", due_time=at(6 * 86_400 + 5)),
+            "asks a human: Send it? (due in 6 d)",
+            "asks a human: Send it? (due 2023-11-20T22:13:25.000Z)",
+        ),
+        (
+            pb.Wait(
+                kind=pb.WAIT_KIND_QUEUED, count=1, step="fetch", since_time=at(-720), reason="no live agent serves it"
+            ),
+            "fetch queued 12 min: no live agent serves it",
+            "fetch queued since 2023-11-14T22:01:20.000Z: no live agent serves it",
+        ),
+        (
+            pb.Wait(
+                kind=pb.WAIT_KIND_RUNNING,
+                count=1,
+                step="fetch",
+                agent_id="ocr-3",
+                since_time=at(-40),
+                attempt=2,
+                max_attempts=5,
+            ),
+            "fetch running 40 s on ocr-3 (attempt 2 of 5)",
+            "fetch running since 2023-11-14T22:12:40.000Z on ocr-3 (attempt 2 of 5)",
+        ),
+        (
+            pb.Wait(
+                kind=pb.WAIT_KIND_RUNNING,
+                count=3,
+                step="fetch",
+                capability="fetch",
+                agent_id="ocr-3",
+                since_time=at(-900),
+                alive_time=at(-720),
+                stuck=True,
+            ),
+            "fetch ×3 running without a sign of life, the oldest for 12 min on ocr-3",
+            "fetch ×3 running without a sign of life, the oldest since 2023-11-14T22:01:20.000Z on ocr-3",
+        ),
+        (
+            pb.Wait(kind=pb.WAIT_KIND_RETRY, count=1, step="fetch", due_time=at(8), last_failure=RATE),
+            "retries fetch in 8 s after RateLimited: 429",
+            "retries fetch at 2023-11-14T22:13:28.000Z after RateLimited: 429",
+        ),
+        (
+            pb.Wait(kind=pb.WAIT_KIND_CHILD, count=2, workflow_id="w/audit", since_time=at(-240)),
+            "waits for child w/audit and 1 more, the oldest 4 min",
+            "waits for child w/audit and 1 more, the oldest since 2023-11-14T22:09:20.000Z",
+        ),
+        (
+            pb.Wait(kind=pb.WAIT_KIND_BLOCKED, count=1, since_time=at(-60), reason="code and journal disagree, a.py:3"),
+            "blocked 60 s: code and journal disagree, a.py:3",
+            "blocked since 2023-11-14T22:12:20.000Z: code and journal disagree, a.py:3",
+        ),
+        (pb.Wait(kind=99), "waits for something that this release does not know (99)", ""),  # type: ignore[arg-type]
+    ],
+)
+def test_what_a_workflow_waits_for_in_words(wait: pb.Wait, now: str, always: str) -> None:
+    assert waits.words(wait, TERMINAL) == now
+    assert waits.words(wait, PIPE) == (always or now)
+
+
+def test_a_list_names_the_most_urgent_wait_and_counts_the_others() -> None:
+    lonely = pb.Wait(kind=pb.WAIT_KIND_QUEUED, count=1, step="fetch", reason="no live agent serves it", stuck=True)
+    one = pb.Workflow(workflow_id="w", waits=[lonely, pb.Wait(kind=pb.WAIT_KIND_SIGNAL, count=2)], more_waits=3)
+    said = waits.summary(one, TERMINAL)
+    assert (
+        said is not None and said.plain == "fetch queued: no live agent serves it, and 5 more" and said.style == "red"
+    )
+    silent = waits.summary(pb.Workflow(node_id="n-1", partial=True), TERMINAL)
+    assert silent is not None and silent.plain == "its node n-1 does not answer"
+    assert waits.summary(pb.Workflow(), TERMINAL) is None
 
 
 @pytest.mark.parametrize(
     ("response", "wanted", "filtered", "says"),
     [
         (LIST, (), False, "2 of 214."),
+        (
+            service.ListWorkflowsResponse(
+                workflows=[FAILED],
+                namespace_count=9,
+                state_counts=[
+                    service.StateCount(state=pb.WORKFLOW_STATE_FAILED, count=1),
+                    service.StateCount(state=pb.WORKFLOW_STATE_WAITING_FOR_HUMAN, count=2),
+                ],
+                uncounted=6,
+            ),
+            (),
+            False,
+            "1 of 9: 2 waiting for a human, 1 failed; 6 older ones not counted.",
+        ),
         (
             service.ListWorkflowsResponse(workflows=[FAILED], namespace_count=3, next_page_token="t0"),
             (),
@@ -169,11 +284,15 @@ def test_what_a_list_leaves_out(
 
 
 def test_the_next_page_has_the_filters_of_this_one() -> None:
-    args = argparse.Namespace(state=["failed"], definition=None, label=["team=legal"], since="2h")
-    command = repeated("nervenet list", args, "state", "definition", "label", "since")
+    args = argparse.Namespace(
+        state=["failed"], definition=None, label=["team=legal"], since="2h", stuck="", retrying=True, slow="3h",
+        waiting_for="paid",
+    )  # fmt: skip
+    command = repeated("nervenet list", args, *FILTERS)
     page = service.ListWorkflowsResponse(workflows=[FAILED], namespace_count=3, next_page_token="t0")
     footer = workflows.list_footer(page, "default", command=command)
-    assert footer == "1 of 3. More: nervenet list --state failed --label team=legal --since 2h --next t0"
+    asked = "--state failed --label team=legal --since 2h --stuck --retrying --slow 3h --waiting-for paid"
+    assert footer == f"1 of 3. More: nervenet list {asked} --next t0"
 
 
 SHOWN = pb.Workflow(
@@ -244,16 +363,146 @@ def test_show_on_a_terminal_draws_bars_on_one_scale() -> None:
             action=pb.ESCALATION_ACTION_COMPLETE, value=json_of('"yes"'), resolver="ana@example", comment="known issue"
         ),
     )
-    lines = plain(timeline.shown(SHOWN, View(True, 160, NOW), decided={"review-118/ask.2#1": said}))
-    title, extract, validate, ask, asked, summarize, result = lines
-    assert title == "✓ review-118   succeeded   review v1   9.02 s   trace 4bf92f3577b34da6   node n-7c2 (adopted once)"
-    assert extract.startswith("    0.01  " + "━" * 17 + "┥" + " " * 24) and "4.10 s" in extract  # 40 for 9.02 s
+    wish = timeline.Wish(decided={"review-118/ask.2#1": said})
+    lines = plain(timeline.shown(SHOWN, View(True, 160, NOW), wish))
+    title, header, extract, validate, ask, asked, summarize, result = lines
+    assert title == (
+        "✓ review-118   succeeded   review v1   9.02 s   trace 4bf92f3577b34da6a3ce929d0e0e4736   node n-7c2 (adopted once)"
+    )
+    assert header.split() == ["START", "STEP", "AGENT"]  # a node of an earlier release tells no parts of time
+    assert (
+        extract.startswith("    0.01  " + "━" * 13 + "┥" + " " * 18) and "✓ extract    go-extract-2" in extract
+    )  # 32 for 9.02 s
     assert extract.endswith("attempt 2 (1: RateLimited: 429)")
     assert "┄" in validate and validate.endswith("waits: no agent serves it")
     assert ask.endswith("waits for a human: review-118/ask")
     assert "ana@example" in asked and asked.endswith("“Accept in spite of these?” → yes, “known issue”")
     assert summarize.lstrip().startswith("8.63") and summarize.endswith("1.2k tokens")
     assert result == 'result {"text": "MIT, 3 holders"}'
+
+
+def span_of(phase: str, start: float, end: float | None) -> task_pb2.TaskSpan:
+    return task_pb2.TaskSpan(
+        phase=f"TASK_PHASE_{phase}",
+        start_time=at(start),
+        end_time=None if end is None else at(end),
+    )
+
+
+def test_the_parts_of_a_steps_time_are_drawn_apart_and_have_their_own_columns() -> None:
+    one = pb.Workflow(workflow_id="w", definition="d", state=pb.WORKFLOW_STATE_RUNNING, start_time=at(-8))
+    step = one.tasks.add(
+        step="fetch", capability="fetch", state=task_pb2.TASK_STATE_RUNNING, agent_id="ocr-3", attempt=2
+    )
+    step.schedule_time.CopyFrom(at(-8))
+    step.spans.extend([span_of("QUEUED", -8, -6), span_of("RUNNING", -6, -4), span_of("RETRY", -4, -2)])
+    step.spans.append(span_of("RUNNING", -2, None))
+    step.queued_duration.FromSeconds(2)
+    step.run_duration.FromSeconds(2)
+    step.retry_duration.FromSeconds(2)
+    step.failed_attempts.add(message="429", attempt=1)
+    _, header, line = plain(timeline.shown(one, View(True, 100, NOW)))
+    assert header.split() == ["START", "STEP", "AGENT", "┄", "QUEUED", "━", "RAN", "·", "RETRY"]
+    assert line == "    0.00  ┄┄┄┄┄━━━━━·····━━━━━  ● fetch  ocr-3  2.00 s    4.00 s  2.00 s   attempt 2 (1: 429)"
+
+
+MANY = pb.Workflow(
+    workflow_id="big",
+    definition="fan",
+    state=pb.WORKFLOW_STATE_FAILED,
+    start_time=at(-10),
+    close_time=at(-5),
+    tasks=[
+        task_pb2.Task(
+            step="fetch" if n == 1 else f"fetch.{n}",
+            capability="fetch",
+            state=task_pb2.TASK_STATE_FAILED if n == 14 else task_pb2.TASK_STATE_SUCCEEDED,
+            agent_id="ocr-3",
+            schedule_time=at(-10),
+            start_time=at(-9),
+            end_time=at(-8 + n / 100),
+        )
+        for n in range(1, 301)
+    ],
+)
+MANY.tasks[13].failure.CopyFrom(
+    common_pb2.Failure(
+        type="BadItem",
+        message="no price",
+        stack_trace='  File "/app/shop.py", line 7, in fetch\n    return price(item)\n'
+        '  File "/app/shop.py", line 12, in price\n    raise BadItem("no price")\n',
+    )
+)
+MANY.tasks[13].input.CopyFrom(json_of('{"item": 14}'))
+
+
+def test_equal_steps_fold_and_what_failed_keeps_its_line() -> None:
+    _, _, fold, failed = plain(timeline.shown(MANY, TERMINAL))
+    assert "fetch ×300: 299 ✓ 1 ✗ → fetch.14" in fold and "✗ fetch.14" in failed and "BadItem: no price" in failed
+    assert timeline.hint(MANY, timeline.Wish()) == "1 step has failed attempts: nervenet show big --failed --input"
+    assert len(timeline.shown(MANY, TERMINAL, timeline.Wish(all=True))) == 302
+    assert len(timeline.shown(MANY, PIPE)) == 302  # a pipe gets everything
+
+
+def test_failed_shows_the_lines_and_the_input_of_what_failed_alone() -> None:
+    lines = plain(timeline.shown(MANY, TERMINAL, timeline.Wish(failed=True, input_steps=["fetch.14"])))
+    assert lines[2].split()[2:4] == ["✗", "fetch.14"]
+    assert lines[3:] == [
+        "fetch.14: BadItem: no price  on ocr-3",
+        "    at /app/shop.py:7 in fetch: return price(item)",
+        '    at /app/shop.py:12 in price: raise BadItem("no price")',
+        'fetch.14 input {"item": 14}',
+    ]
+    assert "No step has failed." in plain(timeline.shown(BLOCKED, TERMINAL, timeline.Wish(failed=True)))
+
+
+def test_slowest_shows_those_that_took_longest() -> None:
+    lines = plain(timeline.shown(MANY, TERMINAL, timeline.Wish(slowest=3)))
+    assert [line.split()[-2] for line in lines[2:]] == ["fetch.300", "fetch.299", "fetch.298"]
+
+
+def test_what_is_no_step_has_a_line_too() -> None:
+    one = pb.Workflow(workflow_id="w", definition="d", state=pb.WORKFLOW_STATE_RUNNING, start_time=at(-100))
+    one.waits.add(kind=pb.WAIT_KIND_SIGNAL, count=1, signal="paid", since_time=at(-100))
+    one.waits.add(kind=pb.WAIT_KIND_TIME_LIMIT, count=1, step="1", since_time=at(-50), due_time=at(3600))
+    one.unread_signals.add(signal="audited", count=2, oldest_time=at(-240))
+    _, signal, limit, unread = plain(timeline.shown(one, TERMINAL))
+    assert signal.startswith("    0.00  ┄┄┄┄") and signal.endswith(
+        "waits for signal paid, 1 min".replace("1 min", "2 min")
+    )
+    assert limit.startswith("   50.00  ") and f"gives up at {waits.moment(NOW + 3_600_000, NOW)}" in limit
+    assert unread.endswith("2 signals audited unread, the oldest 4 min")
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [
+        (json_of('{"a": 9007199254740993000, "b": [1.5, "x"]}'), {"a": 9007199254740993000, "b": [1.5, "x"]}),
+        (json_of('"Ada"'), "Ada"),
+        (common_pb2.Payload(text="two\nlines"), "two\nlines"),
+        (common_pb2.Payload(data=b"\x00\xff"), {"data": "AP8="}),
+        (common_pb2.Payload(uri="s3://a/b", size_bytes=7), {"uri": "s3://a/b", "sizeBytes": 7}),
+        (common_pb2.Payload(size_bytes=3), {"sizeBytes": 3}),
+        (common_pb2.Payload(), None),
+    ],
+)
+def test_json_has_plain_values(payload: common_pb2.Payload, says: object) -> None:
+    found = json.loads(
+        plain_json(
+            pb.Workflow(
+                workflow_id="w", input=payload, journal_entries=12, state="WORKFLOW_STATE_FAILED", labels={"k": "v"}
+            )
+        )
+    )
+    assert found == {
+        "workflowId": "w",
+        "input": says,
+        "journalEntries": 12,
+        "state": "WORKFLOW_STATE_FAILED",
+        "labels": {"k": "v"},
+    }
+    assert json.loads(plain_json(service.SignalWorkflowRequest(workflow_id="w"))) == {"workflowId": "w"}
+    assert json.loads(plain_json(MANY.tasks[0]))["startTime"] == "2023-11-14T22:13:11Z"
 
 
 def test_show_in_a_pipe_has_no_bars_but_times() -> None:

@@ -31,7 +31,8 @@ DIFFERENT = {
     "openTime", "enqueueTime", "raiseTime", "resolveTime", "nodeId", "agentId", "actor", "address", "controlEndpoint",
     "runtime", "pid", "seed", "inputDigest", "fingerprint", "traceId", "spanId", "trace", "leaseId", "cpu",
     "averageTaskTime", "load", "nodes", "revision", "score", "ttl", "owner", "ownedWorkflows", "source",
-    "journalEntries", "suppressedDuplicates", "fraction", "nextPageToken",
+    "journalEntries", "suppressedDuplicates", "fraction", "nextPageToken", "sinceTime", "aliveTime", "dueTime", "oldestTime",
+    "words", "spans", "queuedDuration", "runDuration", "retryDuration", "humanDuration",
 }  # fmt: skip
 """Keys whose values differ from run to run, or that are there only sometimes."""
 

@@ -119,6 +119,18 @@ def _which(parser: Parser) -> None:
         "--label", action="append", default=[], metavar="k=v", help="only those with this label; may be repeated"
     )
     parser.add_argument("--since", metavar="TIME", help="started after: 2h, 7d, 2026-05-01T09:12Z")
+    parser.add_argument(
+        "--stuck",
+        nargs="?",
+        const="",
+        metavar="SPAN",
+        help="only what goes on only if somebody does something: blocked, without an agent (for 1m), without a sign of life (10m)",
+    )
+    parser.add_argument("--retrying", action="store_true", help="only those with a step that failed and is tried again")
+    parser.add_argument(
+        "--slow", nargs="?", const="", metavar="SPAN", help="only those older than SPAN (than 95 %% of their kind took)"
+    )
+    parser.add_argument("--waiting-for", metavar="TEXT", help="only those that wait for something with this text")
 
 
 def _workflow(parser: Parser) -> None:
@@ -126,8 +138,19 @@ def _workflow(parser: Parser) -> None:
 
 
 def _show(parser: Parser) -> None:
-    _workflow(parser)
-    parser.add_argument("--input", action="store_true", help="also its whole input")
+    parser.add_argument("id", metavar="ID", nargs="?", help="the workflow's id")
+    parser.add_argument("--failed", action="store_true", help="only steps that failed, each with the lines of code")
+    parser.add_argument(
+        "--slowest", nargs="?", type=whole(1), const=10, metavar="N", help="only the N steps that took longest (10)"
+    )
+    parser.add_argument("--all", action="store_true", help="every step on a line of its own")
+    parser.add_argument(
+        "--input",
+        nargs="?",
+        const="",
+        metavar="STEP",
+        help="also its input; that of STEP; with --failed those of the steps",
+    )
     parser.add_argument("--result", action="store_true", help="also its whole result, and those of its steps")
     parser.add_argument("--journal", action="store_true", help="also its journal")
 
@@ -318,7 +341,7 @@ def _common() -> Parser:
     group = common.add_argument_group("all commands")
     group.add_argument("--address", metavar="A", help="host:port of any node(s) (NERVENET_ADDRESS, localhost:7700)")
     group.add_argument("--namespace", metavar="N", help="(NERVENET_NAMESPACE, default)")
-    group.add_argument("--json", action="store_true", help="print the contract's message as JSON, errors too")
+    group.add_argument("--json", action="store_true", help="print plain JSON, an object per line; errors too")
     group.add_argument("--color", choices=("auto", "always", "never"), help="(auto; NO_COLOR is respected)")
     group.add_argument("--wide", action="store_true", help="shorten nothing")
     group.add_argument("-q", "--quiet", action="store_true", help="print no comments on stderr")

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+from google.protobuf.duration_pb2 import Duration
+
 from nervenet.cli.failures import UsageError
 from nervenet.config import parse_duration
 
@@ -93,10 +95,13 @@ def repeated(command: str, args: argparse.Namespace, *options: str) -> str:
     """The command with those of its options that were given, as somebody types it again."""
     typed = command.split()
     for option in options:
-        value = getattr(args, option)
+        value = getattr(args, option, None)
+        flag = f"--{option.replace('_', '-')}"
         for one in value if isinstance(value, list) else [value]:
-            if one:
-                typed += [f"--{option}", one]
+            if one is True or one == "":  # a flag alone
+                typed.append(flag)
+            elif one:
+                typed += [flag, one]
     return shlex.join(typed)
 
 
@@ -116,6 +121,11 @@ def states(given: Iterable[str]) -> list[str]:
             raise UsageError(f"--state {word}: there is no such state; {hint}")
         found.append(name)
     return list(dict.fromkeys(found))
+
+
+def seconds(span: float) -> Duration:
+    """A duration of a request."""
+    return Duration(seconds=int(span), nanos=round(span % 1 * 1e9))
 
 
 def span(text: str, flag: str) -> float:

@@ -84,6 +84,8 @@ class WorkflowInfo:
         adoptions: How often another node took it over.
         partial: The owner could not be reached, so the pending steps are not known.
         open_escalations: Ids of its open questions.
+        waits_for: What it waits for, one sentence for each, the most urgent first: "waits for signal paid since …". Empty in
+            lists; `message.waits` has the same as data.
         message: The contract's own message.
     """
 
@@ -105,6 +107,7 @@ class WorkflowInfo:
     adoptions: int = 0
     partial: bool = False
     open_escalations: Sequence[str] = ()
+    waits_for: Sequence[str] = ()
     message: workflow_pb2.Workflow = field(default_factory=workflow_pb2.Workflow, repr=False, compare=False)
 
     @classmethod
@@ -133,6 +136,7 @@ class WorkflowInfo:
             adoptions=message.adoptions,
             partial=message.partial,
             open_escalations=tuple(message.open_escalations),
+            waits_for=tuple(wait.words for wait in message.waits),
             message=message,
         )
 

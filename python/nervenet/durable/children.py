@@ -32,6 +32,7 @@ class ChildRun:
         "options",
         "output",
         "running",
+        "since_ms",
         "site",
         "started",
         "step",
@@ -56,7 +57,7 @@ class ChildRun:
         self.site = site
         self.input = input
         self.options = options
-        self.born = 0
+        self.born = self.since_ms = 0
         self.running = False
         self.canceling = False
         self.started: asyncio.Future[Failure | None]
@@ -96,7 +97,18 @@ class ChildRun:
 class OutgoingSignal:
     """A signal that is being sent to another workflow."""
 
-    __slots__ = ("born", "gone", "payload", "signal", "signal_id", "site", "step", "undeclared", "workflow_id")
+    __slots__ = (
+        "born",
+        "gone",
+        "payload",
+        "signal",
+        "signal_id",
+        "since_ms",
+        "site",
+        "step",
+        "undeclared",
+        "workflow_id",
+    )
 
     def __init__(self, workflow_id: str, signal: str, payload: Payload, site: Site, *, undeclared: bool) -> None:
         self.workflow_id = workflow_id
@@ -105,7 +117,7 @@ class OutgoingSignal:
         self.site = site
         self.undeclared = undeclared
         self.step = self.signal_id = ""
-        self.born = 0
+        self.born = self.since_ms = 0
         self.gone: asyncio.Future[Failure | None]
 
     def begin(self, step: str, sender: str, born: int, loop: asyncio.AbstractEventLoop) -> None:

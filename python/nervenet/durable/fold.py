@@ -28,7 +28,7 @@ from nervenet.durable.commands import (
 )
 from nervenet.durable.lines import Site
 from nervenet.durable.loop import DurableLoop, DurableTimer
-from nervenet.durable.pending import ASKING, FAILING, OPEN, SENT, SETTLED, Contradiction, Pending
+from nervenet.durable.pending import ASKING, FAILING, OPEN, SENT, SETTLED, Contradiction, FailedAttempt, Pending
 from nervenet.durable.retry import LOST_LIMIT, RetryAt, SuspectedStep, next_attempt
 from nervenet.records import (
     Action,
@@ -55,6 +55,17 @@ _NOW: Final = 1 << 62
 _NONE: Final[dict[str, Any]] = {}
 """The shared empty dict for rarely used fields. It is replaced, never changed: five empty dicts are 320 bytes a
 workflow."""
+
+
+_LONGEST_MESSAGE: Final = 300
+"""Characters of a failed attempt's message that are kept for people."""
+
+
+class Receiver(asyncio.Future[Payload]):
+    """A wait for a signal, with the time at which it began."""
+
+    __slots__ = ("since_ms",)
+    since_ms: int
 
 
 class Fold:
@@ -108,7 +119,7 @@ class Fold:
         self.timers: dict[int, DurableTimer] = {}
         self.timer_count = self.timer_mark = 0
         self.unread: dict[str, list[tuple[Payload, int, int]]] = {}  # with the entry's time and number
-        self.receivers: dict[str, list[asyncio.Future[Payload]]] = {}
+        self.receivers: dict[str, list[Receiver]] = {}
         self.usage: dict[str, Usage] = {}
         self.canceled: Cancel | None = None
         self.children: dict[str, ChildRun] = _NONE
@@ -159,6 +170,7 @@ class Fold:
         """The code starts a child."""
         step = self._numbered_step(base)
         child.begin(step, self._name(), self.entries, self.loop)
+        child.since_ms = self.now_ms
         self.children = self.children or {}
         self.children[step] = child
         self.commands.append(child.start())
@@ -180,6 +192,7 @@ class Fold:
         """The code sends a signal to another workflow."""
         step = self._numbered_step(f"sent:{sending.signal}")[5:]
         sending.begin(step, self._name(), self.entries, self.loop)
+        sending.since_ms = self.now_ms
         self.sendings = self.sendings or {}
         self.sendings[step] = sending
         self.commands.append(sending.wanted())
@@ -242,16 +255,17 @@ class Fold:
     def report(self, message: str) -> None:
         self.on_report(message)
 
-    def listen(self, signal: str) -> asyncio.Future[Payload]:
+    def listen(self, signal: str) -> Receiver:
         """The next unread message of this signal, now or when it arrives."""
-        future: asyncio.Future[Payload] = asyncio.Future(loop=self.loop)
+        future = Receiver(loop=self.loop)
+        future.since_ms = self.now_ms
         if unread := self.unread.get(signal):
             future.set_result(unread.pop(0)[0])
         else:
             self.receivers.setdefault(signal, []).append(future)
         return future
 
-    def unlisten(self, signal: str, future: asyncio.Future[Payload]) -> None:
+    def unlisten(self, signal: str, future: Receiver) -> None:
         """The receiver was cancelled. It has no message: the message of an entry is read before other code runs."""
         waiting = self.receivers.get(signal, [])
         if future in waiting:
@@ -434,7 +448,7 @@ class Fold:
                 raise Contradiction(entry.name, site=call.site)
             if (theirs.text, theirs.choices) != (ours.text, ours.choices):
                 raise Contradiction(f"{entry.name} {theirs.text!r}", f"{entry.name} {ours.text!r}", call.site)
-        call.question, call.question_number, call.phase = theirs, number, OPEN
+        call.question, call.question_number, call.phase, call.asked_ms = theirs, number, OPEN, self.now_ms
         self._want(call)
 
     def _decided(self, entry: Entry, body: Decided) -> None:
@@ -461,6 +475,7 @@ class Fold:
     def _failed(self, call: Pending, body: Attempt) -> None:
         failure, agent_id = body.failure or Failure(FailureCode.INTERNAL, "no reason was given"), body.agent_id
         call.tally = call.tally.after(failure, at_ms=self.now_ms, agent_id=agent_id, blame=body.blame_percent)
+        call.last_failed = FailedAttempt(_brief(failure), self.now_ms)
         if agent_id and call.options.avoid_failed_agents and agent_id not in call.avoid:
             call.avoid = (*call.avoid, agent_id)[-8:]
         decision = next_attempt(
@@ -578,6 +593,11 @@ def _asks_about_lost_agents(question: Question, call: Pending, number: int) -> b
         and call.tally.lost >= LOST_LIMIT
         and number == call.question_number + (call.phase is not ASKING)
     )
+
+
+def _brief(failure: Failure) -> Failure:
+    """What people see of it. The rest is in the journal, and need not stay in memory."""
+    return replace(failure, message=failure.message[:_LONGEST_MESSAGE], stack_trace="", details=None, cause=None)
 
 
 def _ignore_report(message: str) -> None:

@@ -104,7 +104,7 @@ class DurableHandle(asyncio.Handle):
 class DurableTimer(DurableHandle):
     """A callback with a time: the entry `timer:<k>` runs it."""
 
-    __slots__ = ("due_ms", "number")
+    __slots__ = ("due_ms", "number", "since_ms")
 
     def __init__(
         self,
@@ -116,7 +116,13 @@ class DurableTimer(DurableHandle):
     ) -> None:
         super().__init__(callback, args, loop, context)
         self.due_ms = due_ms
+        self.since_ms = loop.timers.now_ms
         self.number = 0
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether asyncio ends a wait with it (`timeout`, `wait_for`, `wait`), and no code sleeps until then."""
+        return getattr(self._callback, "__name__", "") in ("_on_timeout", "_release_waiter")
 
     def when(self) -> float:
         return self.due_ms / 1000

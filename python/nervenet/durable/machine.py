@@ -29,16 +29,16 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from nervenet.definitions import Workflow
-from nervenet.durable.children import ChildRun
+from nervenet.durable.children import ChildRun, OutgoingSignal
 from nervenet.durable.commands import CloseRun, Command, ContinueRun, Publish, RecordPatch, Withdraw
 from nervenet.durable.context import Context, ContinueAsNewRequested
 from nervenet.durable.failures import failure_of, stack_of, step_of
 from nervenet.durable.fold import Fold
 from nervenet.durable.lines import is_debugged, is_importing, line_of_coroutine, line_of_traceback
-from nervenet.durable.loop import CALLBACK_LIMIT, DurableLoop, Runaway, overrun_line
+from nervenet.durable.loop import CALLBACK_LIMIT, DurableLoop, DurableTimer, Runaway, overrun_line
 from nervenet.durable.pending import Contradiction, Pending
 from nervenet.durable.programming_errors import programming_error
 from nervenet.durable.remedies import not_durable_message
@@ -72,6 +72,14 @@ _HELD = (
     "Workflow code runs between two entries, for microseconds, in the thread that it shares with all others of its node: "
     "let it wait (await), and do what computes or blocks in an agent: await ctx.call(…)."
 )
+
+
+class SignalsOfName(NamedTuple):
+    """Signals of one name that are unread, or waits for them: their number, and since when the oldest."""
+
+    signal: str
+    number: int
+    since_ms: int
 
 
 class Machine:
@@ -150,6 +158,25 @@ class Machine:
     def children(self) -> Mapping[str, ChildRun]:
         """The children that have not ended, by step."""
         return MappingProxyType(self._fold.children)
+
+    @property
+    def sendings(self) -> Mapping[str, OutgoingSignal]:
+        """The signals to other workflows that are not delivered yet, by step."""
+        return MappingProxyType(self._fold.sendings)
+
+    @property
+    def timers(self) -> Mapping[int, DurableTimer]:
+        """The timers that are not due yet, by number."""
+        return MappingProxyType(self._fold.timers)
+
+    def awaited_signals(self) -> list[SignalsOfName]:
+        """The signals that the code waits for."""
+        receivers = self._fold.receivers.items()
+        return [SignalsOfName(name, len(all_), all_[0].since_ms) for name, all_ in receivers if all_]
+
+    def unread_signals(self) -> list[SignalsOfName]:
+        """The signals that came in and that the code has not received."""
+        return [SignalsOfName(name, len(all_), all_[0][1]) for name, all_ in self._fold.unread.items() if all_]
 
     @property
     def cancel(self) -> Cancel | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from nervenet.durable.commands import Command, Dispatch, EscalateStep, Expire, FailStep, Withdraw
 from nervenet.durable.lines import Site
@@ -43,10 +43,19 @@ class Contradiction(Exception):
         self.site = site
 
 
+class FailedAttempt(NamedTuple):
+    """The last failed attempt of a step: what people see of its failure, and when it was recorded."""
+
+    failure: Failure
+    at_ms: int
+
+
 class Pending:
-    """One step that the code waits for. The node reads step, kind, attempt, capability, since_ms, lost, question."""
+    """One step that the code waits for. The node reads step, kind, attempt, capability, input, options, phase, question,
+    the times, lost, last_failed."""
 
     __slots__ = (
+        "asked_ms",
         "at_ms",
         "attempt",
         "avoid",
@@ -59,6 +68,7 @@ class Pending:
         "hint",
         "input",
         "kind",
+        "last_failed",
         "options",
         "output",
         "phase",
@@ -94,7 +104,8 @@ class Pending:
         self.site = site
         self.attempt = 0
         self.tally = AttemptTally(options.max_attempts)
-        self.since_ms = self.at_ms = self.born = self.question_number = 0
+        self.since_ms = self.at_ms = self.asked_ms = self.born = self.question_number = 0
+        self.last_failed: FailedAttempt | None = None
         self.total_due_ms: int | None = None
         self.hint = ""
         self.avoid: tuple[str, ...] = ()

@@ -147,16 +147,18 @@ class AwaitWorkflowsResponse(_message.Message):
     def __init__(self, workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ..., unknown_workflow_ids: _Optional[_Iterable[str]] = ..., blocked_workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ...) -> None: ...
 
 class GetWorkflowRequest(_message.Message):
-    __slots__ = ("workflow_id", "wait", "payload_format", "include_task_payloads")
+    __slots__ = ("workflow_id", "wait", "payload_format", "include_task_payloads", "input_steps")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FORMAT_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_TASK_PAYLOADS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_STEPS_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     wait: _duration_pb2.Duration
     payload_format: _common_pb2.PayloadFormat
     include_task_payloads: bool
-    def __init__(self, workflow_id: _Optional[str] = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ..., include_task_payloads: bool = ...) -> None: ...
+    input_steps: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, workflow_id: _Optional[str] = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ..., include_task_payloads: bool = ..., input_steps: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetWorkflowResponse(_message.Message):
     __slots__ = ("workflow",)
@@ -165,7 +167,7 @@ class GetWorkflowResponse(_message.Message):
     def __init__(self, workflow: _Optional[_Union[_workflow_pb2.Workflow, _Mapping]] = ...) -> None: ...
 
 class ListWorkflowsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "states", "definition", "labels", "started_after")
+    __slots__ = ("page_size", "page_token", "states", "definition", "labels", "started_after", "include_waits", "include_counts", "stuck", "retrying", "slow", "waiting_for", "stuck_after", "slow_after")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -179,23 +181,77 @@ class ListWorkflowsRequest(_message.Message):
     DEFINITION_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     STARTED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_WAITS_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    STUCK_FIELD_NUMBER: _ClassVar[int]
+    RETRYING_FIELD_NUMBER: _ClassVar[int]
+    SLOW_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
+    STUCK_AFTER_FIELD_NUMBER: _ClassVar[int]
+    SLOW_AFTER_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[_workflow_pb2.WorkflowState]
     definition: str
     labels: _containers.ScalarMap[str, str]
     started_after: _timestamp_pb2.Timestamp
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_workflow_pb2.WorkflowState, str]]] = ..., definition: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., started_after: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    include_waits: bool
+    include_counts: bool
+    stuck: bool
+    retrying: bool
+    slow: bool
+    waiting_for: str
+    stuck_after: _duration_pb2.Duration
+    slow_after: _duration_pb2.Duration
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_workflow_pb2.WorkflowState, str]]] = ..., definition: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., started_after: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., include_waits: bool = ..., include_counts: bool = ..., stuck: bool = ..., retrying: bool = ..., slow: bool = ..., waiting_for: _Optional[str] = ..., stuck_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., slow_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ListWorkflowsResponse(_message.Message):
-    __slots__ = ("workflows", "next_page_token", "namespace_count")
+    __slots__ = ("workflows", "next_page_token", "namespace_count", "state_counts", "uncounted")
     WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    STATE_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    UNCOUNTED_FIELD_NUMBER: _ClassVar[int]
     workflows: _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Workflow]
     next_page_token: str
     namespace_count: int
-    def __init__(self, workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., namespace_count: _Optional[int] = ...) -> None: ...
+    state_counts: _containers.RepeatedCompositeFieldContainer[StateCount]
+    uncounted: int
+    def __init__(self, workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., namespace_count: _Optional[int] = ..., state_counts: _Optional[_Iterable[_Union[StateCount, _Mapping]]] = ..., uncounted: _Optional[int] = ...) -> None: ...
+
+class StateCount(_message.Message):
+    __slots__ = ("state", "count")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    state: _workflow_pb2.WorkflowState
+    count: int
+    def __init__(self, state: _Optional[_Union[_workflow_pb2.WorkflowState, str]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class ListWaitsRequest(_message.Message):
+    __slots__ = ("workflow_ids", "stuck_after")
+    WORKFLOW_IDS_FIELD_NUMBER: _ClassVar[int]
+    STUCK_AFTER_FIELD_NUMBER: _ClassVar[int]
+    workflow_ids: _containers.RepeatedScalarFieldContainer[str]
+    stuck_after: _duration_pb2.Duration
+    def __init__(self, workflow_ids: _Optional[_Iterable[str]] = ..., stuck_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class WorkflowWaits(_message.Message):
+    __slots__ = ("workflow_id", "run", "waits", "more_waits")
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FIELD_NUMBER: _ClassVar[int]
+    MORE_WAITS_FIELD_NUMBER: _ClassVar[int]
+    workflow_id: str
+    run: int
+    waits: _containers.RepeatedCompositeFieldContainer[_workflow_pb2.Wait]
+    more_waits: int
+    def __init__(self, workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., waits: _Optional[_Iterable[_Union[_workflow_pb2.Wait, _Mapping]]] = ..., more_waits: _Optional[int] = ...) -> None: ...
+
+class ListWaitsResponse(_message.Message):
+    __slots__ = ("workflows",)
+    WORKFLOWS_FIELD_NUMBER: _ClassVar[int]
+    workflows: _containers.RepeatedCompositeFieldContainer[WorkflowWaits]
+    def __init__(self, workflows: _Optional[_Iterable[_Union[WorkflowWaits, _Mapping]]] = ...) -> None: ...
 
 class ListJournalRequest(_message.Message):
     __slots__ = ("workflow_id", "page_size", "page_token", "after_sequence", "payload_format")

@@ -64,6 +64,11 @@ class CoordinatorServiceStub(object):
                 request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListWorkflowsRequest.SerializeToString,
                 response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListWorkflowsResponse.FromString,
                 _registered_method=True)
+        self.ListWaits = channel.unary_unary(
+                '/nervenet.v1.CoordinatorService/ListWaits',
+                request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListWaitsRequest.SerializeToString,
+                response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListWaitsResponse.FromString,
+                _registered_method=True)
         self.ListJournal = channel.unary_unary(
                 '/nervenet.v1.CoordinatorService/ListJournal',
                 request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListJournalRequest.SerializeToString,
@@ -169,6 +174,14 @@ class CoordinatorServiceServicer(object):
 
     def ListWorkflows(self, request, context):
         """Lists workflows, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWaits(self, request, context):
+        """What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+        ListWorkflows asks every owner with it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -301,6 +314,11 @@ def add_CoordinatorServiceServicer_to_server(servicer, server):
                     servicer.ListWorkflows,
                     request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListWorkflowsRequest.FromString,
                     response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListWorkflowsResponse.SerializeToString,
+            ),
+            'ListWaits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWaits,
+                    request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListWaitsRequest.FromString,
+                    response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.ListWaitsResponse.SerializeToString,
             ),
             'ListJournal': grpc.unary_unary_rpc_method_handler(
                     servicer.ListJournal,
@@ -508,6 +526,33 @@ class CoordinatorService(object):
             '/nervenet.v1.CoordinatorService/ListWorkflows',
             nervenet_dot_v1_dot_coordinator__service__pb2.ListWorkflowsRequest.SerializeToString,
             nervenet_dot_v1_dot_coordinator__service__pb2.ListWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWaits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nervenet.v1.CoordinatorService/ListWaits',
+            nervenet_dot_v1_dot_coordinator__service__pb2.ListWaitsRequest.SerializeToString,
+            nervenet_dot_v1_dot_coordinator__service__pb2.ListWaitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

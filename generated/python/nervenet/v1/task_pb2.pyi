@@ -1,3 +1,4 @@
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nervenet.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
@@ -24,6 +25,14 @@ class TaskState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_STATE_SUCCEEDED: _ClassVar[TaskState]
     TASK_STATE_FAILED: _ClassVar[TaskState]
     TASK_STATE_CANCELED: _ClassVar[TaskState]
+
+class TaskPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_PHASE_UNSPECIFIED: _ClassVar[TaskPhase]
+    TASK_PHASE_QUEUED: _ClassVar[TaskPhase]
+    TASK_PHASE_RUNNING: _ClassVar[TaskPhase]
+    TASK_PHASE_RETRY: _ClassVar[TaskPhase]
+    TASK_PHASE_HUMAN: _ClassVar[TaskPhase]
 QUESTION_SOURCE_UNSPECIFIED: QuestionSource
 QUESTION_SOURCE_WORKFLOW: QuestionSource
 QUESTION_SOURCE_AGENT: QuestionSource
@@ -35,6 +44,11 @@ TASK_STATE_WAITING_FOR_HUMAN: TaskState
 TASK_STATE_SUCCEEDED: TaskState
 TASK_STATE_FAILED: TaskState
 TASK_STATE_CANCELED: TaskState
+TASK_PHASE_UNSPECIFIED: TaskPhase
+TASK_PHASE_QUEUED: TaskPhase
+TASK_PHASE_RUNNING: TaskPhase
+TASK_PHASE_RETRY: TaskPhase
+TASK_PHASE_HUMAN: TaskPhase
 
 class TaskEnvelope(_message.Message):
     __slots__ = ("task_id", "workflow_id", "step", "capability", "attempt", "input", "trace", "deadline", "timeouts", "reply_to", "agent_id", "labels", "run", "avoid_agents", "hint", "enqueue_time", "input_digest", "checkpoint")
@@ -157,8 +171,18 @@ class TaskProgress(_message.Message):
     checkpoint: _common_pb2.Payload
     def __init__(self, step: _Optional[str] = ..., attempt: _Optional[int] = ..., agent_id: _Optional[str] = ..., fraction: _Optional[float] = ..., message: _Optional[str] = ..., partial: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., partial_sequence: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., checkpoint: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ...) -> None: ...
 
+class TaskSpan(_message.Message):
+    __slots__ = ("phase", "start_time", "end_time")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    phase: TaskPhase
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    def __init__(self, phase: _Optional[_Union[TaskPhase, str]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class Task(_message.Message):
-    __slots__ = ("task_id", "step", "capability", "state", "attempt", "agent_id", "output", "failure", "schedule_time", "start_time", "end_time", "usage", "waits_for", "fraction", "failed_attempts", "escalation_id")
+    __slots__ = ("task_id", "step", "capability", "state", "attempt", "agent_id", "output", "failure", "schedule_time", "start_time", "end_time", "usage", "waits_for", "fraction", "failed_attempts", "escalation_id", "input", "input_problem", "spans", "queued_duration", "run_duration", "retry_duration", "human_duration", "max_attempts", "child_workflow_id")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +199,15 @@ class Task(_message.Message):
     FRACTION_FIELD_NUMBER: _ClassVar[int]
     FAILED_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     ESCALATION_ID_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    SPANS_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_DURATION_FIELD_NUMBER: _ClassVar[int]
+    RUN_DURATION_FIELD_NUMBER: _ClassVar[int]
+    RETRY_DURATION_FIELD_NUMBER: _ClassVar[int]
+    HUMAN_DURATION_FIELD_NUMBER: _ClassVar[int]
+    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    CHILD_WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     step: str
     capability: str
@@ -191,4 +224,13 @@ class Task(_message.Message):
     fraction: float
     failed_attempts: _containers.RepeatedCompositeFieldContainer[_common_pb2.Failure]
     escalation_id: str
-    def __init__(self, task_id: _Optional[str] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt: _Optional[int] = ..., agent_id: _Optional[str] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., schedule_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Iterable[_Union[_common_pb2.TokenUsage, _Mapping]]] = ..., waits_for: _Optional[str] = ..., fraction: _Optional[float] = ..., failed_attempts: _Optional[_Iterable[_Union[_common_pb2.Failure, _Mapping]]] = ..., escalation_id: _Optional[str] = ...) -> None: ...
+    input: _common_pb2.Payload
+    input_problem: str
+    spans: _containers.RepeatedCompositeFieldContainer[TaskSpan]
+    queued_duration: _duration_pb2.Duration
+    run_duration: _duration_pb2.Duration
+    retry_duration: _duration_pb2.Duration
+    human_duration: _duration_pb2.Duration
+    max_attempts: int
+    child_workflow_id: str
+    def __init__(self, task_id: _Optional[str] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., attempt: _Optional[int] = ..., agent_id: _Optional[str] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., schedule_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., usage: _Optional[_Iterable[_Union[_common_pb2.TokenUsage, _Mapping]]] = ..., waits_for: _Optional[str] = ..., fraction: _Optional[float] = ..., failed_attempts: _Optional[_Iterable[_Union[_common_pb2.Failure, _Mapping]]] = ..., escalation_id: _Optional[str] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., input_problem: _Optional[str] = ..., spans: _Optional[_Iterable[_Union[TaskSpan, _Mapping]]] = ..., queued_duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., run_duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., retry_duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., human_duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_attempts: _Optional[int] = ..., child_workflow_id: _Optional[str] = ...) -> None: ...

@@ -23,6 +23,21 @@ class WorkflowState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WORKFLOW_STATE_CANCELED: _ClassVar[WorkflowState]
     WORKFLOW_STATE_TIMED_OUT: _ClassVar[WorkflowState]
 
+class WaitKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WAIT_KIND_UNSPECIFIED: _ClassVar[WaitKind]
+    WAIT_KIND_BLOCKED: _ClassVar[WaitKind]
+    WAIT_KIND_NODE: _ClassVar[WaitKind]
+    WAIT_KIND_RETRY: _ClassVar[WaitKind]
+    WAIT_KIND_HUMAN: _ClassVar[WaitKind]
+    WAIT_KIND_QUEUED: _ClassVar[WaitKind]
+    WAIT_KIND_RUNNING: _ClassVar[WaitKind]
+    WAIT_KIND_CHILD: _ClassVar[WaitKind]
+    WAIT_KIND_DELIVERY: _ClassVar[WaitKind]
+    WAIT_KIND_SIGNAL: _ClassVar[WaitKind]
+    WAIT_KIND_SLEEP: _ClassVar[WaitKind]
+    WAIT_KIND_TIME_LIMIT: _ClassVar[WaitKind]
+
 class EscalationState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ESCALATION_STATE_UNSPECIFIED: _ClassVar[EscalationState]
@@ -47,6 +62,18 @@ WORKFLOW_STATE_SUCCEEDED: WorkflowState
 WORKFLOW_STATE_FAILED: WorkflowState
 WORKFLOW_STATE_CANCELED: WorkflowState
 WORKFLOW_STATE_TIMED_OUT: WorkflowState
+WAIT_KIND_UNSPECIFIED: WaitKind
+WAIT_KIND_BLOCKED: WaitKind
+WAIT_KIND_NODE: WaitKind
+WAIT_KIND_RETRY: WaitKind
+WAIT_KIND_HUMAN: WaitKind
+WAIT_KIND_QUEUED: WaitKind
+WAIT_KIND_RUNNING: WaitKind
+WAIT_KIND_CHILD: WaitKind
+WAIT_KIND_DELIVERY: WaitKind
+WAIT_KIND_SIGNAL: WaitKind
+WAIT_KIND_SLEEP: WaitKind
+WAIT_KIND_TIME_LIMIT: WaitKind
 ESCALATION_STATE_UNSPECIFIED: EscalationState
 ESCALATION_STATE_OPEN: EscalationState
 ESCALATION_STATE_RESOLVED: EscalationState
@@ -76,8 +103,60 @@ class Blocked(_message.Message):
     error: str
     def __init__(self, expected: _Optional[str] = ..., found: _Optional[str] = ..., where: _Optional[str] = ..., agreed_steps: _Optional[int] = ..., detail: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[str] = ...) -> None: ...
 
+class Wait(_message.Message):
+    __slots__ = ("kind", "count", "words", "step", "capability", "signal", "since_time", "due_time", "agent_id", "attempt", "max_attempts", "last_failure", "question", "escalation_id", "workflow_id", "reason", "alive_time", "fraction", "stuck")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    SINCE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DUE_TIME_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    LAST_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    ESCALATION_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ALIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    STUCK_FIELD_NUMBER: _ClassVar[int]
+    kind: WaitKind
+    count: int
+    words: str
+    step: str
+    capability: str
+    signal: str
+    since_time: _timestamp_pb2.Timestamp
+    due_time: _timestamp_pb2.Timestamp
+    agent_id: str
+    attempt: int
+    max_attempts: int
+    last_failure: _common_pb2.Failure
+    question: str
+    escalation_id: str
+    workflow_id: str
+    reason: str
+    alive_time: _timestamp_pb2.Timestamp
+    fraction: float
+    stuck: bool
+    def __init__(self, kind: _Optional[_Union[WaitKind, str]] = ..., count: _Optional[int] = ..., words: _Optional[str] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., signal: _Optional[str] = ..., since_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., due_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., agent_id: _Optional[str] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., last_failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., question: _Optional[str] = ..., escalation_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., reason: _Optional[str] = ..., alive_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., fraction: _Optional[float] = ..., stuck: bool = ...) -> None: ...
+
+class UnreadSignal(_message.Message):
+    __slots__ = ("signal", "count", "oldest_time")
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_TIME_FIELD_NUMBER: _ClassVar[int]
+    signal: str
+    count: int
+    oldest_time: _timestamp_pb2.Timestamp
+    def __init__(self, signal: _Optional[str] = ..., count: _Optional[int] = ..., oldest_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class Workflow(_message.Message):
-    __slots__ = ("workflow_id", "run", "definition", "version", "state", "input", "output", "failure", "view", "tasks", "start_time", "close_time", "labels", "trace_id", "node_id", "blocked", "suppressed_duplicates", "partial", "adoptions", "journal_entries", "at", "note", "open_escalations")
+    __slots__ = ("workflow_id", "run", "definition", "version", "state", "input", "output", "failure", "view", "tasks", "start_time", "close_time", "labels", "trace_id", "node_id", "blocked", "suppressed_duplicates", "partial", "adoptions", "journal_entries", "at", "note", "open_escalations", "waits", "more_waits", "unread_signals")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +187,9 @@ class Workflow(_message.Message):
     AT_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     OPEN_ESCALATIONS_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FIELD_NUMBER: _ClassVar[int]
+    MORE_WAITS_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_SIGNALS_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run: int
     definition: str
@@ -131,7 +213,10 @@ class Workflow(_message.Message):
     at: str
     note: str
     open_escalations: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., definition: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[WorkflowState, str]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., view: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., trace_id: _Optional[str] = ..., node_id: _Optional[str] = ..., blocked: _Optional[_Union[Blocked, _Mapping]] = ..., suppressed_duplicates: _Optional[int] = ..., partial: bool = ..., adoptions: _Optional[int] = ..., journal_entries: _Optional[int] = ..., at: _Optional[str] = ..., note: _Optional[str] = ..., open_escalations: _Optional[_Iterable[str]] = ...) -> None: ...
+    waits: _containers.RepeatedCompositeFieldContainer[Wait]
+    more_waits: int
+    unread_signals: _containers.RepeatedCompositeFieldContainer[UnreadSignal]
+    def __init__(self, workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., definition: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[WorkflowState, str]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., view: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., trace_id: _Optional[str] = ..., node_id: _Optional[str] = ..., blocked: _Optional[_Union[Blocked, _Mapping]] = ..., suppressed_duplicates: _Optional[int] = ..., partial: bool = ..., adoptions: _Optional[int] = ..., journal_entries: _Optional[int] = ..., at: _Optional[str] = ..., note: _Optional[str] = ..., open_escalations: _Optional[_Iterable[str]] = ..., waits: _Optional[_Iterable[_Union[Wait, _Mapping]]] = ..., more_waits: _Optional[int] = ..., unread_signals: _Optional[_Iterable[_Union[UnreadSignal, _Mapping]]] = ...) -> None: ...
 
 class ParentStep(_message.Message):
     __slots__ = ("workflow_id", "run", "step")

@@ -8,7 +8,8 @@ from typing import Any
 
 from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.render import agents as render
-from nervenet.cli.values import labels, span
+from nervenet.cli.render.plain_json import plain
+from nervenet.cli.values import labels, seconds, span
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -18,7 +19,8 @@ def run_list(args: argparse.Namespace) -> int:
         response = await _all(context, capability=args.capability or "", labels=wanted)
         screen = context.screen
         if args.json:
-            screen.message(response)
+            queues = ({"queue": plain(queue)} for queue in response.queues)
+            screen.rows([*response.agents, *queues], response, "agents", "queues")
             return
         view = screen.view()
         screen.lines([*render.listed(response, view), *render.queues(response, view)])
@@ -53,7 +55,7 @@ def run_tasks(args: argparse.Namespace) -> int:
         response = await context.mesh.call("ListActiveTasks", agent_id=args.id)
         screen = context.screen
         if args.json:
-            screen.message(response)
+            screen.rows(response.tasks, response, "tasks")
             return
         screen.lines(render.active(response, screen.view()))
         if not response.tasks:
@@ -63,7 +65,7 @@ def run_tasks(args: argparse.Namespace) -> int:
 
 
 def run_drain(args: argparse.Namespace) -> int:
-    grace: dict[str, Any] = {} if args.grace is None else {"grace": render.seconds(span(args.grace, "--grace"))}
+    grace: dict[str, Any] = {} if args.grace is None else {"grace": seconds(span(args.grace, "--grace"))}
 
     async def work(context: CommandContext) -> None:
         response = await context.mesh.call("DrainAgent", agent_id=args.id, **grace)

@@ -18,7 +18,7 @@ def run_list(args: argparse.Namespace) -> int:
         response = await context.mesh.call("ListDefinitions", name=args.name or "", page_size=1000)
         screen = context.screen
         if args.json:
-            screen.message(response)
+            screen.rows(response.definitions, response, "definitions")
             return
         screen.lines(render.listed(response, screen.view()))
         screen.note(*render.counted(response, context.config.namespace))

@@ -30,7 +30,7 @@ def run_list(args: argparse.Namespace) -> int:
         )
         screen = context.screen
         if args.json:
-            screen.message(response)
+            screen.rows(response.escalations, response, "escalations")
             return
         view = screen.view()
         screen.lines(render.listed(response, view))

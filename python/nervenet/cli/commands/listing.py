@@ -8,24 +8,26 @@ from typing import Any
 
 from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.render import workflows
-from nervenet.cli.values import labels, repeated, since, states
+from nervenet.cli.values import labels, repeated, seconds, since, span, states
 from nervenet.clock import SYSTEM
 
 PAGE = 1000
+FILTERS = ("state", "definition", "label", "since", "stuck", "retrying", "slow", "waiting_for")
 
 
 def run(args: argparse.Namespace) -> int:
     wanted, filters = states(args.state), filters_of(args)
 
     async def work(context: CommandContext) -> None:
-        response = await collect(context, args.limit, args.next or "", wanted, filters)
+        shown = {"include_waits": True, "include_counts": True}
+        response = await collect(context, args.limit, args.next or "", wanted, filters | shown)
         screen = context.screen
         if args.json:
-            screen.message(response)
+            screen.rows(response.workflows, response, "workflows")
             return
         screen.lines(workflows.listed(response, screen.view()))
-        filtered = bool(args.definition or args.label or args.since)
-        command = repeated("nervenet list", args, "state", "definition", "label", "since")
+        filtered = any(getattr(args, name) not in (None, [], False) for name in FILTERS if name != "state")
+        command = repeated("nervenet list", args, *FILTERS)
         namespace = context.config.namespace
         screen.note(workflows.list_footer(response, namespace, wanted=wanted, filtered=filtered, command=command))
 
@@ -37,7 +39,18 @@ def filters_of(args: argparse.Namespace) -> dict[str, Any]:
     filters: dict[str, Any] = {"definition": args.definition or "", "labels": labels(args.label)}
     if args.since:
         filters["started_after"] = workflows.moment(since(args.since, SYSTEM.now_ms()))
-    return filters
+    return filters | _by_waits(args)
+
+
+def _by_waits(args: argparse.Namespace) -> dict[str, Any]:
+    """The filters by what workflows wait for."""
+    found: dict[str, Any] = {"waiting_for": args.waiting_for or "", "retrying": args.retrying}
+    for name in ("stuck", "slow"):
+        after = getattr(args, name)
+        found[name] = after is not None
+        if after:
+            found[f"{name}_after"] = seconds(span(after, f"--{name}"))
+    return found
 
 
 async def collect(context: CommandContext, limit: int, token: str, wanted: list[str], filters: dict[str, Any]) -> Any:
@@ -57,6 +70,9 @@ async def collect(context: CommandContext, limit: int, token: str, wanted: list[
         else:
             whole.workflows.extend(page.workflows)
             whole.next_page_token, whole.namespace_count = page.next_page_token, page.namespace_count
+            whole.uncounted = page.uncounted
+            del whole.state_counts[:]
+            whole.state_counts.extend(page.state_counts)
         token = page.next_page_token
         if not token or len(whole.workflows) >= limit:
             return whole

@@ -14,7 +14,7 @@ def run_list(args: argparse.Namespace) -> int:
         response = await context.mesh.call("ListNodes", page_size=1000)
         screen = context.screen
         if args.json:
-            screen.message(response)
+            screen.rows(response.nodes, response, "nodes")
         else:
             screen.lines(render.nodes(response, screen.view()))
 

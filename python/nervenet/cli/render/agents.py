@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from google.protobuf.duration_pb2 import Duration
 from rich.text import Text
 
 from nervenet.cli.render import text
-from nervenet.cli.render.table import Column, Mark, ids, mark_of, prose, table
+from nervenet.cli.render.table import Column, Mark, ids, mark_of, prose, some, table
 from nervenet.cli.render.text import DASH, View
 from nervenet.v1 import agent_pb2 as agent
 from nervenet.v1 import agent_service_pb2 as agent_service
@@ -22,7 +21,7 @@ STATES: Mapping[int, Mark] = {
     agent.AGENT_STATE_DRAINED: Mark("–", "dim", "drained"),
 }
 _COLUMNS = (
-    ids("AGENT"), prose("SERVES", 16), Column("SLOTS"), Column("AVG", drop=2), Column("FAILED", drop=1), Column("STATE"),
+    ids("AGENT"), Column("SERVES", some, 16), Column("SLOTS"), Column("AVG", drop=2), Column("FAILED", drop=1), Column("STATE"),
     Column("UP"), prose("RUNS", drop=3),
 )  # fmt: skip
 
@@ -97,7 +96,7 @@ def described(response: agent_service.DescribeAgentResponse, view: View) -> list
         ("cpu", f"{one.load.cpu:.0%}".replace("%", " % of one core") if one.load.cpu else ""),
     ]
     lines += [Text(f"  {name:9}{text.clean(said)}") for name, said in facts if said]
-    columns = (Column("CAPABILITY"), Column("SLOTS"), Column("ACTIVE"), Column("LABELS"), prose("DESCRIPTION", 20))
+    columns = (ids("CAPABILITY"), Column("SLOTS"), Column("ACTIVE"), ids("LABELS"), prose("DESCRIPTION", 20))
     rows = [
         (
             _capability(can),
@@ -109,11 +108,6 @@ def described(response: agent_service.DescribeAgentResponse, view: View) -> list
         for can in record.capabilities
     ]
     return lines + [Text("  " + line.plain) for line in table(columns, rows, view)] if rows else lines
-
-
-def seconds(span: float) -> Duration:
-    """A duration of a request."""
-    return Duration(seconds=int(span), nanos=round(span % 1 * 1e9))
 
 
 def drained(response: agent_service.DrainAgentResponse, agent_id: str) -> Text:
@@ -133,7 +127,7 @@ def resumed(response: agent_service.ResumeAgentResponse, agent_id: str) -> Text:
 def nodes(response: registry.ListNodesResponse, view: View) -> list[Text]:
     """One line per node; definitions of our own (their names have a dot) are not shown."""
     columns = (
-        ids("NODE"), Column("ADDRESS"), prose("DEFINITIONS", 16), Column("WORKFLOWS"), Column("STATE"), Column("UP"),
+        ids("NODE"), ids("ADDRESS"), Column("DEFINITIONS", some, 16), Column("WORKFLOWS"), Column("STATE"), Column("UP"),
         prose("RUNS", drop=1),
     )  # fmt: skip
     rows = [
@@ -142,13 +136,20 @@ def nodes(response: registry.ListNodesResponse, view: View) -> list[Text]:
             one.address,
             ", ".join(f"{ref.name} v{ref.version}" for ref in one.definitions if "." not in ref.name) or DASH,
             f"{one.owned_workflows}/{one.max_workflows}" if one.max_workflows else str(one.owned_workflows),
-            mark_of(STATES, one.state).text(),
+            _node_state(one),
             view.when(one.register_time),
             one.runtime,
         )
         for one in response.nodes
     ]
     return table(columns, rows, view) if rows else []
+
+
+def _node_state(one: agent.NodeRecord) -> Text:
+    """`✓ active`; `! full`: it takes no more workflows."""
+    if one.state == agent.NODE_STATE_ACTIVE and 0 < one.max_workflows <= one.owned_workflows:
+        return Mark("!", "yellow", "full").text()
+    return mark_of(STATES, one.state).text()
 
 
 def leaving(response: registry.DrainNodeResponse, node_id: str) -> Text:

@@ -7,16 +7,18 @@ printed is never wrapped, so a line stays a line.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from rich.console import Console
 from rich.text import Text
 
 from nervenet.cli.ascii import encoding_of, fitting
-from nervenet.cli.render.text import View, proto_json, value
+from nervenet.cli.render.plain_json import plain, plain_json
+from nervenet.cli.render.text import View, value
 from nervenet.clock import SYSTEM
 from nervenet.v1 import common_pb2 as common
 
@@ -83,8 +85,22 @@ class Screen:
             _print(self._err, part)
 
     def message(self, message: object) -> None:
-        """Print a message of the contract, as one line of proto JSON."""
-        self._raw(proto_json(message))
+        """Print a message of the contract, as one line of plain JSON."""
+        self._raw(plain_json(message))
+
+    def rows(self, rows: Iterable[object], answer: Any, *lists: str) -> None:
+        """Print the rows of an answer, an object in each line. What the answer has beside its `lists` (the token of the
+        next page, counts) is one object on stderr."""
+        for row in rows:
+            self._raw(json.dumps(row, ensure_ascii=False) if isinstance(row, dict) else plain_json(row))
+        rest = type(answer)()
+        rest.CopyFrom(answer)
+        for name in lists:
+            rest.ClearField(name)
+        if not self.quiet and rest.ListFields():
+            self._clear()
+            self._err.file.write(json.dumps(plain(rest), ensure_ascii=False) + "\n")
+            self._err.file.flush()
 
     def verbatim(self, text: str) -> None:
         """Print data that is JSON already."""

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from nervenet.cli.render.text import View, clean, middle
+from nervenet.cli.render.text import DASH, View, clean
 
 Cell: TypeAlias = str | Text
 GAP = "  "
@@ -38,24 +38,48 @@ def mark_of(marks: Mapping[int, Mark], state: int) -> Mark:
 
 class Column(NamedTuple):
     """On a narrow terminal `shrink` shortens a cell to a width, of `least` or more; None = it stays whole. Where that is not
-    enough, columns are left out: the one with the highest `drop` first, those with 0 never."""
+    enough, columns are left out: the one with the highest `drop` first, those with 0 never; they are left out too where a
+    cell would get less than `wish`."""
 
     title: str
     shrink: Callable[[str, int], str] | None = None
     least: int = 8
     drop: int = 0
+    wish: int = 0
 
 
 def ends(text: str, room: int) -> str:
-    return set_cell_size(text, room - 1).rstrip() + "…" if cell_len(text) > room else text
+    """The text, cut between two words where that loses little: half an id is worse than none."""
+    if cell_len(text) <= room:
+        return text
+    kept = set_cell_size(text, room - 1)
+    if not text[len(kept) : len(kept) + 1].isspace():
+        whole = kept.rstrip().rpartition(" ")[0]
+        kept = whole if len(whole) > len(kept) // 2 else kept
+    return kept.rstrip(" ,:;") + "…"
 
 
-def ids(title: str, least: int = 16) -> Column:
-    return Column(title, middle, least)
+def ids(title: str, drop: int = 0) -> Column:
+    """Ids and other keys stay whole at any width: people copy them into the next command."""
+    return Column(title, drop=drop)
 
 
-def prose(title: str, least: int = 12, drop: int = 0) -> Column:
-    return Column(title, ends, least, drop)
+def some(text: str, room: int) -> str:
+    """Of names with commas between them those that fit, each whole, and the number of the others."""
+    names = text.split(", ")
+    kept = len(names)
+    while kept > 1 and cell_len(_of_them(names, kept)) > room:
+        kept -= 1
+    return _of_them(names, kept)
+
+
+def _of_them(names: Sequence[str], kept: int) -> str:
+    more = len(names) - kept
+    return ", ".join(names[:kept]) + (f", +{more}" if more else "")
+
+
+def prose(title: str, least: int = 12, drop: int = 0, wish: int = 0) -> Column:
+    return Column(title, ends, least, drop, wish)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], view: View) -> list[Text]:
@@ -63,6 +87,8 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], view: View)
     cells = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
     widths = [max([cell_len(column.title), *(row[at].cell_len for row in cells)]) for at, column in enumerate(columns)]
     if view.people and view.width:
+        if sum(widths) + len(GAP) * (len(widths) - 1) > view.width:
+            columns, widths, cells = _without_empty(columns, widths, cells)
         kept = _kept(columns, widths, view.width)
         columns, widths = [columns[at] for at in kept], [widths[at] for at in kept]
         cells = [[row[at] for at in kept] for row in cells]
@@ -71,12 +97,27 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], view: View)
     return [head, *(_line(row, columns, widths) for row in cells)]
 
 
+def _without_empty(
+    columns: Sequence[Column], widths: list[int], cells: list[list[Text]]
+) -> tuple[list[Column], list[int], list[list[Text]]]:
+    """Leave out what may be left out and says nothing in any row."""
+    told = [
+        at
+        for at, column in enumerate(columns)
+        if not column.drop or any(row[at].plain not in ("", DASH) for row in cells)
+    ]
+    return [columns[at] for at in told], [widths[at] for at in told], [[row[at] for at in told] for row in cells]
+
+
 def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
     """Which columns there is room for, each as narrow as it may be."""
     kept = list(range(len(columns)))
 
     def least() -> int:
-        narrow = (min(widths[at], columns[at].least) if columns[at].shrink else widths[at] for at in kept)
+        narrow = (
+            min(widths[at], max(columns[at].least, columns[at].wish)) if columns[at].shrink else widths[at]
+            for at in kept
+        )
         return sum(narrow) + len(GAP) * (len(kept) - 1)
 
     while least() > room and (able := [at for at in kept if columns[at].drop]):

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small words: spans of time, ages, moments, shortened ids, cleaned text, payloads in one line.
+"""Small words: spans of time, ages, moments, cleaned text, payloads in one line.
 
-`View` says for whom a text is: on a terminal times are ages and long ids lose their middle; piped, everything is exact
-and whole. It carries the moment of "now", so that rendering is a pure function of the message and the view.
+`View` says for whom a text is: on a terminal times are ages and long prose is cut; piped, everything is exact and whole. It carries the moment of "now", so that rendering is a pure function of the message and the view.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import json
 import re
 import textwrap
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from google.protobuf import json_format
@@ -20,6 +19,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from nervenet.payloads import format_size
 from nervenet.v1 import common_pb2 as common
+from nervenet.wire.waits import failure_words
+from nervenet.wire.waits import iso as iso
 
 DASH = "–"
 
@@ -47,10 +48,6 @@ class View:
 def millis(time: Timestamp | Duration) -> int:
     """0 where it is not set."""
     return time.seconds * 1000 + time.nanos // 1_000_000
-
-
-def iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def clock(ms: int) -> str:
@@ -115,14 +112,6 @@ def clipped(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
-def middle(text: str, room: int) -> str:
-    """`audit-2024…q1-numpy`: both ends of an id tell it apart."""
-    if len(text) <= room or room < 5:
-        return text if room >= 5 else clipped(text, room)
-    left = room // 2
-    return f"{text[:left]}…{text[len(text) - (room - left - 1) :]}"
-
-
 def plain(message: common.Payload) -> Any:
     """The JSON of a `value`, which knows only floats: whole numbers are shown as the integers that they were."""
     return _whole(json_format.MessageToDict(message.value))
@@ -174,10 +163,7 @@ def scalar(message: common.Payload) -> str:
 
 def failure(message: common.Failure) -> str:
     """`RateLimited: 429 from api`."""
-    if not message.type and message.message:
-        return clean(message.message)
-    kind = message.type or common.FailureCode.Name(message.code).removeprefix("FAILURE_CODE_")
-    return clean(f"{kind}: {message.message}" if message.message else kind)
+    return clean(failure_words(message))
 
 
 def proto_json(message: Any) -> str:

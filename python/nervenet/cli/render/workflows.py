@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.text import Text
 
-from nervenet.cli.render import text
-from nervenet.cli.render.table import Column, Mark, ids, mark_of, prose, table
+from nervenet.cli.render import text, waits
+from nervenet.cli.render.table import Cell, Column, Mark, ids, mark_of, prose, table
 from nervenet.cli.render.text import DASH, View
 from nervenet.records import ERROR_CURE, Mismatch
 from nervenet.v1 import coordinator_service_pb2 as service
@@ -52,8 +52,8 @@ def definition(found: workflow.Workflow) -> str:
 
 
 _COLUMNS = (
-    ids("ID"), prose("DEFINITION"), Column("STATE"), Column("STARTED"), Column("TOOK", drop=2), prose("AT", drop=3),
-    prose("NOTE", 16, drop=1),
+    ids("ID"), ids("DEFINITION", drop=2), Column("STATE"), Column("STARTED", drop=1), Column("TOOK", drop=4),
+    ids("AT", drop=3), prose("WAITS FOR / NOTE", 20, wish=48),
 )  # fmt: skip
 
 
@@ -63,15 +63,27 @@ def listed(response: service.ListWorkflowsResponse, view: View) -> list[Text]:
         (
             one.workflow_id,
             definition(one),
-            mark_of(STATES, one.state).text(),
+            _state(one),
             view.ago(one.start_time),
             text.took(one.start_time, one.close_time),
             one.at or DASH,
-            note(one),
+            _waits_or_note(one, view),
         )
         for one in response.workflows
     ]
     return table(_COLUMNS, rows, view) if rows else []
+
+
+def _state(one: workflow.Workflow) -> Text:
+    """Short, as `--state` takes it: the last column says what it waits for."""
+    mark = mark_of(STATES, one.state)
+    return mark.text("waiting") if one.state == workflow.WORKFLOW_STATE_WAITING_FOR_HUMAN else mark.text()
+
+
+def _waits_or_note(one: workflow.Workflow, view: View) -> Cell:
+    """What an open workflow waits for; of a closed one how it ended."""
+    told = None if closed(one) else waits.summary(one, view)
+    return note(one) if told is None else told
 
 
 def list_footer(
@@ -91,7 +103,19 @@ def list_footer(
     if not shown:
         return _empty(response, namespace, wanted, command, filtered=filtered)
     more = f" More: {command} --next {response.next_page_token}" if response.next_page_token else ""
-    return f"{shown} of {max(total, shown)}.{more}"
+    return f"{shown} of {max(total, shown)}{_by_state(response)}.{more}"
+
+
+def _by_state(response: service.ListWorkflowsResponse) -> str:
+    """`: 3 running, 1 blocked, 210 succeeded`, in the order of the states."""
+    counts: dict[int, int] = {one.state: one.count for one in response.state_counts}
+    if not counts:
+        return ""
+    said = [f"{counts[state]} {_word_of(mark)}" for state, mark in STATES.items() if counts.get(state)]
+    others = sum(number for state, number in counts.items() if state not in STATES)
+    said += [f"{others} of a newer release's state"] if others else []
+    more = f"; {text.plural(response.uncounted, 'older one')} not counted" if response.uncounted > 0 else ""
+    return f": {', '.join(said)}{more}"
 
 
 def _empty(
@@ -108,9 +132,13 @@ def _empty(
 
 
 def _word(state: str) -> str:
-    words = {workflow.WorkflowState.Name(number): mark.word for number, mark in STATES.items()}
-    word = words.get(f"WORKFLOW_STATE_{state}", state.lower())
-    return word.replace("waits", "waiting")
+    words = {workflow.WorkflowState.Name(number): _word_of(mark) for number, mark in STATES.items()}
+    return words.get(f"WORKFLOW_STATE_{state}", state.lower())
+
+
+def _word_of(mark: Mark) -> str:
+    """Behind a number: `2 waiting for a human`."""
+    return mark.word.replace("waits", "waiting")
 
 
 def note(one: workflow.Workflow) -> str:

@@ -83,6 +83,9 @@ class Coordinators:
     async def ListWorkflows(self, request: pb.ListWorkflowsRequest, context: Any) -> pb.ListWorkflowsResponse:
         return await self._lists.workflows(request)
 
+    async def ListWaits(self, request: pb.ListWaitsRequest, context: Any) -> pb.ListWaitsResponse:
+        return await self._lists.waits(request)
+
     async def ListJournal(self, request: pb.ListJournalRequest, context: Any) -> pb.ListJournalResponse:
         return await self._lists.journal(request)
 

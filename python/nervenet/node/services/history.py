@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from nervenet.records import (
     Action,
     Attempt,
     Cancel,
+    ChildStarted,
     Close,
     Decided,
     Entry,
@@ -42,6 +43,19 @@ class Asked:
     state: AskedState = "OPEN"
 
 
+PhaseName: TypeAlias = Literal["QUEUED", "RUNNING", "RETRY", "HUMAN"]
+"""What a step spends its time with: TaskPhase's name."""
+MOST_SPANS: Final = 24
+
+
+class Span(NamedTuple):
+    """A part of a step's time. `end_ms` 0: it goes on."""
+
+    phase: PhaseName
+    start_ms: int
+    end_ms: int
+
+
 @dataclass(slots=True)
 class Step:
     """One step. `state` is TaskState's name; of a step without an outcome the owner knows more."""
@@ -57,6 +71,26 @@ class Step:
     outcome: Outcome | None = None
     failed: list[Failure] = field(default_factory=list)
     asked: Asked | None = None
+    child: str = ""
+    spans: list[Span] = field(default_factory=list)
+
+    def spent(self, phase: PhaseName, start_ms: int, end_ms: int) -> None:
+        """Add a part of its time that is over. One that begins before the part before it ended begins there."""
+        start_ms = max(start_ms, self.spans[-1].end_ms) if self.spans else start_ms
+        if 0 < start_ms < end_ms + (phase == "RUNNING"):  # a handler of less than a millisecond ran too
+            self.spans.append(Span(phase, start_ms, end_ms))
+
+    def attempted(self, body: Outcome | Attempt, time_ms: int) -> None:
+        """Add an attempt: what it waited before it was sent, in the queue, and how long it ran."""
+        last = self.spans[-1].end_ms if self.spans else 0
+        sent, began = body.scheduled_ms, body.started_ms
+        if last and sent:
+            self.spent("RETRY", last, sent)
+        if began:
+            self.spent("QUEUED", sent or last or began, began)
+            self.spent("RUNNING", began, body.ended_ms or time_ms)
+        elif sent:
+            self.spent("QUEUED", sent, body.ended_ms or time_ms)
 
 
 class History:
@@ -95,6 +129,8 @@ class History:
             case Decided() as body:
                 name, _, k = rest.rpartition("#")
                 self._decided(self.step(name), int(k), body, entry.time_ms)
+            case ChildStarted() as body:
+                self._child(self.step(rest), body, entry.time_ms)
             case Cancel() as body:
                 self.cancel = body
             case Close() as body:
@@ -105,6 +141,10 @@ class History:
 
     def _outcome(self, step: Step, body: Outcome, time_ms: int) -> None:
         step.outcome = body
+        if step.child:
+            step.spent("RUNNING", step.started_ms, time_ms)
+        elif not self._is_answer(step, body):
+            step.attempted(body, time_ms)
         step.capability = body.capability or step.capability
         step.attempt = body.attempt or step.attempt
         step.agent_id = body.agent_id or step.agent_id
@@ -118,12 +158,27 @@ class History:
         if step.asked is not None and step.asked.state == "OPEN":
             step.asked.state = "WITHDRAWN"
 
+    def _is_answer(self, step: Step, body: Outcome) -> bool:
+        """Whether the outcome is what a human decided, or came of a deadline that passed: no agent worked for it."""
+        asked = step.asked
+        return asked is not None and asked.decided is not None and body.started_ms <= asked.asked_ms
+
+    def _child(self, step: Step, body: ChildStarted, time_ms: int) -> None:
+        step.child, step.capability = body.workflow_id, body.definition
+        step.scheduled_ms = step.started_ms = time_ms
+        if body.failure is not None:
+            step.outcome = Outcome(None, body.failure)
+            step.state, step.ended_ms = "FAILED", time_ms
+        elif step.outcome is None:
+            step.state = "RUNNING"
+
     def _attempt(self, step: Step, n: int, body: Attempt, time_ms: int) -> None:
         step.capability = body.capability or step.capability
         step.attempt = max(step.attempt, n)
         step.agent_id = body.agent_id or step.agent_id
         step.scheduled_ms = step.scheduled_ms or body.scheduled_ms
         step.started_ms, step.ended_ms = body.started_ms, body.ended_ms or time_ms
+        step.attempted(body, time_ms)
         if body.failure is not None:
             step.failed.append(body.failure)
 
@@ -142,6 +197,7 @@ class History:
             return
         asked.decided, asked.decided_ms = body, time_ms
         asked.state = "EXPIRED" if body.action is Action.EXPIRED else "RESOLVED"
+        step.spent("HUMAN", asked.asked_ms, time_ms)
         step.state = "QUEUED"
 
     def _closed(self) -> None:

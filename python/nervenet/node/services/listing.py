@@ -4,29 +4,35 @@
 Workflows lie in `running` and in a bucket for each day on which some closed, all sorted by start time; a page is a
 merge of all of these behind one cursor (start time, id), so what closes between two pages is neither lost nor told
 twice. Filters read heads, at most 2,000 a page: a short page with a token says that there may be more.
+
+What open workflows wait for is asked only where the caller wants it, or filters by it: each owner once for a chunk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.reads import from_head, labels_of
+from nervenet.node.services.state_counts import StateCounts
+from nervenet.node.services.waits import MOST_WORKFLOWS, StuckAfter
 from nervenet.node.services.watches import entry_out
 from nervenet.node.workflows.close_notifier import before
 from nervenet.records import CLOSED, Close, State
 from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.listing import Listed, Listing
 from nervenet.streams.ownership import day_of
+from nervenet.timing import SLOW_MS
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import workflow_pb2
-from nervenet.wire import decode_entry, failure_out, state_in, timestamp_ms
+from nervenet.wire import decode_entry, failure_out, optional_ms, state_in, timestamp_ms
 
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
+    from nervenet.node.services.waits import Waits
     from nervenet.streams.answers import RawEntry
     from nervenet.streams.heads import Head
 
@@ -34,14 +40,20 @@ if TYPE_CHECKING:
 MOST_HEADS: Final = 2_000
 CHUNK: Final = 250
 DAY_MS: Final = 86_400_000
+SAMPLE: Final = 1_000
+"""The closed workflows whose durations tell what is slow."""
+LEAST_SAMPLE: Final = 20
+"""Of one definition; with fewer nothing is known about it."""
 
 
 class Lists:
     """One for each node."""
 
-    def __init__(self, context: NodeContext) -> None:
+    def __init__(self, context: NodeContext, waits: Waits) -> None:
         self._context = context
+        self._waits = waits
         self._listing = Listing(context.link, context.keys)
+        self._counts = StateCounts(context, self._listing, self._days)
 
     # ── workflows ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -53,26 +65,70 @@ class Lists:
             states = {state_in(number) for number in request.states}
         except ValueError:
             raise invalid("states", f"{list(request.states)}: not all are states") from None
+        wanted = _Wanted(request, states)
+        if wanted.open_only:
+            states = (states or set(State)) - CLOSED or {State.RUNNING}
         total = asyncio.create_task(self._total())
+        slow = await self._slow_after() if request.slow and not request.HasField("slow_after") else {}
         found: dict[str, tuple[Listed, Head]] = {}  # one that was just started again may have a second row for a moment
+        waits: dict[str, pb.WorkflowWaits | None] = {}
         read, more = 0, True
         while more and len(found) < size and read < MOST_HEADS:
             rows, more = await self._rows(states, after, min(CHUNK, MOST_HEADS - read), request)
             heads = dict(await self._context.journal.heads(row.member for row in rows))
             read += len(rows)
+            now = self._context.clock.now_ms()
+            fit = {each: head for each, head in heads.items() if head is not None and wanted.fits(head, now, slow)}
+            if wanted.by_waits:
+                told = await self._told_waits(fit, request)
+                waits.update(told)
+                fit = {each: head for each, head in fit.items() if wanted.waits_fit(told.get(each))}
             for row in rows:
-                head = heads.get(row.member)
+                head = fit.get(row.member)
                 if len(found) == size:
                     more = True
                     break
                 after = row
-                if head is not None and _fits(head, request, states):
+                if head is not None:
                     found.setdefault(row.member, (row, head))
-        return pb.ListWorkflowsResponse(
+        if request.include_waits and not wanted.by_waits:
+            waits = await self._told_waits({each: head for each, (_, head) in found.items()}, request)
+        answer = pb.ListWorkflowsResponse(
             workflows=await self._told(found.values()),
             next_page_token=token_out(request, after.score, after.member) if more and after is not None else "",
             namespace_count=await total,
         )
+        if request.include_waits:
+            _add_waits(answer.workflows, waits)
+        if request.include_counts:
+            counts = await self._counts.now()
+            answer.state_counts.extend(counts.messages())
+            answer.uncounted = max(0, answer.namespace_count - counts.counted)
+        return answer
+
+    async def waits(self, request: pb.ListWaitsRequest) -> pb.ListWaitsResponse:
+        if len(request.workflow_ids) > MOST_WORKFLOWS:
+            raise invalid("workflow_ids", f"{len(request.workflow_ids)} ids; at most {MOST_WORKFLOWS} at once")
+        limits = StuckAfter.given(optional_ms(request, "stuck_after"))
+        return pb.ListWaitsResponse(workflows=await self._waits.here(request.workflow_ids, limits))
+
+    async def _told_waits(
+        self, heads: Mapping[str, Head], request: pb.ListWorkflowsRequest
+    ) -> dict[str, pb.WorkflowWaits | None]:
+        """What the open ones of these wait for; None: nobody can tell."""
+        open_ = {each: head for each, head in heads.items() if not head.closed}
+        return await self._waits.of(open_, optional_ms(request, "stuck_after"))
+
+    async def _slow_after(self) -> dict[str, int]:
+        """By definition, how long 95 % of its last runs took."""
+        pages = await asyncio.gather(*(self._listing.closed(day, None, SAMPLE) for day in self._days()))
+        rows = list(heapq.merge(*pages, reverse=True))[:SAMPLE]
+        fields = ("definition", "created_ms", "closed_ms")
+        took: dict[str, list[int]] = {}
+        for _, head in await self._context.journal.heads((row.member for row in rows), fields):
+            if head is not None and head.closed:
+                took.setdefault(head.definition, []).append(head.closed_ms - head.created_ms)
+        return {name: sorted(all_)[len(all_) * 95 // 100] for name, all_ in took.items() if len(all_) >= LEAST_SAMPLE}
 
     async def _rows(
         self, states: Collection[State], after: Listed | None, count: int, request: pb.ListWorkflowsRequest
@@ -141,12 +197,52 @@ class Lists:
             last = page[-1].id.decode()
 
 
-def _fits(head: Head, request: pb.ListWorkflowsRequest, states: Collection[State]) -> bool:
-    if states and head.state not in states:
-        return False
-    if request.definition and head.definition != request.definition:
-        return False
-    if request.labels:
-        labels = labels_of(head)
-        return all(labels.get(key) == value for key, value in request.labels.items())
-    return True
+class _Wanted:
+    """The filters of a request."""
+
+    def __init__(self, request: pb.ListWorkflowsRequest, states: Collection[State]) -> None:
+        self._request = request
+        self._states = states
+        self._text = request.waiting_for.casefold()
+        self._slow_ms = optional_ms(request, "slow_after")
+        self.by_waits = bool(request.stuck or request.retrying or self._text)
+        """Whether it depends on what workflows wait for."""
+        self.open_only = self.by_waits or request.slow
+
+    def fits(self, head: Head, now_ms: int, slow: Mapping[str, int]) -> bool:
+        """By its head alone. `slow`: by definition, the age from which it is slow."""
+        request = self._request
+        if self._states and head.state not in self._states:
+            return False
+        if self.open_only and head.closed:
+            return False
+        if request.definition and head.definition != request.definition:
+            return False
+        if request.slow:
+            limit = slow.get(head.definition, SLOW_MS) if self._slow_ms is None else self._slow_ms
+            if now_ms - head.created_ms <= limit:
+                return False
+        if request.labels:
+            labels = labels_of(head)
+            return all(labels.get(key) == value for key, value in request.labels.items())
+        return True
+
+    def waits_fit(self, told: pb.WorkflowWaits | None) -> bool:
+        if told is None:
+            return False
+        request, waits = self._request, told.waits
+        if request.stuck and not any(wait.stuck for wait in waits):
+            return False
+        if request.retrying and not any(wait.HasField("last_failure") for wait in waits):
+            return False
+        return not self._text or any(self._text in wait.words.casefold() for wait in waits)
+
+
+def _add_waits(workflows: Iterable[workflow_pb2.Workflow], waits: Mapping[str, pb.WorkflowWaits | None]) -> None:
+    for workflow in workflows:
+        told = waits.get(workflow.workflow_id)
+        if told is not None:
+            workflow.waits.extend(told.waits)
+            workflow.more_waits = told.more_waits
+        elif workflow.workflow_id in waits:
+            workflow.partial = True

@@ -19,8 +19,11 @@ from nervenet.v1 import agent_service_pb2 as agents
 from nervenet.v1 import coordinator_service_pb2 as coordinators
 from nervenet.v1 import registry_service_pb2 as registries
 from nervenet.v1 import workflow_pb2
+from nervenet.wire import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from google.protobuf.message import Message
 
     from nervenet.config import Config
@@ -53,6 +56,14 @@ class Peers:
             address, "RetryWorkflow", request, REPLAY_TIMEOUT, ((HOP_KEY, "1"),)
         )
         return answer
+
+    async def waits(
+        self, address: str, workflow_ids: Sequence[str], stuck_ms: int | None
+    ) -> list[coordinators.WorkflowWaits]:
+        """What those workflows of a node wait for."""
+        request = coordinators.ListWaitsRequest(workflow_ids=workflow_ids, stuck_after=duration(stuck_ms))
+        answer: coordinators.ListWaitsResponse = await self._ask(address, "ListWaits", request, PEER_CALL_TIMEOUT)
+        return list(answer.workflows)
 
     async def drain_node(self, address: str, request: registries.DrainNodeRequest) -> registries.DrainNodeResponse:
         answer: registries.DrainNodeResponse = await self._ask(address, "DrainNode", request, PEER_CALL_TIMEOUT)

@@ -10,39 +10,45 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from nervenet.durable.pending import OPEN
+from nervenet.durable.pending import ASKING, OPEN
 from nervenet.errors import RequestError
-from nervenet.node.services.history import Asked, History, Step
+from nervenet.node.services.history import MOST_SPANS, Asked, History, Span, Step
 from nervenet.node.services.pages import Room
 from nervenet.node.services.payloads import shaped
+from nervenet.node.services.waits import blocked_waits, max_attempts, queued_since
 from nervenet.node.workflows.owned_journal import blocked_json
 from nervenet.payloads import InvalidPayload, check_json
 from nervenet.records import Payload, State
-from nervenet.registry.selection import NOBODY, require
-from nervenet.rpc.status import not_found
+from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.keys import escalation_id
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import task_pb2, workflow_pb2
-from nervenet.wire import decode_entry, failure_out, state_out, task_id, timestamp
+from nervenet.wire import decode_entry, duration, failure_out, state_out, task_id, timestamp
 
 if TYPE_CHECKING:
     from nervenet.durable import Pending
     from nervenet.node.context import NodeContext
     from nervenet.node.services.peers import Peers
-    from nervenet.node.workflows.admission import Admission
+    from nervenet.node.services.step_inputs import StepInputs
+    from nervenet.node.services.waits import Waits
     from nervenet.node.workflows.attempt import DispatchedAttempt
     from nervenet.node.workflows.close_notifier import BlockedRun, Closed
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.node.workflows.placement import Placement
     from nervenet.streams.heads import Claim, Head
 
 
 TASK_BYTES: Final = 4 << 20
-"""Of all outputs of tasks in one answer; those beyond it tell their size only."""
+"""Of all inputs and outputs of tasks in one answer; those beyond it tell their size only."""
+AT_A_TIME: Final = 500
+"""Steps that are told without a pause: about 10 ms."""
+MOST_INPUTS: Final = 100
+"""Steps of which one request may want the inputs."""
 
 _log = logging.getLogger(__name__)
 
@@ -121,10 +127,20 @@ def blocked_out(stored: bytes) -> workflow_pb2.Blocked:
 class Reads:
     """One for each node."""
 
-    def __init__(self, context: NodeContext, hosted: HostedWorkflows, admission: Admission, peers: Peers) -> None:
+    def __init__(
+        self,
+        context: NodeContext,
+        hosted: HostedWorkflows,
+        placement: Placement,
+        waits: Waits,
+        inputs: StepInputs,
+        peers: Peers,
+    ) -> None:
         self._context = context
         self._hosted = hosted
-        self._admission = admission
+        self._placement = placement
+        self._waits = waits
+        self._inputs = inputs
         self._peers = peers
 
     async def head(self, workflow_id: str) -> Head:
@@ -145,17 +161,24 @@ class Reads:
             last = page[-1].id
 
     async def workflow(self, request: pb.GetWorkflowRequest, *, hopped: bool = False) -> workflow_pb2.Workflow:
+        if len(request.input_steps) > MOST_INPUTS:
+            raise invalid("input_steps", f"{len(request.input_steps)} steps; at most {MOST_INPUTS} at once")
         head = await self.head(request.workflow_id)
         coordinator = self._hosted.get(request.workflow_id)
         if not head.closed and coordinator is None and not hopped:
-            told = await self._ask_owner(head.owner, request)
+            told = await self._ask_node(head.owner, request)
             if told is not None:
                 return told
+        if request.input_steps and not hopped and not self._inputs.has_code(head):
+            for node_id in self._placement.able(head.definition, head.version, head.runtime):
+                told = await self._ask_node(node_id, request)
+                if told is not None:
+                    return told
         return await self._told_here(request, head, coordinator)
 
-    async def _ask_owner(self, owner: str, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow | None:
-        node = self._context.table.nodes.get(owner)
-        if node is None or owner == self._context.status.node_id:
+    async def _ask_node(self, node_id: str, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow | None:
+        node = self._context.table.nodes.get(node_id)
+        if node is None or node_id == self._context.status.node_id:
             return None
         question = pb.GetWorkflowRequest()
         question.CopyFrom(request)
@@ -163,7 +186,7 @@ class Reads:
         try:
             return await self._peers.workflow(node.address, question)
         except RequestError as error:
-            _log.info("%s, which owns %s, is out of reach: %s", owner, request.workflow_id, error)
+            _log.info("%s says nothing about %s: %s", node_id, request.workflow_id, error)
             return None
 
     async def _told_here(
@@ -192,49 +215,51 @@ class Reads:
                 told.at = coordinator.at
                 if (why := coordinator.machine.blocked) is not None and not told.HasField("blocked"):
                     told.blocked.CopyFrom(blocked_out(blocked_json(why, self._context.clock.now_ms())))
-                pending = await self._pending(coordinator, history)
+                pending = await self._pending(coordinator, history, told)
+            if head.state is State.BLOCKED:
+                del told.waits[:]
+                told.waits.extend(blocked_waits(workflow_id, head.run, head.blocked, head.note).waits)
         room = Room(TASK_BYTES)
-        told.tasks.extend(self._task(workflow_id, head.run, step, request, room) for step in _past(history, pending))
+        for count, step in enumerate(_past(history, pending), 1):
+            told.tasks.append(told_task(workflow_id, head.run, step, request, room.takes))
+            if count % AT_A_TIME == 0:
+                await asyncio.sleep(0)
         told.tasks.extend(pending.values())
+        if request.input_steps:
+            await self._add_inputs(told, request, head, room)
         told.open_escalations.extend(
             escalation_id(workflow_id, asked.step, asked.k) for asked in history.asked if asked.state == "OPEN"
         )
         return told
 
-    def _task(
-        self, workflow_id: str, run: int, step: Step, request: pb.GetWorkflowRequest, room: Room
-    ) -> task_pb2.Task:
-        outcome = step.outcome
-        output = outcome.output if outcome is not None and request.include_task_payloads else None
-        form = request.payload_format
-        if output is not None and not room.takes(output.size):
-            form = common.PAYLOAD_FORMAT_OMIT
-        return task_pb2.Task(
-            task_id=task_id(workflow_id, run, step.name),
-            step=step.name,
-            capability=step.capability,
-            state=f"TASK_STATE_{step.state}",
-            attempt=step.attempt,
-            agent_id=step.agent_id,
-            output=None if output is None else shaped(output, form),
-            failure=failure_out(outcome.failure) if outcome is not None and outcome.failure is not None else None,
-            schedule_time=timestamp(step.scheduled_ms),
-            start_time=timestamp(step.started_ms),
-            end_time=timestamp(step.ended_ms),
-            usage=[
-                common.TokenUsage(model=u.model, input_tokens=u.input_tokens, output_tokens=u.output_tokens)
-                for u in (outcome.usage if outcome is not None else ())
-            ],
-            failed_attempts=[failure_out(failure) for failure in step.failed],
-            escalation_id=_escalation_id(workflow_id, step.asked),
-        )
+    async def _add_inputs(
+        self, told: workflow_pb2.Workflow, request: pb.GetWorkflowRequest, head: Head, room: Room
+    ) -> None:
+        found, why = await self._inputs.find(request.workflow_id, head, request.input_steps)
+        for task in told.tasks:
+            if task.step not in request.input_steps:
+                continue
+            payload = found.get(task.step)
+            if payload is None:
+                task.input_problem = why or "the code does not ask for this step"
+                continue
+            fits = room.takes(payload.size)
+            task.input.CopyFrom(shaped(payload, request.payload_format if fits else common.PAYLOAD_FORMAT_OMIT))
 
     # ── what only the owner knows ────────────────────────────────────────────────────────────────────────────────────
 
-    async def _pending(self, coordinator: Coordinator, history: History) -> dict[str, task_pb2.Task]:
+    async def _pending(
+        self, coordinator: Coordinator, history: History, told: workflow_pb2.Workflow
+    ) -> dict[str, task_pb2.Task]:
+        """Its pending steps; what it waits for is written into `told`."""
         pendings = dict(coordinator.machine.pending)
         look = await self._context.journal.look(coordinator.workflow_id, list(pendings)) if pendings else None
         claims: Mapping[str, Claim] = look.claims if look is not None else {}
+        waits = self._waits.one(coordinator, claims)
+        told.waits.extend(waits.waits)
+        told.more_waits = waits.more_waits
+        for name, number, oldest_ms in coordinator.machine.unread_signals():
+            told.unread_signals.add(signal=name, count=number, oldest_time=timestamp(oldest_ms))
         found = {}
         for name, pending in pendings.items():
             step = history.steps.get(name) or Step(name)
@@ -258,6 +283,8 @@ class Reads:
             schedule_time=timestamp(pending.since_ms),
             failed_attempts=[failure_out(failure) for failure in step.failed],
             escalation_id=_escalation_id(coordinator.workflow_id, step.asked),
+            max_attempts=max_attempts(pending) if pending.capability else 0,
+            **_times(step.spans, self._open_spans(pending, step, running)),
         )
         if running is not None:
             told.agent_id = running.agent_id
@@ -275,19 +302,87 @@ class Reads:
         now = self._context.clock.now_ms()
         if pending.at_ms > now:
             return f"attempt {pending.attempt} in {(pending.at_ms - now) / 1000:.1f} s"
-        if sent is None:
-            return "to be sent"
-        if sent.agent_id:
-            return f"{sent.agent_id} to take it"
-        options = sent.dispatch.options
-        requirement = require(sent.dispatch.capability, options.match, sent.dispatch.version)
-        choice = self._context.table.pools.explain(requirement).choice
-        if choice.agent is not None:
-            return "an agent to take it from the queue"
-        if not sent.stream and self._admission.queue_full(requirement):
-            return f"room in the queue of {requirement.capability} (NERVENET_MAX_QUEUED)"
-        wanted = ", ".join(f"{key}={value}" for key, value in requirement.match)
-        return f"{choice.why} with {wanted}" if wanted and choice is NOBODY else choice.why
+        return self._waits.reason(pending, sent).words
+
+    def _open_spans(self, pending: Pending, step: Step, running: Claim | None) -> list[Span]:
+        """What a pending step does since its last entry."""
+        now = self._context.clock.now_ms()
+        if pending.phase in (OPEN, ASKING):
+            return [Span("HUMAN", pending.asked_ms or pending.since_ms, 0)]
+        last = step.spans[-1].end_ms if step.spans else 0
+        due = queued_since(pending)
+        open_: list[Span] = []
+        if last and due > last:
+            open_.append(Span("RETRY", last, due if due <= now else 0))
+        if due > now:
+            return open_
+        queued = max(due, last)
+        if running is not None:
+            return [*open_, Span("QUEUED", queued, max(running.since_ms, queued)), Span("RUNNING", running.since_ms, 0)]
+        return [*open_, Span("QUEUED", queued, 0)]
+
+
+_TOTALS: Final = {
+    "QUEUED": "queued_duration",
+    "RUNNING": "run_duration",
+    "RETRY": "retry_duration",
+    "HUMAN": "human_duration",
+}
+
+
+def _times(past: list[Span], open_: list[Span]) -> dict[str, Any]:
+    """The fields of a Task that say what it spent its time with."""
+    spans = [*past, *open_]
+    totals = dict.fromkeys(_TOTALS, 0)
+    for span in spans:
+        totals[span.phase] += max(span.end_ms - span.start_ms, 0)
+    told: dict[str, Any] = {_TOTALS[phase]: duration(ms) for phase, ms in totals.items() if ms}
+    told["spans"] = [
+        task_pb2.TaskSpan(phase=f"TASK_PHASE_{phase}", start_time=timestamp(start), end_time=timestamp(end))
+        for phase, start, end in spans[-MOST_SPANS:]
+    ]
+    return told
+
+
+def _goes_on(step: Step) -> list[Span]:
+    """What the journal alone says that a step does now: it is a child that runs, or a human is asked."""
+    if step.outcome is not None:
+        return []
+    if step.asked is not None and step.asked.state == "OPEN":
+        return [Span("HUMAN", step.asked.asked_ms, 0)]
+    return [Span("RUNNING", step.started_ms, 0)] if step.child else []
+
+
+def told_task(
+    workflow_id: str, run: int, step: Step, request: pb.GetWorkflowRequest, fits: Callable[[int], bool]
+) -> task_pb2.Task:
+    """A step that the journal knows all of. `fits`: whether there is room for a payload of that size."""
+    outcome = step.outcome
+    output = outcome.output if outcome is not None and request.include_task_payloads else None
+    form = request.payload_format
+    if output is not None and not fits(output.size):
+        form = common.PAYLOAD_FORMAT_OMIT
+    return task_pb2.Task(
+        task_id=task_id(workflow_id, run, step.name),
+        step=step.name,
+        capability=step.capability,
+        state=f"TASK_STATE_{step.state}",
+        attempt=step.attempt,
+        agent_id=step.agent_id,
+        output=None if output is None else shaped(output, form),
+        failure=failure_out(outcome.failure) if outcome is not None and outcome.failure is not None else None,
+        schedule_time=timestamp(step.scheduled_ms),
+        start_time=timestamp(step.started_ms),
+        end_time=timestamp(step.ended_ms),
+        usage=[
+            common.TokenUsage(model=u.model, input_tokens=u.input_tokens, output_tokens=u.output_tokens)
+            for u in (outcome.usage if outcome is not None else ())
+        ],
+        failed_attempts=[failure_out(failure) for failure in step.failed],
+        escalation_id=_escalation_id(workflow_id, step.asked),
+        child_workflow_id=step.child,
+        **_times(step.spans, _goes_on(step)),
+    )
 
 
 def _view(stored: bytes) -> Payload:

@@ -29,6 +29,8 @@ from nervenet.node.services.registry import Registry
 from nervenet.node.services.reminders import Reminders
 from nervenet.node.services.repairs import Repairs
 from nervenet.node.services.start_calls import StartCalls
+from nervenet.node.services.step_inputs import StepInputs
+from nervenet.node.services.waits import Waits
 from nervenet.node.services.watches import WatchStream
 from nervenet.node.workflows.close_notifier import CloseNotifier, Hints
 from nervenet.redis_link.faults import LinkError, Unreadable
@@ -50,7 +52,9 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     stopping = asyncio.Event()
     peers = Peers(context.config)
     hints = Hints(context)
-    reads = Reads(context, hosted, node.admission, peers)
+    waits = Waits(context, hosted, node.admission, node.placement, peers)
+    inputs = StepInputs(context, node.placement, node.stored_definitions)
+    reads = Reads(context, hosted, node.placement, waits, inputs, peers)
     registry = Registry(context, hosted, node.etcd, node.failure_detector, peers, node.drain, stopping)
     people = People(context, node.escalations, reads)
     reminders = Reminders(context, hosted, people)
@@ -60,7 +64,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         FactCalls(context, hosted, node.facts, node.admission, node.checks),
         Repairs(context, node.repair, reads, peers),
         reads,
-        Lists(context),
+        Lists(context, waits),
         people,
         Definitions(context, node.placement, node.stored_definitions),
         awaits,
