@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nervenet.config import split_host_port
 from nervenet.errors import NervenetError, detail
 from nervenet.imports import refuse_here
+from nervenet.process.exporting import exporting
 from nervenet.process.words import in_words
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nervenet.client.client import Client
     from nervenet.config import Config
     from nervenet.definitions import Agent, MeshDefinitions
+    from nervenet.metrics import Registry
     from nervenet.node.node import Node
 
 __all__ = ["Together", "serving", "together"]
@@ -68,15 +70,17 @@ async def together(
     chosen = _chosen(mesh, agents)
     async with AsyncExitStack() as stack:
         here, worker, failure = None, None, _NodeFailure()
+        exports = await stack.enter_async_context(exporting(config, mesh.name))
         if node:
             with in_words("a node"):
-                here = await _node(mesh, config, stack, failure)
+                here = await _node(mesh, config, stack, failure, exports.registry("node"))
             config = _through(here, config)
         if chosen:
             from nervenet.agent.runtime import AgentRuntime
 
             with in_words("an agent"):
-                worker = await stack.enter_async_context(AgentRuntime.open(chosen, config, name=mesh.name))
+                agent = AgentRuntime.open(chosen, config, name=mesh.name, metrics=exports.registry("agent"))
+                worker = await stack.enter_async_context(agent)
         with failure:
             yield Together(here, worker, config)
 
@@ -113,13 +117,15 @@ class _NodeFailure:
             raise NervenetError(f"{words}: {detail(self.error)}") from self.error
 
 
-async def _node(mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, failure: _NodeFailure) -> Node:
+async def _node(
+    mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, failure: _NodeFailure, metrics: Registry
+) -> Node:
     from nervenet.node.guards.crash_line import last_line
     from nervenet.node.node import Node
     from nervenet.node.services import serve
 
     node = await stack.enter_async_context(
-        Node.open(mesh.workflows, config, serve=serve, last_line=last_line, on_failure=failure.failed)
+        Node.open(mesh.workflows, config, serve=serve, last_line=last_line, on_failure=failure.failed, metrics=metrics)
     )
 
     async def drain() -> None:

@@ -256,6 +256,7 @@ class PendingMonitor:
             await context.queues.drop(stream, entry_id)
         if _still(coordinator, sent, at_ms):
             avoid = (sent.agent_id,) if sent.agent_id else ()
+            context.metrics.resent.child("late" if late else "lost").add()
             self._dispatcher.send(coordinator, sent, avoid)
 
     async def agent_gone(self, agent_id: str, *, proven: bool) -> None:
