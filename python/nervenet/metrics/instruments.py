@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What counts: plain attributes, without a lock, because only the event loop's thread changes them.
 
-A family is one metric with its labels. Labels become a child once; whoever counts keeps the child. A family has at most
+A family is one metric with its labels. Labels become a child once; the code that counts keeps the child. A family has at most
 `MOST_CHILDREN` children. Further label values are counted together under `_other`, so a caller that invents names cannot
 fill the memory of a node or of its Prometheus.
 """

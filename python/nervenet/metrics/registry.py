@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All metrics of one node or one agent, for whoever exports them.
+"""All metrics of one node or one agent, for the exporters.
 
     registry = Registry("node")
     sent = registry.counters(catalog.TASKS_SENT)

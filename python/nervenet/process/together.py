@@ -39,11 +39,13 @@ _log = logging.getLogger("nervenet.process")
 
 
 class Together(NamedTuple):
-    """What runs here. `config` is how a client connects: through the node of this process, if there is one."""
+    """What runs here. `config` is how a client connects: through the node of this process, if there is one. `metrics` is where
+    the metrics of both are; None: nowhere."""
 
     node: Node | None
     agent: AgentRuntime | None
     config: Config
+    metrics: str | None
 
 
 @asynccontextmanager
@@ -82,7 +84,7 @@ async def together(
                 agent = AgentRuntime.open(chosen, config, name=mesh.name, metrics=exports.registry("agent"))
                 worker = await stack.enter_async_context(agent)
         with failure:
-            yield Together(here, worker, config)
+            yield Together(here, worker, config, exports.address)
 
 
 class _NodeFailure:

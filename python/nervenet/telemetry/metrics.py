@@ -111,10 +111,12 @@ class _Reader(PeriodicExportingMetricReader):
         self._began_ns = self._last_ns = SYSTEM.now_ns()
         self._before: dict[tuple[str, tuple[str, ...]], Distribution] = {}
         super().__init__(exporter)
+        # The keys are the SDK's own subclasses of the classes that it shows.
+        preferences = self._instrument_class_temporality
+        self._preferred = next(given for kind, given in preferences.items() if issubclass(kind, SdkHistogram))
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        preferred = self._instrument_class_temporality[SdkHistogram]
-        added = list(self._histograms(preferred))
+        added = list(self._histograms(self._preferred))
         resources = list(metrics_data.resource_metrics)
         if added and resources:
             scopes = list(resources[0].scope_metrics)
