@@ -21,7 +21,7 @@ from tests.support.environment import ROOT
 BOARDS = sorted((ROOT / "deploy/grafana").glob("*.json"))
 ALERTS = ROOT / "deploy/prometheus/alerts.yaml"
 PROMTOOL = ROOT / "build/promtool/promtool"
-built = pytest.mark.skipif(not PROMTOOL.exists(), reason="tools/promtool has not built promtool (make promtool)")
+built = pytest.mark.skipif(not PROMTOOL.exists(), reason="promtool is not built: run tools/promtool")
 
 FROM_PROMETHEUS = {"job", "instance", "role", "le"}
 """Labels that the scrape, or every line of a page, adds."""
