@@ -78,11 +78,14 @@ class Tracing(Telemetry):
         self._limits = SpanLimits()
 
     def export(self, spans: Iterable[Span]) -> None:
+        trace, known = None, api.INVALID_SPAN_CONTEXT
         for span in spans:
-            self._processor.on_end(self._readable(span))
+            if span.trace is not trace:  # all spans of a workflow have the same
+                trace, known = span.trace, span_context(span.trace, remote=False)
+            self._processor.on_end(self._readable(span, known))
 
-    def _readable(self, span: Span) -> ReadableSpan:
-        known = span_context(span.trace, remote=False)
+    def _readable(self, span: Span, known: api.SpanContext) -> ReadableSpan:
+        """`known` is any context of its trace."""
         trace_id, flags, state = known.trace_id, known.trace_flags, known.trace_state
         parent = None
         if span.parent_id:
@@ -272,6 +275,10 @@ def _exporter(name: str) -> SpanExporter:
     if name == "otlp":
         protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
         name = "otlp_proto_http" if (protocol or "grpc").startswith("http") else "otlp_proto_grpc"
+    if name == "otlp_proto_grpc":
+        from nervenet.telemetry.otlp import FastExporter
+
+        return FastExporter()
     for found in entry_points(group="opentelemetry_traces_exporter", name=name):
         made: SpanExporter = found.load()()
         return made
