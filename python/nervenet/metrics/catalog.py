@@ -65,7 +65,7 @@ WORKFLOWS_STARTED: Final = Metric(
     "nervenet.workflow.started", "counter", "{workflow}", ("definition",),
     "Workflows that this node accepted.",
     "A start that creates a workflow, also one that another node will own. A repeated start does not count.",
-    "None by itself: compare with `nervenet.workflow.closed`.",
+    "None. Compare it with `nervenet.workflow.closed`.",
     takes_caller_labels=True,
 )  # fmt: skip
 WORKFLOWS_REFUSED: Final = Metric(
@@ -104,7 +104,7 @@ REPLAYS: Final = Metric(
     "nervenet.workflow.replays", "counter", "{replay}", ("reason",),
     "Journals that this node folded from their beginning.",
     "`adopted`: from a node that is gone. `loaded`: its own, or one that another node handed over.",
-    "None by itself: see `nervenet.workflow.adoptions`.",
+    "None. See `nervenet.workflow.adoptions`.",
 )  # fmt: skip
 REPLAY_DURATION: Final = Metric(
     "nervenet.workflow.replay.duration", "histogram", "s", (),

@@ -90,7 +90,7 @@ class Etcd:
 
     @property
     def calls(self) -> Family[Histogram]:
-        """How long its calls took, for whoever exports it."""
+        """How long its calls took, for the exporters."""
         return self._transport.calls
 
     async def get(self, key: str) -> KeyValue | None:
