@@ -126,6 +126,13 @@ def test_promtool_accepts_the_rules() -> None:
 
 
 @built
+def test_alerts_fire_when_they_should() -> None:
+    file = ALERTS.with_name("alerts.test.yaml")
+    checked = subprocess.run([PROMTOOL, "test", "rules", file], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@built
 def test_promtool_accepts_the_queries_of_the_dashboards() -> None:
     for where, query in queries():
         checked = subprocess.run(
