@@ -125,6 +125,24 @@ def test_promtool_accepts_the_rules() -> None:
     assert f"{len(rules())} rules found" in checked.stdout
 
 
+def test_prometheus_of_the_compose_file_reads_every_process_of_the_mesh() -> None:
+    yaml = YAML(typ="safe")
+    (job,) = yaml.load(ALERTS.with_name("prometheus.yaml").read_text())["scrape_configs"]
+    services = yaml.load((ROOT / "deploy/compose.yaml").read_text())["services"]
+    ours = {name: one for name, one in services.items() if one["image"] == "nervenet-demo"}
+    assert job["job_name"] == "nervenet"
+    assert sorted(job["static_configs"][0]["targets"]) == sorted(f"{name}:9464" for name in ours)
+    assert {one["environment"]["NERVENET_METRICS"] for one in ours.values()} == {"0.0.0.0:9464"}
+
+
+@built
+def test_promtool_accepts_the_configuration() -> None:
+    checked = subprocess.run(
+        [PROMTOOL, "check", "config", ALERTS.with_name("prometheus.yaml")], capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 @built
 def test_alerts_fire_when_they_should() -> None:
     file = ALERTS.with_name("alerts.test.yaml")
