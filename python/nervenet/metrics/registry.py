@@ -7,8 +7,8 @@
     for collected in registry.collect(): ...
 
 A metric that is a plain number somewhere already is not counted twice: `read` gives a function that is called when
-somebody asks. It must be cheap, because it is called in the event loop, and by OpenTelemetry's thread. What takes longer
-is looked at in the background while `exported` (`node/gauges.py`).
+somebody asks. It must be cheap and change nothing, because it is called in the event loop, and by OpenTelemetry's thread.
+What takes longer is looked at in the background while `exported` (`node/gauges.py`).
 """
 
 from __future__ import annotations

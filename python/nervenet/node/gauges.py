@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured by looking: open workflows by state, questions, queues, agents, limits.
 
-Plain numbers are read when somebody asks. What takes a walk over all workflows, or a question to Redis, is looked at in
-the background every few seconds, and only while somebody exports the metrics. A look costs at most a hundredth of the
+Plain numbers are read when somebody asks, perhaps in another thread. What takes a walk over all workflows, asks Redis, or
+is not a plain number, is looked at in the background every few seconds, and only while somebody exports the metrics. A look costs at most a hundredth of the
 time, whatever a node hosts: the pause before the next one grows with it.
 """
 
@@ -60,6 +60,7 @@ class NodeGauges:
     ) -> None:
         self._context = context
         self._hosted = hosted
+        self._admission = admission
         self._dispatcher = dispatcher
         self._escalations = escalations
         self._backlog = Backlog(context.link, context.keys, context.queues)
@@ -71,7 +72,9 @@ class NodeGauges:
         self._agents: Values = {}
         self._serving: Values = {}
         self._slots: Values = {}
-        registry, config, memory = context.metrics.registry, context.config, admission.memory
+        self._memory: Values = {}
+        self._full = 0.0
+        registry, config = context.metrics.registry, context.config
         registry.read(catalog.WORKFLOWS_OPEN, lambda: self._open)
         registry.read(catalog.ESCALATIONS_OPEN, lambda: self._questions)
         registry.read(catalog.ESCALATION_AGE, lambda: self._oldest_question)
@@ -81,9 +84,9 @@ class NodeGauges:
         registry.read(catalog.SERVING, lambda: self._serving)
         registry.read(catalog.MESH_SLOTS, lambda: self._slots)
         registry.read(catalog.NODES, self._nodes)
-        registry.read(catalog.NODE_FULL, lambda: float(admission.full))
+        registry.read(catalog.NODE_FULL, lambda: self._full)
         registry.read(catalog.NODE_LIMIT, lambda: config.max_workflows)
-        registry.read(catalog.NODE_MEMORY, lambda: {("used",): memory.used, ("limit",): memory.limit})
+        registry.read(catalog.NODE_MEMORY, lambda: self._memory)
         registry.read(catalog.LEASE_LEFT, lambda: context.status.session.remaining)
         registry.read(catalog.EJECTED, lambda: outliers.count)
         registry.read(catalog.JOURNAL_HELD, lambda: remembered.size)
@@ -102,6 +105,9 @@ class NodeGauges:
 
     async def look(self) -> None:
         """Look at everything once."""
+        memory = self._admission.memory  # not read when somebody asks: that may be another thread
+        self._memory = {("used",): memory.used, ("limit",): memory.limit}
+        self._full = float(self._admission.full)
         await self._look_at_workflows()
         self._look_at_agents()
         try:
