@@ -2,8 +2,8 @@
 """What is measured by looking: open workflows by state, questions, queues, agents, limits.
 
 Plain numbers are read when somebody asks, perhaps in another thread. What takes a walk over all workflows, asks Redis, or
-is not a plain number, is looked at in the background every few seconds, and only while somebody exports the metrics. A look costs at most a hundredth of the
-time, whatever a node hosts: the pause before the next one grows with it.
+is not a plain number, is looked at in the background every few seconds, and only while somebody exports the metrics. A look
+costs at most a hundredth of the time, whatever a node hosts: the pause before the next one grows with it.
 """
 
 from __future__ import annotations
