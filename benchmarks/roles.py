@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The product's processes as the benchmarks start them: `roles.py node|agent|client`, configured by NERVENET_*.
+"""The product's processes as the benchmarks start them: `roles.py node|agent|client [--facts]`, configured by NERVENET_*.
 
 Node and agent are what `nervenet node` and `nervenet agent` run, without the command line around them. Each prints a
-JSON line when it serves: a node its address. They end by SIGTERM.
+JSON line when it serves: its address, or with `--facts` its whole ready file. They end by SIGTERM.
 """
 
 from __future__ import annotations
@@ -69,11 +69,12 @@ async def parking() -> None:
 
 
 if __name__ == "__main__":
+    tell = _ready if "--facts" in sys.argv else _tell_address
     match sys.argv[1]:
         case "node":
-            serve(run_node, "node")
+            serve(run_node, "node", tell=tell)
         case "agent":
-            serve(run_agent, "agent")
+            serve(run_agent, "agent", tell=tell)
         case "client":
             uvloop.run(client())
         case "parking":

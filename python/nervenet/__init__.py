@@ -25,6 +25,7 @@ Where things are, from the top; imports flow down only (tested):
     redis_link/ rpc/ durable/    the Redis client; gRPC; the replay machine, which does no I/O at all
     telemetry/ wire/ definitions.py signatures.py payloads.py
     declarations/ expressions/    workflows as data: what is wrong with one; CEL
+    metrics/    counters, histograms, and the page for Prometheus
     schemas.py options.py records.py config/ backoff.py clock.py timing.py supervision.py imports.py heap.py errors.py
 """
 

@@ -59,6 +59,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "payload_limit": "2MiB", "max_workflows": "5", "drain": "250ms", "log_level": "DEBUG", "log": "pretty",
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
         "max_queued": "20", "journal_limit": "1000", "max_memory": "1.5GB",
+            "metrics": "[::1]:9464", "metrics_labels": "tenant, team.name",
     }  # fmt: skip
     config = load(tmp_path, {f"NERVENET_{name.upper()}": value for name, value in values.items()})
     assert {name for name, source in config.sources.items() if source == "default"} == {"token_file"}
@@ -66,6 +67,8 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     assert (config.retention_ms, config.drain_ms, config.payload_limit) == (43_200_000, 250, 2 << 20)
     assert (config.log_level, config.replay_check, config.max_memory) == ("debug", True, 1_500_000_000)
     assert ("max_memory", "1500MB", "NERVENET_MAX_MEMORY") in config.shown()
+    assert (config.metrics, config.metrics_labels) == ("[::1]:9464", ("tenant", "team.name"))
+    assert ("metrics_labels", "tenant,team.name", "NERVENET_METRICS_LABELS") in config.shown()
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,10 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         ("log_level", "loud", "warning"),
         ("log", "xml", "json"),
         ("replay_check", "perhaps", "on or off"),
+        ("metrics", "9464", "host:port"),
+        ("metrics", "localhost:99999", "host:port"),
+        ("metrics_labels", "role", "commas"),
+        ("metrics_labels", "a.b,a_b", "commas"),
         ("escalation_hook", "https://", "http://"),
         ("remind", "10ms", "at least 1s"),
         ("token_file", "/nowhere/token", "file"),

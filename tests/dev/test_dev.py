@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,11 @@ def test_killed_in_mid_workflow_and_started_again_the_workflow_ends(tmp_path: Pa
 
 def test_one_folder_one_mesh_and_reload_on_save(tmp_path: Path) -> None:
     with Dev(tmp_path, APP, "--nodes", "2") as dev:
-        assert set(dev.facts) == {"grpc", "dashboard", "redis", "etcd", "namespace", "pids"}
+        assert set(dev.facts) == {"grpc", "dashboard", "metrics", "redis", "etcd", "namespace", "pids"}
+        assert len(dev.facts["metrics"]) == 3
+        for address in dev.facts["metrics"]:
+            with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as page:
+                assert b"nervenet_build_info" in page.read()
         assert len(dev.facts["grpc"]) == len(dev.facts["pids"]["nodes"]) == 2
         second = dev.run("dev", "app.py", "--port", "0")
         assert second.returncode == 4 and "is used by another nervenet dev (pid" in second.stderr

@@ -90,6 +90,11 @@ class NervenetProcess(Process):
     def address(self) -> str:
         return str(self._facts["address"])
 
+    @property
+    def metrics(self) -> str:
+        """Where it shows its metrics."""
+        return str(self._facts["metrics"])
+
     def ready(self, within: float = READY_WITHIN) -> Self:
         """Wait until it serves. Blocks.
 

@@ -69,6 +69,11 @@ class Registration:
         """Whether the lease lives, as far as the agent knows."""
         return not self._lost and self._clock.monotonic() < self._until
 
+    @property
+    def remaining(self) -> float:
+        """Seconds for which the lease certainly lives."""
+        return 0.0 if self._lost else max(0.0, self._until - self._clock.monotonic())
+
     def changed(self) -> None:
         """The record (its state) has changed: register it again."""
         self._stale.set()

@@ -57,6 +57,10 @@ class Running(TaskAttempt):
                 self.interrupt()
 
     @property
+    def capability(self) -> str:
+        return self.envelope.capability
+
+    @property
     def enqueue_ms(self) -> int:
         return self.envelope.enqueue_ms
 

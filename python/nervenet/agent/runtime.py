@@ -35,6 +35,9 @@ from nervenet.agent.task_reader import TaskReader
 from nervenet.agent.task_runner import SETTLE_WITHIN, TaskRunner
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.errors import ConfigError
+from nervenet.metrics import Registry, catalog
+from nervenet.metrics.loop_lag import LoopLagMeter
+from nervenet.metrics.process import read_process
 from nervenet.redis_link.faults import LinkError
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link
@@ -42,6 +45,7 @@ from nervenet.streams.data_plane import DataPlane
 from nervenet.streams.groups import ConsumerGroups
 from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
+from nervenet.streams.metrics import TaskMetrics, read_link
 from nervenet.streams.queues import Queues
 from nervenet.streams.script import packaged_scripts
 from nervenet.streams.tasks.attempt import AttemptKey, StopReason
@@ -68,6 +72,7 @@ class AgentRuntime:
         link: Link,
         clock: Clock,
         entropy: Entropy,
+        metrics: Registry,
     ) -> None:
         self.agents = agents
         self.config = config
@@ -79,7 +84,8 @@ class AgentRuntime:
         self.meter = LoadMeter(self.slots, clock)
         self.running: dict[AttemptKey, Running] = {}
         keys = Keys(config.namespace)
-        self._data_plane = DataPlane(link, keys, JournalStore(link, keys), Queues(link, keys))
+        self.metrics = metrics
+        self._data_plane = DataPlane(link, keys, JournalStore(link, keys), Queues(link, keys), TaskMetrics(metrics))
         self._groups = ConsumerGroups(link, keys)
         self._entropy = entropy
         self._resources = Resources()
@@ -100,6 +106,16 @@ class AgentRuntime:
         self._draining: asyncio.Task[None] | None = None
         self._main_task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._export(link)
+
+    def _export(self, link: Link) -> None:
+        """Numbers that exist anyway."""
+        metrics, slots = self.metrics, self.slots
+        metrics.read(catalog.SLOTS, lambda: slots.total)
+        metrics.read(catalog.SLOTS_USED, lambda: {(name,): used for name, used in slots.by_capability.items()})
+        metrics.read(catalog.LEASE_LEFT, lambda: 0.0 if self._registration is None else self._registration.remaining)
+        read_link(metrics, link)
+        read_process(metrics)
 
     def __repr__(self) -> str:
         return (
@@ -118,8 +134,9 @@ class AgentRuntime:
         slots: int | None = None,
         clock: Clock = SYSTEM,
         entropy: Entropy = os.urandom,
+        metrics: Registry | None = None,
     ) -> AsyncIterator[AgentRuntime]:
-        """A registered agent that takes tasks; leaving the block drains it.
+        """A registered agent that takes tasks; leaving the block drains it. `metrics` is where it counts.
 
         Raises the errors of its lifespans, LinkError if Redis does not answer, ConfigError if a node refuses it.
         """
@@ -138,11 +155,13 @@ class AgentRuntime:
                 link=link,
                 clock=clock,
                 entropy=entropy,
+                metrics=metrics or Registry("agent"),
             )
             stack.push_async_callback(runtime._close)
             link.on_reconnect += (runtime.task_runner.redis_came_back,)
             await runtime._begin()
             stack.enter_context(LoopLag(clock))
+            stack.enter_context(LoopLagMeter(runtime.metrics, clock))
             yield runtime
             await runtime.leave()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from nervenet.metrics import catalog
 from nervenet.rpc.channels import Channel, split_addresses
 from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found, not_yet
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from nervenet.clock import Clock
     from nervenet.config import Config
     from nervenet.definitions import Agent
+    from nervenet.metrics import Registry
     from nervenet.streams.tasks.attempt import AttemptKey
 
 SERVICE: Final = "nervenet.v1.AgentService"
@@ -44,6 +46,7 @@ class ControlledAgent(Protocol):
     labels: Mapping[str, str]
     slots: Slots
     meter: LoadMeter
+    metrics: Registry
     running: dict[AttemptKey, Running]
 
     @property
@@ -88,7 +91,9 @@ class AgentPort:
     async def start(self) -> None:
         config = self._runtime.config
         services = [Service(SERVICE, AgentService(self._runtime, self))]
-        self._server = await GrpcServer.start(config, "agent", services, asyncio.Event())
+        self._server = await GrpcServer.start(
+            config, "agent", services, asyncio.Event(), calls=self._runtime.metrics.histograms(catalog.RPC_SERVER)
+        )
         self.address = config.advertised(self._server.address)
 
     async def close(self) -> None:

@@ -76,8 +76,9 @@ class TaskRunner:
         self.recorder = OutcomeRecorder(data_plane, self.deliveries, clock, clock.now_ms, retention_ms)
         self._progress = ProgressPublisher(data_plane, clock.now_ms, retention_ms)
         self.claim_renewer: ClaimRenewer[Running] = ClaimRenewer(
-            data_plane.journal, clock.monotonic, AGENT_RENEW_EVERY, lambda running: running.cancel(StopReason.GONE)
+            data_plane.journal, clock.monotonic, AGENT_RENEW_EVERY, self._claim_lost
         )
+        self._claims_lost = data_plane.metrics.claims_lost
         self._claims = Claims(data_plane, self.deliveries, self.recorder, self, self._spawn)
 
     def __repr__(self) -> str:
@@ -191,6 +192,10 @@ class TaskRunner:
         if running.stop is None and not running.ended:
             running.cancel(why)
             self._deadlines.at(self._clock.monotonic() + TASK_STOP_GRACE, self._give_up, running)
+
+    def _claim_lost(self, running: Running) -> None:
+        self._claims_lost.add()
+        running.cancel(StopReason.GONE)
 
     def _give_up(self, running: Running) -> None:
         failure = running.stop.failure(running.envelope.capability, "agent") if running.stop else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nervenet.records import Attempt, Outcome
+from nervenet.records import Attempt
 from nervenet.streams.queues import GROUP
 from nervenet.telemetry import checked, continued, process_span_id
 from nervenet.wire import decode_entry
@@ -64,11 +64,9 @@ def _record_outcome(handling: Handling, end: OutcomeEntry | None) -> None:
     if end is None:
         handling.note("nervenet.task.outcome", "UNWANTED")  # cancelled or superseded: nothing is recorded
         return
-    body = decode_entry(end.name, end.entry, 0, 0).body
-    assert isinstance(body, Outcome | Attempt)
-    failure = body.failure
-    if failure is None:
-        handling.note("nervenet.task.outcome", "ASKED" if isinstance(body, Attempt) else "SUCCEEDED")
-        return
-    handling.note("nervenet.task.outcome", str(failure.code))
-    handling.failed(failure.type or str(failure.code), failure.message)
+    handling.note("nervenet.task.outcome", end.result.upper())
+    if end.failed:
+        body = decode_entry(end.name, end.entry, 0, 0).body
+        assert isinstance(body, Attempt)
+        assert body.failure is not None
+        handling.failed(body.failure.type or str(body.failure.code), body.failure.message)

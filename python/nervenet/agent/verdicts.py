@@ -73,14 +73,16 @@ def outcome_entry(
 ) -> OutcomeEntry:
     """The entry: `task:<step>` for a value, `attempt:<step>#<n>` for anything else. The fold decides about retries."""
     step, n = envelope.step, envelope.attempt
+    tokens = tuple((one.model, one.input_tokens, one.output_tokens) for one in usage)
     times_and_usage = (started_ms, ended_ms, usage, envelope.enqueue_ms)
     if isinstance(verdict, Payload):
         outcome = Outcome(verdict, None, envelope.capability, envelope.digest, n, agent_id, *times_and_usage)
-        return OutcomeEntry(f"task:{step}", encode_entry(outcome, agent_id), False)
+        return OutcomeEntry(f"task:{step}", encode_entry(outcome, agent_id), False, "succeeded", tokens)
     question = verdict if isinstance(verdict, Question) else None
     failure = replace(verdict, attempt=n, agent_id=agent_id) if isinstance(verdict, Failure) else None
     attempt = Attempt(failure, question, envelope.capability, envelope.digest, agent_id, *times_and_usage)
-    return OutcomeEntry(f"attempt:{step}#{n}", encode_entry(attempt, agent_id), failure is not None)
+    result = "asked" if failure is None else failure.code.lower()
+    return OutcomeEntry(f"attempt:{step}#{n}", encode_entry(attempt, agent_id), failure is not None, result, tokens)
 
 
 def _too_large(agent: Agent[Any, Any], error: PayloadTooLarge) -> Failure:

@@ -71,6 +71,8 @@ class Config:
         drain_ms: How long a process that stops waits for its work, in milliseconds.
         escalation_hook: What is told about open questions.
         remind_ms: Time between two reminders of an open question, in milliseconds.
+        metrics: Where this process serves its metrics. None: nowhere.
+        metrics_labels: Labels of workflows that become labels of metrics.
         log_level: Least level that is logged.
         log: `"auto"`, `"pretty"` or `"json"`.
         replay_check: Whether a node replays each step a second time.
@@ -98,6 +100,8 @@ class Config:
     drain_ms: int
     escalation_hook: str | None
     remind_ms: int
+    metrics: str | None
+    metrics_labels: tuple[str, ...]
     log_level: str
     log: LogForm
     replay_check: bool
@@ -274,6 +278,8 @@ def _check_pairs(values: dict[str, Any], sources: dict[str, str]) -> None:
 def _shown(setting: Setting, value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, tuple):
+        return ",".join(value) or "-"
     if isinstance(value, bool):
         return "on" if value else "off"
     if setting.field:

@@ -22,6 +22,7 @@ from nervenet.config.values import (
     parse_hook,
     parse_interval,
     parse_journal_limit,
+    parse_label_names,
     parse_listen,
     parse_memory,
     parse_payload_limit,
@@ -233,6 +234,20 @@ SETTINGS: tuple[Setting, ...] = (
         "a duration of at least 1s, e.g. 1h, 1d",
         "Time after which `escalation_hook` is told again about a question that is still open.",
         field="remind_ms",
+    ),
+    Setting(
+        "metrics",
+        parse_listen,
+        None,
+        "host:port (port 0: any free one)",
+        "Where this process serves `GET /metrics` for Prometheus. Not set: nowhere.",
+    ),
+    Setting(
+        "metrics_labels",
+        parse_label_names,
+        (),
+        "at most 5 names of workflow labels with commas between them, e.g. tenant,team",
+        "Labels of workflows that become labels of `nervenet_workflow_started_total` and `nervenet_workflow_closed_total`. Only for labels with few values.",
     ),
     Setting(
         "log_level",

@@ -28,6 +28,9 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
 _MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _SHOWN = ("GiB", "GB", "MiB", "MB", "KiB")
 _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": MiB, "GiB": 1 << 30}
+MOST_LABEL_NAMES = 5
+_LABEL_NAME = re.compile(r"[A-Za-z](?!_)[A-Za-z0-9_./-]{0,62}|[A-Za-z]")
+_TAKEN_LABELS = frozenset({"role", "definition", "outcome", "le", "quantile", "job", "instance"})
 LONGEST_TOKEN = 4096
 _TOKEN = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_TOKEN}}}")  # what a header can carry
 A_TOKEN = f"one line of visible ASCII characters, at most {LONGEST_TOKEN}"
@@ -189,6 +192,17 @@ def parse_advertise(value: str) -> str:
     if is_wildcard(host):
         raise ValueError(value)
     return value
+
+
+def parse_label_names(value: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    """`tenant,team`: names of labels that may become labels of metrics."""
+    names = [name.strip() for name in (value.split(",") if isinstance(value, str) else value)]
+    shown = [re.sub(r"[^A-Za-z0-9_]", "_", name) for name in names]
+    if len({*shown, *_TAKEN_LABELS}) < len(shown) + len(_TAKEN_LABELS) or len(names) > MOST_LABEL_NAMES:
+        raise ValueError(value)
+    if not all(_LABEL_NAME.fullmatch(name) for name in names):
+        raise ValueError(value)
+    return tuple(names)
 
 
 def is_wildcard(host: str) -> bool:

@@ -40,6 +40,7 @@ class Role:
     ready_file: Path
     child: ChildProcess | None = None
     address: str = ""
+    metrics: str | None = None
     served: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -71,6 +72,11 @@ class Roles:
     @property
     def addresses(self) -> list[str]:
         return [role.address for role in self._nodes]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Where each role shows its metrics."""
+        return [role.metrics for role in (*self._nodes, *self._agents) if role.metrics is not None]
 
     def pids(self) -> dict[str, list[int]]:
         """The process ids of the live processes."""
@@ -122,6 +128,7 @@ class Roles:
             role.child.start()
             if await role.child.ready():
                 role.address = role.child.facts["address"]
+                role.metrics = role.child.facts["metrics"]
                 role.served.set()
                 self._on_change()
             code = await role.child.ended()

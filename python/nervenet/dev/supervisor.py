@@ -23,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nervenet.config import split_host_port
 from nervenet.dev.describe import AppDescription, CannotLoad, describe
 from nervenet.dev.folder import app_folder, changed, locked, snapshot
 from nervenet.dev.roles import Roles
@@ -119,6 +120,7 @@ class Supervisor:
             "advertise": None,
             "replay_check": self._chosen("replay_check", "on"),
             "drain": self._chosen("drain", f"{self._drain:g}s"),
+            "metrics": f"{split_host_port(self._config.metrics or '127.0.0.1:0')[0]}:0",
         }
         folder = self._options.data / "run"
         folder.mkdir(exist_ok=True)
@@ -206,6 +208,7 @@ class Supervisor:
         facts = {
             "grpc": self._roles.addresses,
             "dashboard": None,
+            "metrics": self._roles.metrics,
             "redis": redis.url,
             "etcd": [etcd.url],
             "namespace": self._config.namespace,

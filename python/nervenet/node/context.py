@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nervenet.node.background import BackgroundTasks
     from nervenet.node.guards.replay_process import ReplayProcess
     from nervenet.node.guards.watchdog import Watchdog
+    from nervenet.node.metrics import NodeMetrics
     from nervenet.node.status import NodeStatus
     from nervenet.node.timers import MeshClock, Timers
     from nervenet.redis_link.link import Link
@@ -56,6 +57,7 @@ class NodeContext:
     """Checks each run for determinism in another process; only `nervenet dev` has one."""
     entropy: Entropy
     telemetry: Telemetry
+    metrics: NodeMetrics
     background: BackgroundTasks
     spawn: Callable[[Awaitable[object]], None]
     """`background.spawn`, bound once: it is called for every entry."""

@@ -20,10 +20,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from nervenet import telemetry
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
+from nervenet.metrics import Registry, catalog
+from nervenet.metrics.loop_lag import LoopLagMeter
+from nervenet.metrics.process import read_process
 from nervenet.node.background import BackgroundTasks
 from nervenet.node.context import NodeContext
 from nervenet.node.guards.replay_process import ReplayProcess
 from nervenet.node.guards.watchdog import Watchdog
+from nervenet.node.metrics import NodeMetrics
 from nervenet.node.parts import NodeParts
 from nervenet.node.registration import NodeRegistration, runtime
 from nervenet.node.status import NodeStatus
@@ -90,6 +94,7 @@ class Node(NodeParts):
         self._tasks: list[asyncio.Task[Any]] = []
         self.failing: set[str] = set()
         """The parts that keep failing; while there are any, health says NOT_SERVING."""
+        context.metrics.registry.read(catalog.NODE_FAILING, lambda: len(self.failing))
 
     def __repr__(self) -> str:
         state, count = self.registration.state, len(self.hosted.coordinators)
@@ -117,6 +122,7 @@ class Node(NodeParts):
         entropy: Entropy = os.urandom,
         last_line: LastLine | None = None,
         on_failure: Callable[[str, Exception], None] | None = None,
+        metrics: Registry | None = None,
     ) -> AsyncIterator[Self]:
         """Connect, register, serve. Raises LinkError, EtcdError or OSError in words when something is out of reach.
 
@@ -124,6 +130,7 @@ class Node(NodeParts):
             last_line: see `Loader`.
             on_failure: ends this node when a part of it fails, and gets the node's id and the error. None: the process is
                 the node's, and ends at once.
+            metrics: where this node counts. None: a registry that nobody reads.
         """
         node_id = new_id("n", entropy)
         definitions = builtin() | dict(workflows)
@@ -133,6 +140,10 @@ class Node(NodeParts):
             if config.durability == "strict":
                 await check_strict(link)
             etcd = await stack.enter_async_context(Etcd.open(config.require("etcd", "a node"), clock=clock))
+            registry = metrics or Registry("node", config.metrics_labels)
+            registry.add(etcd.calls)
+            read_process(registry)
+            stack.enter_context(LoopLagMeter(registry, clock))
             session = await stack.enter_async_context(await Session.open(etcd, NODE_LEASE, clock=clock))
             table = await stack.enter_async_context(Table(etcd, config.namespace, clock=clock))
             mesh_clock = MeshClock(clock)
@@ -160,6 +171,7 @@ class Node(NodeParts):
                 replay_process=stack.enter_context(ReplayProcess(workflows.values())) if config.replay_check else None,
                 entropy=entropy,
                 telemetry=telemetry.current(),
+                metrics=NodeMetrics(registry, clock),
                 background=background,
                 spawn=background.spawn,
             )
@@ -186,6 +198,7 @@ class Node(NodeParts):
                 self._housekeeping,
                 self.registration.report_room,
                 self.gateway.run,
+                self._gauges.run,
             )
             self._tasks = [
                 asyncio.create_task(self._supervised(work), name=f"{self.node_id} {work.__qualname__}")
@@ -295,6 +308,7 @@ class Node(NodeParts):
         self.blame.process_gone(news)
         if news.kind == "nodes" and news.id != self.node_id:
             _log.info("node %s is gone (%s)", news.id, news.how)
+            self.context.metrics.node_died(news.id, proven=news.how is ChangeKind.TOMBSTONED)
             self._sweeper.node_gone(news.id)
             self.context.spawn(self.monitor.agent_gone(news.id, proven=news.how is ChangeKind.TOMBSTONED))
         elif news.kind == "agents":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nervenet.durable import Machine
 from nervenet.durable.declared import LANGUAGE
 from nervenet.node.gateway.gateway import Gateway
+from nervenet.node.gauges import NodeGauges
 from nervenet.node.recovery.failure_detector import FailureDetector
 from nervenet.node.recovery.reaper import Reaper
 from nervenet.node.recovery.redis_recovery import RedisRecovery
@@ -164,6 +165,16 @@ class NodeParts:
         )
 
         self.gateway = Gateway(context, self.wakes, self.etcd)
+        self._gauges = NodeGauges(
+            context,
+            hosted,
+            self.admission,
+            self.dispatcher,
+            self.outliers,
+            self.remembered,
+            self.escalations,
+            self.gateway,
+        )
         self.failure_detector = FailureDetector(context, self.etcd)
         self._reaper = Reaper(context, self.handover)
         self._sweeper = Sweeper(

@@ -25,6 +25,7 @@ from nervenet.errors import ConfigError
 from nervenet.heap import return_free_memory
 from nervenet.imports import refuse_here
 from nervenet.process import logs
+from nervenet.process.exporting import exporting
 from nervenet.process.signals import ShutdownSignals, run
 from nervenet.process.words import in_words
 
@@ -45,8 +46,20 @@ def run_node(
         from nervenet.node.node import Node
         from nervenet.node.services import serve
 
-        async with Node.open(mesh.workflows, config, serve=serve, last_line=last_line) as node:
-            facts = {"role": "node", "id": node.node_id, "address": node.address, "pid": os.getpid(), "mesh": mesh.name}
+        async with (
+            exporting(config, mesh.name) as exports,
+            Node.open(
+                mesh.workflows, config, serve=serve, last_line=last_line, metrics=exports.registry("node")
+            ) as node,
+        ):
+            facts = {
+                "role": "node",
+                "id": node.node_id,
+                "address": node.address,
+                "metrics": exports.address,
+                "pid": os.getpid(),
+                "mesh": mesh.name,
+            }
             with _announced(
                 f"node {node.node_id} of mesh {mesh.name} serves at {node.address}", facts, ready_file, quiet
             ):
@@ -72,11 +85,17 @@ def run_agent(
         from nervenet.agent.runtime import AgentRuntime, chosen
 
         agents = chosen(mesh, only)
-        async with AgentRuntime.open(agents, config, name=name or mesh.name, slots=slots) as agent:
+        async with (
+            exporting(config, mesh.name) as exports,
+            AgentRuntime.open(
+                agents, config, name=name or mesh.name, slots=slots, metrics=exports.registry("agent")
+            ) as agent,
+        ):
             facts = {
                 "role": "agent",
                 "id": agent.agent_id,
                 "address": agent.address,
+                "metrics": exports.address,
                 "pid": os.getpid(),
                 "mesh": mesh.name,
             }

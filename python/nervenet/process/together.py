@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nervenet.config import split_host_port
 from nervenet.errors import NervenetError, detail
 from nervenet.imports import refuse_here
+from nervenet.process.exporting import exporting
 from nervenet.process.words import in_words
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nervenet.client.client import Client
     from nervenet.config import Config
     from nervenet.definitions import Agent, MeshDefinitions
+    from nervenet.metrics import Registry
     from nervenet.node.node import Node
 
 __all__ = ["Together", "serving", "together"]
@@ -37,11 +39,13 @@ _log = logging.getLogger("nervenet.process")
 
 
 class Together(NamedTuple):
-    """What runs here. `config` is how a client connects: through the node of this process, if there is one."""
+    """What runs here. `config` is how a client connects: through the node of this process, if there is one. `metrics` is where
+    the metrics of both are; None: nowhere."""
 
     node: Node | None
     agent: AgentRuntime | None
     config: Config
+    metrics: str | None
 
 
 @asynccontextmanager
@@ -68,17 +72,19 @@ async def together(
     chosen = _chosen(mesh, agents)
     async with AsyncExitStack() as stack:
         here, worker, failure = None, None, _NodeFailure()
+        exports = await stack.enter_async_context(exporting(config, mesh.name))
         if node:
             with in_words("a node"):
-                here = await _node(mesh, config, stack, failure)
+                here = await _node(mesh, config, stack, failure, exports.registry("node"))
             config = _through(here, config)
         if chosen:
             from nervenet.agent.runtime import AgentRuntime
 
             with in_words("an agent"):
-                worker = await stack.enter_async_context(AgentRuntime.open(chosen, config, name=mesh.name))
+                agent = AgentRuntime.open(chosen, config, name=mesh.name, metrics=exports.registry("agent"))
+                worker = await stack.enter_async_context(agent)
         with failure:
-            yield Together(here, worker, config)
+            yield Together(here, worker, config, exports.address)
 
 
 class _NodeFailure:
@@ -113,13 +119,15 @@ class _NodeFailure:
             raise NervenetError(f"{words}: {detail(self.error)}") from self.error
 
 
-async def _node(mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, failure: _NodeFailure) -> Node:
+async def _node(
+    mesh: MeshDefinitions, config: Config, stack: AsyncExitStack, failure: _NodeFailure, metrics: Registry
+) -> Node:
     from nervenet.node.guards.crash_line import last_line
     from nervenet.node.node import Node
     from nervenet.node.services import serve
 
     node = await stack.enter_async_context(
-        Node.open(mesh.workflows, config, serve=serve, last_line=last_line, on_failure=failure.failed)
+        Node.open(mesh.workflows, config, serve=serve, last_line=last_line, on_failure=failure.failed, metrics=metrics)
     )
 
     async def drain() -> None:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import hiredis
 
+from nervenet.clock import SYSTEM
+from nervenet.metrics import Family, Histogram, catalog
 from nervenet.redis_link.faults import ConnectionLost, LinkError, LinkFull, RedisRefused
 
 if TYPE_CHECKING:
@@ -44,12 +46,26 @@ _pack: Callable[[tuple[Arg, ...]], bytes] = hiredis.pack_command  # type: ignore
 
 
 class Counters:
-    """Totals of all connections of a link."""
+    """Totals of all connections of a link; sizes and times only of those that no reader blocks."""
 
-    __slots__ = ("commands", "dropped", "reconnects", "retried", "writes")
+    __slots__ = (
+        "batch_size",
+        "batch_sizes",
+        "commands",
+        "dropped",
+        "reconnects",
+        "retried",
+        "round_trip",
+        "round_trips",
+        "writes",
+    )
 
     def __init__(self) -> None:
         self.commands = self.writes = self.dropped = self.retried = self.reconnects = 0
+        self.batch_sizes = Family.of_histograms(catalog.REDIS_BATCH)
+        self.round_trips = Family.of_histograms(catalog.REDIS_ROUND_TRIP)
+        self.batch_size: Histogram = self.batch_sizes.child()
+        self.round_trip: Histogram = self.round_trips.child()
 
 
 class Connection(asyncio.Protocol):
@@ -73,6 +89,8 @@ class Connection(asyncio.Protocol):
         self._push: Callable[[Any], None] | None = None
         self._pinged = False
         self._silent_since = self._checked_at = 0.0
+        self._timed_write = 0.0  # when the write that is timed left; 0.0: none is
+        self._timed_until = 0  # the position in the queue of its last reply
         self._timer: asyncio.TimerHandle | None = None
         self._reason: str | None = None
         self.on_lost: Callable[[], None] | None = None
@@ -191,6 +209,9 @@ class Connection(asyncio.Protocol):
         pages = self._pages
         while pages and pages[0] < self._answered:
             pages.popleft()
+        if self._timed_write and self._answered >= self._timed_until:
+            self._counters.round_trip.observe(SYSTEM.monotonic() - self._timed_write)
+            self._timed_write = 0.0
 
     def _refuse(self, future: asyncio.Future[Any], reply: RedisRefused) -> None:
         future.set_exception(reply)
@@ -210,6 +231,10 @@ class Connection(asyncio.Protocol):
         counters = self._counters
         counters.commands += len(batch)
         counters.writes += 1
+        if self._watched:
+            counters.batch_size.observe(len(batch))
+            if not self._timed_write:
+                self._timed_write, self._timed_until = SYSTEM.monotonic(), self._answered + len(self._waiting)
         if len(batch) == len(self._waiting):  # no command was in flight before, so silence begins now
             self._silent_since = self._loop.time()
         self._unsent = []

@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import grpc.aio
 
+from nervenet.clock import SYSTEM
 from nervenet.errors import RequestError, Unauthorized
+from nervenet.metrics import Family, Histogram, catalog
 from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
 from nervenet.rpc.decoding import decoder
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
@@ -45,6 +47,9 @@ _ROOM: Final = 0.5
 _OPEN: Final = frozenset({HEALTH_CHECK.path, HEALTH_WATCH.path})
 """Methods without a token and in any namespace: the probes of Kubernetes and load balancers have none, and nodes watch
 each other with them. They only tell whether a name that the caller knows is served here."""
+
+_UNKNOWN: Final = "/_OTHER"
+"""What the convention calls a method that does not exist."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,8 +76,15 @@ async def _later(request: Any, context: Any) -> Any:
 class Guard(grpc.GenericRpcHandler):
     """The guard of one server."""
 
-    def __init__(self, config: Config, tokens: Tokens, translate: Translate = lambda error: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        tokens: Tokens,
+        translate: Translate = lambda error: None,
+        calls: Family[Histogram] | None = None,
+    ) -> None:
         self._namespace = config.namespace
+        self._calls = calls or Family.of_histograms(catalog.RPC_SERVER)
         self._tokens = tokens
         self._translate = translate
         self._handlers: dict[str, Any] = {}
@@ -92,7 +104,10 @@ class Guard(grpc.GenericRpcHandler):
             try:
                 self._check(handler_call_details.invocation_metadata)
             except RequestError as error:
-                return _refusing(error)
+                known = handler_call_details.method in self._handlers
+                refused = status_of(error)
+                self._timed(handler_call_details.method if known else _UNKNOWN, refused[0].name, SYSTEM.monotonic())
+                return _refusing(refused)
         return self._handlers.get(handler_call_details.method)
 
     def _check(self, metadata: Any) -> None:
@@ -115,10 +130,16 @@ class Guard(grpc.GenericRpcHandler):
         read = _reader(rpc)
 
         async def guarded(raw: Any, context: Any) -> Any:
+            began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
-                return await method(read(raw), context)
+                answer = await method(read(raw), context)
+                code = "OK"
+                return answer
             except Exception as error:  # noqa: BLE001  # each error is answered; unknown ones are logged too
                 status = self._status(error, rpc)
+                code = status[0].name
+            finally:
+                self._timed(rpc.path, code, began)
             del raw
             await context.abort(*status)
             raise AssertionError  # abort has raised
@@ -129,17 +150,27 @@ class Guard(grpc.GenericRpcHandler):
         read = _reader(rpc)
 
         async def guarded(raw: Any, context: Any) -> AsyncIterator[Any]:
+            began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
                 async with aclosing(method(read(raw), context)) as answers:
                     async for answer in answers:
                         yield answer
+                code = "OK"
                 return
             except Exception as error:  # noqa: BLE001  # as above
                 status = self._status(error, rpc)
+                code = status[0].name
+            finally:
+                self._timed(rpc.path, code, began)
             del raw
             await context.abort(*status)
 
         return guarded
+
+    def _timed(self, path: str, code: str, began: float) -> None:
+        """Count a call that is over."""
+        failed = "" if code == "OK" else code
+        self._calls.child("grpc", path[1:], code, failed).observe(SYSTEM.monotonic() - began)
 
     def _status(self, error: Exception, rpc: RpcMethod) -> Status:
         """The status for the caller.
@@ -174,9 +205,8 @@ def _reader(rpc: RpcMethod) -> Callable[[Any], Any]:
     return messages if rpc.streams_in else read
 
 
-def _refusing(error: RequestError) -> Any:
+def _refusing(status: Status) -> Any:
     """A handler for a call of any kind, which answers without reading the request."""
-    status = status_of(error)
 
     async def refuse(requests: Any, context: Any) -> None:
         await context.abort(*status)

@@ -35,6 +35,7 @@ from nervenet.rpc.tokens import Tokens
 
 if TYPE_CHECKING:
     from nervenet.config import Config
+    from nervenet.metrics import Family, Histogram
 
 __all__ = ["GrpcServer", "Service"]
 
@@ -75,12 +76,13 @@ class GrpcServer:
         *,
         translate: Translate = lambda error: None,
         serving: bool = True,
+        calls: Family[Histogram] | None = None,
     ) -> GrpcServer:
         """Bind and serve. Raises ConfigError if the address is in use, or a certificate or the token is missing."""
         listen = config.listen_for(role)
         names = [service.name for service in services]
         tokens, checks = Tokens(config), _Health(stopping)
-        guard = Guard(config, tokens, translate)
+        guard = Guard(config, tokens, translate, calls)
         for name, servicer in services:
             guard.add(SERVED[name], servicer)
         reflecting = reflection.aio.ReflectionServicer([*names, *_STANDARD_METHODS], pool=SYMBOLS)

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from nervenet.streams.metrics import TaskMetrics
 
 if TYPE_CHECKING:
     from nervenet.redis_link.link import Link
@@ -23,3 +25,4 @@ class DataPlane:
     keys: Keys
     journal: JournalStore
     queues: Queues
+    metrics: TaskMetrics = field(default_factory=TaskMetrics)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only door to OpenTelemetry: one workflow is one trace, configured by the standard OTEL_* alone.
+"""The only door to OpenTelemetry: traces (one workflow is one trace) and metrics, configured by the standard OTEL_* alone.
 
     telemetry = start("licence-audit", "node")     # first thing in the process; reads OTEL_*, off when they are silent
     ...
@@ -8,8 +8,8 @@
 `start` decides once for the process, as OpenTelemetry itself has one provider a process; parts that want to trace ask
 `current()`. Off is a plain object that does nothing: neither the SDK nor the exporter is imported.
 
-`context` has W3C contexts and computed span ids, `spans` the plain values, `ambient` the API of OpenTelemetry, `sdk` the
-rest of it. Only this package imports the last two.
+`context` has W3C contexts and computed span ids, `spans` the plain values, `ambient` the API of OpenTelemetry; `sdk` and
+`metrics` use the SDK. Metrics are of a node or an agent, not of the process: see `export_metrics`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from nervenet.clock import new_id
 from nervenet.telemetry.context import (
@@ -34,6 +35,9 @@ from nervenet.telemetry.context import (
 )
 from nervenet.telemetry.spans import OFF, Attributes, Handling, Kind, RpcSpan, Span, Telemetry
 
+if TYPE_CHECKING:
+    from nervenet.metrics import Registry
+
 __all__ = [
     "OFF",
     "Attributes",
@@ -45,7 +49,9 @@ __all__ = [
     "checked",
     "continued",
     "current",
+    "export_metrics",
     "from_metadata",
+    "metrics_wanted",
     "process_span_id",
     "producer",
     "send_span_id",
@@ -69,6 +75,32 @@ def wanted(environ: Mapping[str, str]) -> bool:
     if exporter:
         return exporter != "none"
     return bool(environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
+
+
+def metrics_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether OTEL_* ask for metrics: an exporter of metrics or their own endpoint is set.
+
+    The endpoint for everything is not enough: many collectors of traces, such as Jaeger, refuse metrics.
+    """
+    if _disabled(environ):
+        return False
+    exporter = environ.get("OTEL_METRICS_EXPORTER", "").strip().lower()
+    if exporter:
+        return exporter != "none"
+    return bool(environ.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"))
+
+
+def export_metrics(registry: Registry, service_name: str) -> Callable[[], None] | None:
+    """Send a registry's metrics as OTEL_* ask, until the returned function is called. None: they do not ask."""
+    if not metrics_wanted(os.environ):
+        return None
+    from nervenet.telemetry import metrics  # the SDK, for those who use it
+
+    try:
+        return metrics.export(registry, service_name)
+    except metrics.ExporterMissing as error:
+        _log.error("metrics are not sent: %s", error)
+        return None
 
 
 def _disabled(environ: Mapping[str, str]) -> bool:

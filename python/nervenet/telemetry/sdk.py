@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as contexts
 from opentelemetry import trace as api
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -32,6 +31,7 @@ from nervenet.clock import SYSTEM
 from nervenet.records import Trace
 from nervenet.telemetry.ambient import activated, context_with, here, span_context, trace_of
 from nervenet.telemetry.context import checked
+from nervenet.telemetry.resource import resource
 from nervenet.telemetry.spans import Attributes, Handling, Kind, RpcSpan, Span, Telemetry, is_error, rpc_attributes
 
 if TYPE_CHECKING:
@@ -78,11 +78,14 @@ class Tracing(Telemetry):
         self._limits = SpanLimits()
 
     def export(self, spans: Iterable[Span]) -> None:
+        trace, known = None, api.INVALID_SPAN_CONTEXT
         for span in spans:
-            self._processor.on_end(self._readable(span))
+            if span.trace is not trace:  # all spans of a workflow have the same
+                trace, known = span.trace, span_context(span.trace, remote=False)
+            self._processor.on_end(self._readable(span, known))
 
-    def _readable(self, span: Span) -> ReadableSpan:
-        known = span_context(span.trace, remote=False)
+    def _readable(self, span: Span, known: api.SpanContext) -> ReadableSpan:
+        """`known` is any context of its trace."""
         trace_id, flags, state = known.trace_id, known.trace_flags, known.trace_state
         parent = None
         if span.parent_id:
@@ -256,20 +259,13 @@ def existing() -> Tracing | None:
 def configured(service_name: str, role: str, instance_id: str) -> Tracing:
     """Tracing as OTEL_* configure it. Raises ExporterMissing."""
     exporters = [_exporter(name.strip()) for name in os.environ.get("OTEL_TRACES_EXPORTER", "otlp").split(",")]
-    provider = TracerProvider(resource=_resource(service_name, role, instance_id), shutdown_on_exit=False)
+    provider = TracerProvider(resource=resource(service_name, role, instance_id), shutdown_on_exit=False)
     for exporter in exporters:
         provider.add_span_processor(BatchSpanProcessor(exporter))
     api.set_tracer_provider(provider)
     tracing = Tracing(provider, ours=True)
     atexit.register(tracing.shutdown)
     return tracing
-
-
-def _resource(service_name: str, role: str, instance_id: str) -> Resource:
-    """Our names are defaults: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are stronger."""
-    mine = {"service.name": service_name, "service.instance.id": instance_id, "nervenet.role": role}
-    said = OTELResourceDetector().detect().attributes
-    return Resource.create({key: value for key, value in mine.items() if key not in said})
 
 
 def _exporter(name: str) -> SpanExporter:
@@ -279,6 +275,10 @@ def _exporter(name: str) -> SpanExporter:
     if name == "otlp":
         protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
         name = "otlp_proto_http" if (protocol or "grpc").startswith("http") else "otlp_proto_grpc"
+    if name == "otlp_proto_grpc":
+        from nervenet.telemetry.otlp import FastExporter
+
+        return FastExporter()
     for found in entry_points(group="opentelemetry_traces_exporter", name=name):
         made: SpanExporter = found.load()()
         return made

@@ -74,6 +74,10 @@ class GatewayTask(TaskAttempt):
         return self.envelope.task_id, self.envelope.attempt
 
     @property
+    def capability(self) -> str:
+        return self.envelope.capability
+
+    @property
     def enqueue_ms(self) -> int:
         return self.envelope.enqueue_time.ToMilliseconds()
 

@@ -16,7 +16,7 @@ from nervenet.streams.tasks.attempt import LONGEST_TEXT, OutcomeEntry, StopReaso
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import task_pb2 as task
 from nervenet.v1 import workflow_pb2 as workflow
-from nervenet.wire import clear_mistakes, failure_out, payload_in, payload_out
+from nervenet.wire import clear_mistakes, failure_in, failure_out, payload_in, payload_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,4 +143,8 @@ def _entry(attempt: GatewayTask, result: task.TaskResult, now_ms: int) -> Outcom
     if kind == "failure":
         result.failure.attempt, result.failure.agent_id = envelope.attempt, agent_id
     entry = workflow.JournalEntry(actor=agent_id, task=result)
-    return OutcomeEntry(name, entry.SerializeToString(), kind == "failure")
+    told = "asked" if kind == "question" else "succeeded"
+    if kind == "failure":
+        told = failure_in(result.failure).code.lower()
+    tokens = tuple((one.model, one.input_tokens, one.output_tokens) for one in result.usage)
+    return OutcomeEntry(name, entry.SerializeToString(), kind == "failure", told, tokens)

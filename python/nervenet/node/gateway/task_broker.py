@@ -59,13 +59,14 @@ class TaskBroker:
         self._loop = asyncio.get_running_loop()
         self.tasks: dict[TaskKey, GatewayTask] = {}
         self._room_changed = room_changed
-        data_plane = self.data_plane = DataPlane(context.link, context.keys, context.journal, context.queues)
+        metrics = context.metrics.tasks
+        data_plane = self.data_plane = DataPlane(context.link, context.keys, context.journal, context.queues, metrics)
         now_ms, retention_ms = context.clock.now_ms, context.config.retention_ms
         self.deliveries = Deliveries(context.link)
         self.recorder = OutcomeRecorder(data_plane, self.deliveries, SYSTEM, now_ms, retention_ms, self._wake_here)
         self._progress = ProgressPublisher(data_plane, now_ms, retention_ms)
         self.claim_renewer: ClaimRenewer[GatewayTask] = ClaimRenewer(
-            context.journal, self._loop.time, GATEWAY_RENEW_EVERY, lambda task: self.stop(task, StopReason.GONE)
+            context.journal, self._loop.time, GATEWAY_RENEW_EVERY, self._claim_lost
         )
         self._claims = Claims(data_plane, self.deliveries, self.recorder, self, context.spawn)
 
@@ -365,6 +366,10 @@ class TaskBroker:
         if task.stop is None and task.stage in (Stage.CLAIMING, Stage.PUSHED):
             task.stop, task.stopped_at = why, self._loop.time()
             task.agent.stop(task, words or why.value)
+
+    def _claim_lost(self, task: GatewayTask) -> None:
+        self._context.metrics.tasks.claims_lost.add()
+        self.stop(task, StopReason.GONE)
 
     def leave(self, attempt: GatewayTask) -> None:
         """It is no longer here: its credit is for the next one."""

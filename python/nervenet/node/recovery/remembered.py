@@ -173,6 +173,11 @@ class RememberedWrites:
         """Bytes of entries, of journals that are hosted and of those that closed lately."""
         return self._hosted_bytes + self._ends.size
 
+    @property
+    def size(self) -> int:
+        """Bytes of entries in memory."""
+        return self._bytes
+
     def add_bytes(self, size: int) -> None:
         """The entries in memory grew by `size` bytes."""
         self._hosted_bytes += size

@@ -87,7 +87,9 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     leave = (context.table.on_change(gone), node.escalations.on_open(reminders.opened))
     await hints.start()
     try:
-        server = await GrpcServer.start(context.config, "node", services, stopping, translate=translate)
+        server = await GrpcServer.start(
+            context.config, "node", services, stopping, translate=translate, calls=context.metrics.calls
+        )
         telling = asyncio.create_task(_follow_health(node, server))
         try:
             yield Served(context.config.advertised(server.address), peers, Probes(context.config, server))

@@ -30,6 +30,8 @@ class Attempts:
     def dispatch(self, coordinator: Coordinator, command: Dispatch) -> None:
         """Send an attempt as soon as it is due, and limit its time."""
         sent = self.follow(coordinator, command)
+        if command.attempt > 1:
+            self._context.metrics.retries.child(command.capability).add()
         if command.at_ms > sent.sent_ms:
             sent.timers.append(self._context.timers.at(command.at_ms, self._send, coordinator, sent))
         else:

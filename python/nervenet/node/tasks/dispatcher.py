@@ -80,6 +80,7 @@ class Dispatcher:
             sent.stream = b""
             self._context.timers.at(now + FULL_QUEUE_RETRY_MS, self._again, coordinator, sent, now)
             return
+        metrics = self._context.metrics
         envelope = encode_envelope(
             Envelope(
                 workflow_id=coordinator.workflow_id,
@@ -111,9 +112,11 @@ class Dispatcher:
         else:
             sent.stream = self._context.keys.queue(dispatch.capability, requirement.hash)
             if requirement not in self._made:
+                metrics.sent.child(dispatch.capability, "queue").add()
                 self._context.spawn(self._make(coordinator, sent, requirement, envelope))
                 return
             future = self._queues.send_queue_nowait(dispatch.capability, envelope, requirement.hash)
+        metrics.sent.child(dispatch.capability, "queue" if agent is None else "inbox").add()
         future.add_done_callback(lambda reply: self._placed(coordinator, sent, now, avoid, reply))
 
     def expect_acceptance(self, coordinator: Coordinator, sent: DispatchedAttempt, within_ms: int) -> None:
@@ -160,6 +163,10 @@ class Dispatcher:
         says = json.dumps({"match": dict(requirement.match), "version": requirement.version}, separators=(",", ":"))
         await self._queues.make_queue(requirement.capability, requirement.hash, says.encode())
 
+    def queued_capabilities(self) -> set[str]:
+        """The capabilities for which this node has sent tasks to a shared queue."""
+        return {requirement.capability for requirement in self._made}
+
     def forget_queues(self) -> None:
         """Redis may have lost the queues: make each one again before its next task."""
         self._made.clear()
@@ -187,6 +194,7 @@ class Dispatcher:
         error = reply.exception()
         if error is not None:
             _log.debug("%s not sent: %s", sent, error)
+            self._context.metrics.resent.child("unsent").add()
             if isinstance(error, RedisRefused) and error.wrong_type:
                 self._made.clear()  # the queue is made again before its next task
             due = self._context.clock.now_ms() + DISPATCH_RETRY_MS
@@ -209,6 +217,7 @@ class Dispatcher:
         sent = coordinator.sent.get(step)
         if sent is None or sent.over or sent.agent_id or str(sent.dispatch.attempt) != attempt:
             return
+        self._context.metrics.resent.child("refused").add()
         sent.sent_ms = now = self._context.clock.now_ms()
         sent.stream = sent.entry_id = b""
         sent.timers.append(self._context.timers.at(now + DISPATCH_RETRY_MS, self._again, coordinator, sent, now))

@@ -76,12 +76,17 @@ class OutlierEjection:
         self._ejected: dict[str, Ejected] = {}
 
     def __repr__(self) -> str:
-        return f"<OutlierEjection {sum(map(self.ejected, self._ejected))} agents ejected>"
+        return f"<OutlierEjection {self.count} agents ejected>"
 
     def ejected(self, agent_id: str) -> bool:
         """Whether it gets nothing now."""
         found = self._ejected.get(agent_id)
         return found is not None and found.until_ms > self._context.clock.now_ms()
+
+    @property
+    def count(self) -> int:
+        """How many agents get nothing now."""
+        return sum(map(self.ejected, tuple(self._ejected)))
 
     # ── what is seen ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,6 +142,7 @@ class OutlierEjection:
         until = now + for_how_long(times)
         self._ejected[agent_id] = Ejected(until, times, stuck)
         self._pools.eject(agent_id, why)
+        self._context.metrics.ejections.child("accepts_nothing" if stuck else "fails_everything").add()
         _log.warning("%s gets nothing for %d s: %s", agent_id, (until - now) // 1000, why)
         self._context.timers.at(until, self._readmit, agent_id, until)
         self._context.spawn(self._look_at_tasks_of(agent_id))  # what waits in its inbox goes elsewhere

@@ -239,6 +239,7 @@ class PendingMonitor:
             return
         accept_ms = sent.dispatch.options.accept_ms
         late = accept_ms is not None and context.clock.now_ms() >= at_ms + accept_ms
+        there = False
         if sent.agent_id:  # its inbox may be that of its gateway, which may die alone
             alive = context.table.lives(sent.agent_id) and context.table.lives(context.keys.tag(stream))
             there = alive and place in ("unread", "pending")
@@ -256,6 +257,7 @@ class PendingMonitor:
             await context.queues.drop(stream, entry_id)
         if _still(coordinator, sent, at_ms):
             avoid = (sent.agent_id,) if sent.agent_id else ()
+            context.metrics.resent.child("late" if there and late else "lost").add()
             self._dispatcher.send(coordinator, sent, avoid)
 
     async def agent_gone(self, agent_id: str, *, proven: bool) -> None:

@@ -225,11 +225,15 @@ class Coordinator(OwnedJournal):
 
     def _apply(self, entry: Entry, data: bytes) -> None:  # for every entry: what is a call here costs
         self._at(entry, data)
+        metrics = self._context.metrics
+        metrics.folded(len(data))
         name = entry.name
         if type(entry.body) is UnreadableEntry:
             pass  # its name says nothing for sure
         elif name.startswith("task:"):
             self._over(name[5:])
+            if (pending := self.machine.pending.get(name[5:])) is not None and isinstance(entry.body, Outcome):
+                metrics.task_over(pending.capability, entry.time_ms - pending.since_ms, entry.body.failure)
             if isinstance(body := entry.body, Outcome) and body.agent_id and body.failure is None:
                 self._effects.attempt_ended(body.agent_id, body.capability, None, entry.time_ms)
             if self.listed_questions:
@@ -467,6 +471,8 @@ class Coordinator(OwnedJournal):
             note = next((p.question.text for p in machine.pending.values() if p.question is not None), "")
         note = clipped_note(note)
         if (state, note) != self.mirrored and not state.closed:
+            if state is State.BLOCKED and self.mirrored[0] is not state:
+                self._context.metrics.blocked.child(machine.workflow.name).add()
             self.mirrored = (state, note)
             self.write_state(state, self.at, note, machine.blocked)
             if machine.blocked is not None:

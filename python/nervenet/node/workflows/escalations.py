@@ -12,7 +12,7 @@ here. `Question.source` tells them apart for people only.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nervenet.durable.pending import OPEN
 from nervenet.records import Cancel, Escalated
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+class OpenQuestion(NamedTuple):
+    """Who asks, and since when."""
+
+    source: str
+    asked_ms: int
+
+
 class Escalations:
     """One for each node."""
 
@@ -43,6 +50,8 @@ class Escalations:
         self._remember = remember
         self._listing = Listing(context.link, context.keys)
         self._on_open: list[Callable[[str, str, int, bool], None]] = []
+        self.open: dict[tuple[str, str, int], OpenQuestion] = {}
+        """The open questions of the workflows here, by workflow, step and number. A workflow that left leaves its own behind."""
 
     def on_open(self, tell: Callable[[str, str, int, bool], None]) -> Callable[[], None]:
         """Call `tell` for each open question of a workflow hosted here: id, step, k, and whether an adoption found it.
@@ -62,15 +71,20 @@ class Escalations:
             self._unlist(coordinator, [(step, int(k))])
         else:
             assert isinstance(entry.body, Escalated)
-            self._list(coordinator, which, entry.body.question.deadline_ms, False)
+            question = entry.body.question
+            self._context.metrics.asked.child(question.source).add()
+            self._list(coordinator, which, question.deadline_ms, OpenQuestion(question.source, entry.time_ms), False)
 
     def relist_questions(self, coordinator: Coordinator) -> None:
         """After a replay: the previous owner may have died before it listed a question or removed one."""
         standing: set[tuple[str, int]] = set()
+        times = _times_of_questions(coordinator)
         for pending in coordinator.machine.pending.values():
             if pending.question is not None and pending.phase is OPEN:
                 standing.add((pending.step, pending.question_number))
-                self._list(coordinator, f"{pending.step}#{pending.question_number}", pending.question.deadline_ms, True)
+                which = f"{pending.step}#{pending.question_number}"
+                asked = OpenQuestion(pending.question.source, times.get(which, pending.since_ms))
+                self._list(coordinator, which, pending.question.deadline_ms, asked, True)
         self._unlist(coordinator, [asked for asked in coordinator.questions() if asked not in standing])
 
     def list_again(self, coordinator: Coordinator) -> None:
@@ -84,8 +98,11 @@ class Escalations:
                     )
                 )
 
-    def _list(self, coordinator: Coordinator, which: str, deadline_ms: int | None, adopted: bool) -> None:
+    def _list(
+        self, coordinator: Coordinator, which: str, deadline_ms: int | None, asked: OpenQuestion, adopted: bool
+    ) -> None:
         step, _, k = which.rpartition("#")
+        self.open[coordinator.workflow_id, step, int(k)] = asked
         coordinator.listed_questions = (*coordinator.listed_questions, (step, int(k)))
         self._context.spawn(self._listing.escalation_set(coordinator.workflow_id, step, int(k), deadline_ms))
         for tell in self._on_open:
@@ -97,6 +114,7 @@ class Escalations:
     def _unlist(self, coordinator: Coordinator, over: Collection[tuple[str, int]]) -> None:
         coordinator.listed_questions = tuple(asked for asked in coordinator.listed_questions if asked not in over)
         for step, k in over:
+            self.open.pop((coordinator.workflow_id, step, k), None)
             self._context.spawn(self._listing.escalation_clear(coordinator.workflow_id, step, k))
 
     def expire_at(self, coordinator: Coordinator, command: Expire) -> None:
@@ -154,15 +172,20 @@ class Escalations:
                 owner=owner,
             )
 
-        return await self._context.background.run_to_end(self._record(ask, workflow_id, step, k))
+        return await self._context.background.run_to_end(
+            self._record(ask, workflow_id, step, k, decided.action.lower())
+        )
 
-    async def _record(self, ask: Callable[[], Awaitable[Decision]], workflow_id: str, step: str, k: int) -> Decision:
+    async def _record(
+        self, ask: Callable[[], Awaitable[Decision]], workflow_id: str, step: str, k: int, action: str
+    ) -> Decision:
         async def again() -> bool:
             """Redis came back, and may have lost it; its question is there once the owner has put it back."""
             return (await ask()).status not in ("unknown", "not_asked")
 
         decision = await ask()
         if decision.status == "new":
+            self._context.metrics.decisions.child(action).add()
             self._remember(again)
         if decision.decided:
             context, name = self._context, f"decided:{step}#{k}"
@@ -170,3 +193,13 @@ class Escalations:
             if decision.owner != context.status.node_id:
                 context.spawn(self._listing.escalation_clear(workflow_id, step, k))
         return decision
+
+
+def _times_of_questions(coordinator: Coordinator) -> dict[str, int]:
+    """When each question of this run was asked, by `<step>#<k>`."""
+    found, log = {}, coordinator.entry_log
+    while log is not None:
+        log, ms, name, _ = log
+        if name.startswith("escalated:"):
+            found[name[10:]] = ms
+    return found

@@ -50,6 +50,7 @@ class Handover:
             moved = await context.ownership.move(workflow_id, target, context.status.node_id)
             if moved.status not in ("moved", "mine"):
                 return moved.status == "closed"
+            context.metrics.handovers.add()
             self._hosted.forget(coordinator)
             send_wake(context, target, workflow_id, coordinator.run, b"0-0", "")
             await context.ownership.own(target, workflow_id)

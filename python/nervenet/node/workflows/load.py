@@ -177,7 +177,9 @@ class Loader:
         if not await self._has_code(head):
             _log.warning("%s: no code here for %s v%d of %s", node_id, head.definition, head.version, workflow_id)
             return False
+        replay_began = SYSTEM.monotonic()
         coordinator = await self._replay(workflow_id, adopted)
+        context.metrics.replayed("adopted" if adopted.status == "adopted" else "loaded", replay_began)
         if context.status.node_id != node_id:  # its head names our old id: it is adopted like any other orphan
             if coordinator is not None:
                 if coordinator.machine.blocked is None:  # the workflow did not cause that
@@ -205,6 +207,7 @@ class Loader:
         """It was replayed, and this node is alive: this adoption does not count against the workflow."""
         context, workflow_id = self._context, coordinator.workflow_id
         self.recovered += 1
+        context.metrics.adopted(coordinator.machine.workflow.name, dead or "")
         if coordinator.machine.blocked is None:
             context.spawn(context.journal.set_head(workflow_id, head.run, context.status.node_id, survived=True))
         _log.info("%s continues on this node, after %d entries", workflow_id, coordinator.applied)

@@ -227,6 +227,7 @@ class OwnedJournal(ABC):
             self.acknowledged(name)
         elif status == "new":
             ms, _, n = answer.id.partition(b"-")
+            self._context.metrics.appended(body)
             self.feed_own(Entry(name, body, int(n), int(ms), self._context.status.node_id), data)
         elif status == "exists":
             self.catch_up()  # somebody was first: their entry is the fact

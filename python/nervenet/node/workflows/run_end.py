@@ -49,6 +49,8 @@ class RunEnd:
     def closed(self, coordinator: Coordinator, close: Close) -> None:
         """`close` is in the journal and folded: tell those who wait, and move it to the closed workflows."""
         context, workflow_id = self._context, coordinator.workflow_id
+        took_ms = coordinator.applied_ms - coordinator.created_ms
+        context.metrics.closed(coordinator.machine.workflow.name, close, took_ms, coordinator.labels)
         created_ms, closed_ms = coordinator.created_ms, coordinator.applied_ms
         self.release(coordinator, "the workflow is over")
         self._remember(coordinator, close)

@@ -116,7 +116,11 @@ class Starter:
             me = self._context.status.node_id
             mine = [plan.request.workflow_id for plan in decided if isinstance(plan, Plan) and plan.owner == me]
             with self._hosted.expecting(*mine):
-                return await self._start_all(decided)
+                outcomes = await self._start_all(decided)
+        for outcome in outcomes:
+            if isinstance(outcome, RequestError):
+                self._context.metrics.refused.child(outcome.reason).add()
+        return outcomes
 
     async def _those_that_exist(
         self, requests: Sequence[StartRequest], plans: list[Plan | Exception], planned: Planned
@@ -211,6 +215,7 @@ class Starter:
                 send_wake(self._context, plan.owner, workflow_id, 1, created.id, "start")
         except Exception as error:  # noqa: BLE001 - as above; it is loaded again by the sweep
             return error
+        self._context.metrics.started(plan.start.definition, plan.start.labels)
         return Started(workflow_id, True, plan.owner)
 
     def _host_run(self, workflow_id: str, start: Start, data: bytes, run: int, journal_id: bytes) -> None:
@@ -274,6 +279,7 @@ class Starter:
             self._host_run(workflow_id, plan.start, plan.entry, answer.run, answer.id)
         else:
             send_wake(self._context, plan.owner, workflow_id, answer.run, answer.id, "start")
+        self._context.metrics.started(plan.start.definition, plan.start.labels)
         return Started(workflow_id, True, plan.owner)
 
     async def _begin_again(self, plan: Plan, head: Head) -> tuple[int, Appended]:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from nervenet.clock import SYSTEM, Clock, Entropy
+from nervenet.metrics import Family, Histogram
 from nervenet.registry._etcd import etcd_pb2 as pb
 from nervenet.registry.etcd.address import EtcdAddress, Tls
 from nervenet.registry.etcd.faults import Compacted, EtcdError, EtcdRefused, EtcdUnavailable, LeaseNotFound
@@ -86,6 +87,11 @@ class Etcd:
 
     def __repr__(self) -> str:
         return f"<Etcd {','.join(self._transport.address.endpoints)} at {self._transport.current.name}>"
+
+    @property
+    def calls(self) -> Family[Histogram]:
+        """How long its calls took, for the exporters."""
+        return self._transport.calls
 
     async def get(self, key: str) -> KeyValue | None:
         answer = await self._transport.call(_RANGE, pb.RangeRequest(key=to_bytes(key)), repeat=True)

@@ -35,7 +35,7 @@ class KeepAlives:
     async def renew(self, lease: int, patience: float) -> int:
         """Renew a lease. Raises LeaseNotFound if it is gone, EtcdUnavailable if no member answers within `patience`."""
         stream: _Stream | None = None
-        endpoint = self._transport.current
+        endpoint, began = self._transport.current, self._transport.clock.monotonic()
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(patience):
@@ -45,6 +45,7 @@ class KeepAlives:
                     await stream.send(pb.LeaseKeepAliveRequest(id=lease))
                 ttl = await answer
         except TimeoutError:
+            self._transport.timed(_KEEP_ALIVE, began, "DEADLINE_EXCEEDED")
             fault = EtcdUnavailable(f"no answer to a keep-alive in {patience:.1f} s", sent=True)
             if stream is not None:
                 self._break(stream, fault)
@@ -52,11 +53,13 @@ class KeepAlives:
                 self._transport.rotate(endpoint)
             raise fault from None
         except EtcdUnavailable as fault:
+            self._transport.timed(_KEEP_ALIVE, began, "UNAVAILABLE")
             if stream is not None:
                 self._break(stream, fault)
             raise
         finally:
             self._forget(lease, answer)
+        self._transport.timed(_KEEP_ALIVE, began)
         if ttl <= 0:
             raise LeaseNotFound(f"lease {lease:x} is gone")
         return ttl

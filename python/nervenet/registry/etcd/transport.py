@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 
 from nervenet.backoff import Backoff
 from nervenet.clock import SYSTEM, Clock
+from nervenet.metrics import Family, catalog
 from nervenet.registry._etcd import etcd_pb2 as pb
 from nervenet.registry.etcd.address import EtcdAddress, Tls
 from nervenet.registry.etcd.faults import EtcdError, EtcdRefused, EtcdUnavailable, StaleToken, translate
@@ -150,6 +151,7 @@ class Transport:
         names = self.chance.sample(address.endpoints, len(address.endpoints))  # so that clients use different members
         self.endpoints = [Endpoint(name, credentials) for name in names]
         self.current = self.endpoints[0]
+        self.calls = Family.of_histograms(catalog.RPC_CLIENT)
         self._token = ""
         self._auth_disabled = False  # a user is configured, but authentication is off in the server
         self._login_lock = asyncio.Lock()
@@ -189,13 +191,27 @@ class Transport:
     async def once(self, endpoint: Endpoint, method: EtcdMethod[Q, A], request: Q, patience: float) -> A:
         """One try at one member."""
         self._check_open()
-        await endpoint.ready(min(patience, CONNECT_WITHIN))
+        began = self.clock.monotonic()
         try:
-            return await endpoint.unary(method)(
-                request, timeout=min(patience, ANSWER_WITHIN), metadata=self._metadata(await self._authority(method))
+            await endpoint.ready(min(patience, CONNECT_WITHIN))
+            token = await self._authority(method)
+            began = self.clock.monotonic()
+            answer = await endpoint.unary(method)(
+                request, timeout=min(patience, ANSWER_WITHIN), metadata=self._metadata(token)
             )
+        except EtcdUnavailable:
+            self.timed(method, began, "UNAVAILABLE")
+            raise
         except grpc.aio.AioRpcError as error:
+            self.timed(method, began, error.code().name)
             raise translate(error) from None
+        self.timed(method, began)
+        return answer
+
+    def timed(self, method: EtcdMethod[Any, Any], began: float, code: str = "OK") -> None:
+        """Count a call that is over."""
+        failed = "" if code == "OK" else code
+        self.calls.child("grpc", method.path[1:], code, failed).observe(self.clock.monotonic() - began)
 
     async def stream(self, method: EtcdMethod[Q, A]) -> Stream[Q, A]:
         """A new stream to the member in use. The caller retries, and calls `rotate` when the stream breaks."""

@@ -61,6 +61,10 @@ class OutcomeEntry(NamedTuple):
     name: str
     entry: bytes
     failed: bool
+    result: str = "succeeded"
+    """For metrics: `succeeded`, `asked`, or the code of the failure in small letters."""
+    tokens: tuple[tuple[str, int, int], ...] = ()
+    """Model, input tokens, output tokens."""
 
 
 class TaskAttempt(ABC):
@@ -105,6 +109,11 @@ class TaskAttempt(ABC):
         self.news = False
         self.parts: deque[tuple[int, Payload]] | None = None
         self.sequence = self.live_bytes = self.live_entries = 0
+
+    @property
+    @abstractmethod
+    def capability(self) -> str:
+        """What it is an attempt at."""
 
     @property
     @abstractmethod

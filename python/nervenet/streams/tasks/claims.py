@@ -66,6 +66,7 @@ class Claims(Generic[_A]):
     ) -> None:
         self._journal = data_plane.journal
         self._queues = data_plane.queues
+        self._metrics = data_plane.metrics
         self._deliveries = deliveries
         self._recorder = recorder
         self._host = host
@@ -110,9 +111,12 @@ class Claims(Generic[_A]):
     def _judge(self, attempt: _A, claimed: Claimed) -> None:
         if claimed.status == "run":
             self._host.start(attempt, claimed.checkpoint)
+            if attempt.started_ms:
+                self._metrics.claimed(attempt.capability, attempt.started_ms - attempt.enqueue_ms)
         elif claimed.status == "unknown" and not self._recorder.is_forgotten(attempt):
             self._host.wait_for_head(attempt)
         else:
+            self._metrics.duplicate(claimed.status)
             self._host.leave(attempt)
             if claimed.status == "done":
                 self._spawn(self._wake_and_drop(attempt, claimed.owner))

@@ -54,6 +54,7 @@ class OutcomeRecorder:
     ) -> None:
         self._journal = data_plane.journal
         self._queues = data_plane.queues
+        self._metrics = data_plane.metrics
         self._deliveries = deliveries
         self._now_ms = now_ms
         self._retention_ms = retention_ms
@@ -72,6 +73,7 @@ class OutcomeRecorder:
     def confirm(self, attempt: TaskAttempt, outcome: OutcomeEntry, appended: Appended) -> None:
         """The journal has it. Drop the attempt's delivery in the same tick, so that one write carries both."""
         workflow_id, run, _, _ = attempt.key
+        self._metrics.recorded(attempt.capability, outcome, self._now_ms() - (attempt.started_ms or self._now_ms()))
         self.recent.recorded(workflow_id, run, outcome.name, outcome.entry)
         wake = OutgoingWake(appended.owner, workflow_id, run, appended.id, outcome.name, outcome.entry)
         if self._wake_here is None or not self._wake_here(wake):
@@ -95,6 +97,7 @@ class OutcomeRecorder:
         if appended.status == "new":
             self.confirm(attempt, outcome, appended)
             return outcome.entry
+        self._metrics.duplicate("outcome" if appended.recorded else appended.status)
         return await self.wake_again(attempt, appended.owner, appended.id) if appended.recorded else None
 
     async def _append_patiently(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> Appended:

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OTLP over gRPC, encoded faster: the same bytes as the SDK's encoder makes, for a fifth of its price.
+
+A workflow that is traced has a span for itself, one for each task and two for each attempt. With the SDK's encoder, which
+makes an object for each attribute, these cost more than the workflow. Here a span becomes bytes at once, and an attribute
+that occurs again (most of them do) is encoded once.
+
+Spans of the user's own code have events, other scopes, and values of any kind: those that this encoder does not know go to
+the SDK's, and the two results are joined, since messages of Protocol Buffers may be concatenated.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.trace import SpanKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
+
+__all__ = ["FastExporter", "encoded"]
+
+MOST_KNOWN: Final = 20_000
+"""Attributes that are remembered in their encoded form."""
+
+_KINDS: Final = {
+    SpanKind.INTERNAL: 1,
+    SpanKind.SERVER: 2,
+    SpanKind.CLIENT: 3,
+    SpanKind.PRODUCER: 4,
+    SpanKind.CONSUMER: 5,
+}
+_TIMES: Final = struct.Struct("<BQBQ")
+_FLAGS: Final = struct.Struct("<HI")
+_DOUBLE: Final = struct.Struct("<Bd")
+_HAS_REMOTE, _IS_REMOTE = 0x100, 0x200
+
+
+class FastExporter(OTLPSpanExporter):
+    """The SDK's exporter with this encoder."""
+
+    def _translate_data(self, data: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
+        return encoded(data)
+
+
+def encoded(spans: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
+    """The request for these spans, as `encode_spans` makes it. Their order within a scope may differ."""
+    groups: dict[tuple[int, int], list[bytes]] = {}
+    firsts: dict[tuple[int, int], ReadableSpan] = {}
+    others: list[ReadableSpan] = []
+    for span in spans:
+        one = _span(span)
+        if one is None:
+            others.append(span)
+            continue
+        key = (id(span.resource), id(span.instrumentation_scope))
+        if key not in groups:
+            groups[key], firsts[key] = [], span
+        groups[key].append(_field(0x12, one))
+    request = ExportTraceServiceRequest()
+    for key, parts in groups.items():
+        frame = encode_spans([firsts[key]])
+        frame.resource_spans[0].scope_spans[0].ClearField("spans")
+        frame.resource_spans[0].scope_spans[0].MergeFromString(b"".join(parts))
+        request.MergeFrom(frame)
+    if others:
+        request.MergeFrom(encode_spans(others))
+    return request
+
+
+def _span(span: ReadableSpan) -> bytes | None:
+    """The message of a span; None: only the SDK's encoder knows it."""
+    context, parent = span.context, span.parent
+    if context is None or span.events or span.dropped_attributes or span.dropped_events or span.dropped_links:
+        return None
+    attributes = _attributes(span.attributes or {}, 0x4A)
+    if attributes is None:
+        return None
+    parts = [b"\x0a\x10", context.trace_id.to_bytes(16), b"\x12\x08", context.span_id.to_bytes(8)]
+    if context.trace_state:
+        parts.append(_field(0x1A, ",".join(f"{key}={value}" for key, value in context.trace_state.items()).encode()))
+    if parent is not None:
+        parts += (b"\x22\x08", parent.span_id.to_bytes(8))
+    parts += (
+        _field(0x2A, span.name.encode()),
+        bytes((0x30, _KINDS[span.kind])),
+        _TIMES.pack(0x39, span.start_time or 0, 0x41, span.end_time or 0),
+        attributes,
+    )
+    for link in span.links:
+        if link.attributes or link.dropped_attributes:
+            return None
+        parts.append(_field(0x6A, _link(link.context)))
+    status = span.status
+    words = _field(0x12, status.description.encode()) if status.description else b""
+    code = status.status_code.value
+    parts.append(_field(0x7A, words + (bytes((0x18, code)) if code else b"")))
+    parts.append(_FLAGS.pack(0x0185, _flags(parent)))
+    return b"".join(parts)
+
+
+def _link(context: SpanContext) -> bytes:
+    return b"".join(
+        (
+            b"\x0a\x10",
+            context.trace_id.to_bytes(16),
+            b"\x12\x08",
+            context.span_id.to_bytes(8),
+            struct.pack("<BI", 0x35, _flags(context)),
+        )
+    )
+
+
+def _flags(context: SpanContext | None) -> int:
+    return _HAS_REMOTE | _IS_REMOTE if context is not None and context.is_remote else _HAS_REMOTE
+
+
+# ── attributes ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_known: dict[tuple[str, object, type], bytes] = {}
+"""Only the exporter's thread uses it."""
+
+
+def _attributes(attributes: Mapping[str, object], tag: int) -> bytes | None:
+    """The fields of all attributes; None: one is of a kind that is not known here."""
+    parts = []
+    for key, value in attributes.items():
+        kind = type(value)
+        try:
+            found = _known.get((key, value, kind))
+        except TypeError:  # a list
+            return None
+        if found is None:
+            if (body := _value(value)) is None:
+                return None
+            if len(_known) >= MOST_KNOWN:
+                _known.clear()
+            found = _known[key, value, kind] = _field(tag, _field(0x0A, key.encode()) + _field(0x12, body))
+        parts.append(found)
+    return b"".join(parts)
+
+
+def _value(value: object) -> bytes | None:
+    if isinstance(value, str):
+        return _field(0x0A, value.encode())
+    if isinstance(value, bool):
+        return b"\x10\x01" if value else b"\x10\x00"
+    if isinstance(value, int):
+        return b"\x18" + _varint(value & (1 << 64) - 1)
+    if isinstance(value, float):
+        return _DOUBLE.pack(0x21, value)
+    return None
+
+
+def _field(tag: int, body: bytes) -> bytes:
+    """A field with a length; all tags here are one byte."""
+    return bytes((tag, len(body))) + body if len(body) < 128 else bytes((tag,)) + _varint(len(body)) + body
+
+
+def _varint(number: int) -> bytes:
+    parts = bytearray()
+    while number > 127:
+        parts.append(number & 127 | 128)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
