@@ -142,9 +142,11 @@ class Task(TaskBase, Generic[R_co]):
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger whose records carry the task id and the attempt."""
+        """A logger whose records carry workflow, task and attempt. In the processes of nervenet, records of every other
+        logger carry workflow, step, attempt and trace too."""
         facts = self._facts
-        return logging.LoggerAdapter(_log, {"task_id": facts.task_id, "attempt": facts.attempt})
+        known = {"workflow_id": facts.workflow_id, "task_id": facts.task_id, "attempt": facts.attempt}
+        return logging.LoggerAdapter(_log, known)
 
     def check(self) -> None:
         """Give a sign of life (see `Timeouts.heartbeat`).

@@ -23,6 +23,7 @@ from nervenet.streams.tasks.claims import ClaimRenewer, Claims
 from nervenet.streams.tasks.deliveries import Deliveries
 from nervenet.streams.tasks.outcomes import OutcomeRecorder
 from nervenet.streams.tasks.progress import ProgressPublisher
+from nervenet.telemetry.log_fields import bind_attempt
 from nervenet.timing import AGENT_RENEW_EVERY, DATA_PLANE_RETRY, TASK_STOP_GRACE
 from nervenet.wire import decode_envelope, decode_payload
 
@@ -160,6 +161,8 @@ class TaskRunner:
 
     async def _attempt(self, running: Running) -> None:
         """One attempt, from its claim to its record."""
+        envelope = running.envelope
+        bind_attempt(envelope.workflow_id, envelope.step, envelope.attempt, envelope.trace)
         outcome, settled = None, False
         try:
             executor = self._executors[running.agent.name]

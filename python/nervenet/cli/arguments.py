@@ -133,6 +133,13 @@ def _which(parser: Parser) -> None:
     parser.add_argument("--waiting-for", metavar="TEXT", help="only those that wait for something with this text")
 
 
+def _top(parser: Parser) -> None:
+    parser.add_argument("--once", action="store_true", help="print one frame and end; so it is where nobody watches")
+    parser.add_argument("--sort", choices=("urgency", "age", "name"), default="urgency", help="the order of workflows (urgency)")
+    parser.add_argument("--filter", default="", metavar="TEXT", help="only workflows with this text in id, definition or waits")
+    parser.add_argument("--every", metavar="SPAN", default="2s", help="time between two frames (2s)")
+
+
 def _workflow(parser: Parser) -> None:
     parser.add_argument("id", metavar="ID", help="the workflow's id")
 
@@ -289,6 +296,7 @@ COMMANDS = (
     Command("act", "retry", "replay a blocked workflow, or grant a step one more attempt", "retry:run", _retry),
     Command("act", "restart", "begin failed or blocked workflows again", "restart:run", _restart),
     Command("look", "list", "list workflows, newest first", "listing:run", _list),
+    Command("look", "top", "follow the whole mesh: what is stuck, who is busy, what waits", "top:run", _top),
     Command("look", "show", "show one workflow with its steps", "show:run", _show),
     Command("look", "watch", "follow a workflow until it ends", "watch:run", _watch),
     Command("look", "result", "wait for a workflow and print its result", "result:run", _result),

@@ -38,6 +38,7 @@ from nervenet.records import (
     Decided,
     Entry,
     Escalated,
+    NO_TRACE,
     Failure,
     FailureCode,
     Outcome,
@@ -96,6 +97,7 @@ class Fold:
         "timer_count",
         "timer_mark",
         "timers",
+        "trace",
         "unproven",
         "unread",
         "usage",
@@ -109,6 +111,7 @@ class Fold:
         self.on_report = on_report
         self.loop: DurableLoop
         self.seed = b""
+        self.trace = NO_TRACE
         self.labels: Any = None
         self.now_ms = self.n = self.entries = self.known = 0
         self.commands: list[Command] = []

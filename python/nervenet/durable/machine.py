@@ -330,7 +330,7 @@ class Machine:
         ours = f"{workflow.name} v{workflow.version} on {_platform(workflow.runtime)}"
         if theirs != ours:
             raise Contradiction(f"start of {theirs}", ours)
-        fold.seed, fold.labels = body.seed, body.labels
+        fold.seed, fold.labels, fold.trace = body.seed, body.labels, body.trace
         fold.loop = loop = DurableLoop(fold, workflow.name)
         assert workflow.fn is not None
         try:
@@ -491,7 +491,10 @@ class Machine:
         if self._log is not None:
             self._log(level, message)
         else:
-            logging.getLogger(f"nervenet.workflow.{self.workflow.name}").log(level, "%s: %s", self.workflow_id, message)
+            known = {"workflow_id": self.workflow_id, "run": self.run, "trace_id": self._fold.trace.traceparent[3:35]}
+            extra = {name: value for name, value in known.items() if value}
+            logger = logging.getLogger(f"nervenet.workflow.{self.workflow.name}")
+            logger.log(level, "%s: %s", self.workflow_id, message, extra=extra)
 
 
 def _platform(runtime: str) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logging of a process: one line per record on stderr, for people on a terminal, as JSON for everything else.
 
-Both forms show what a caller adds with `extra={"workflow_id": …}`. Only the handlers of the root logger are set, and only in
+Both forms show what a caller adds with `extra={"workflow_id": …}`, and the attempt that runs (`telemetry.log_fields`). Only the handlers of the root logger are set, and only in
 a process that nervenet runs: a library must not configure the program that uses it.
 """
 
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from nervenet.config import LogForm
+from nervenet.telemetry.log_fields import BoundFields
 
 _STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
 _COLORS = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
@@ -29,6 +30,7 @@ def set_up(form: LogForm = "auto", level: str = "info", stream: IO[str] | None =
     handler.setFormatter(
         PrettyFormatter(color=stream.isatty() and not os.environ.get("NO_COLOR")) if pretty else JsonFormatter()
     )
+    handler.addFilter(BoundFields())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -68,7 +70,8 @@ class PrettyFormatter(logging.Formatter):
         level = _LETTERS.get(record.levelname, record.levelname.lower())
         if self._color:
             level = f"\x1b[{_COLORS.get(record.levelname, '0')}m{level}\x1b[0m"
-        extra = "".join(f"  {name}={value}" for name, value in fields(record).items())
+        said = record.getMessage()
+        extra = "".join(f"  {name}={value}" for name, value in fields(record).items() if str(value) not in said)
         clock = f"{when:%H:%M:%S}.{int(record.msecs):03d}"
-        line = f"{clock} {level} {record.name.removeprefix('nervenet.')}  {record.getMessage()}{extra}"
+        line = f"{clock} {level} {record.name.removeprefix('nervenet.')}  {said}{extra}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line

@@ -27,6 +27,7 @@ from nervenet.clock import SYSTEM
 from nervenet.definitions import Agent, define_agent
 from nervenet.imports import end_with_owner, load_definitions
 from nervenet.records import Failure, Payload
+from nervenet.telemetry.log_fields import bind_attempt
 from nervenet.timing import POOL_BEAT_EVERY
 from nervenet.wire import decode_envelope, decode_payload
 
@@ -148,6 +149,7 @@ class Worker:
             verdict = prepared
         else:
             arguments, task = prepared
+            bind_attempt(envelope.workflow_id, envelope.step, envelope.attempt, envelope.trace)
             with self._telemetry.activated(envelope.trace):
                 verdict = self._call(agent, arguments)
             usage = task.spent if task is not None else ()

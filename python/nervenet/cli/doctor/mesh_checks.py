@@ -48,31 +48,27 @@ async def mesh_checks(config: Config, mesh: RawClient, now_ms: int) -> list[Chec
         *judge_nodes(nodes.nodes, reached),
         *await _told("agents", lambda found: judge_agents(found.agents, now_ms), mesh, "ListAgents"),
         *await _told("queues", lambda found: judge_queues(found.queues), mesh, "ListAgents"),
-        *await _told("workflows.blocked", lambda found: [judge_blocked(found)], mesh, "ListWorkflows", "BLOCKED"),
+        *await _told("workflows.stuck", judge_stuck, mesh, "ListWorkflows", stuck=True, include_waits=True),
         *await _told(
             "workflows.journal",
             lambda found: [judge_journals(found, config.journal_limit)],
             mesh,
             "ListWorkflows",
-            "RUNNING",
+            states=["WORKFLOW_STATE_RUNNING"],
         ),
         *await _told("escalations", lambda found: [judge_questions(found, now_ms)], mesh, "ListEscalations"),
     ]
 
 
 async def _told(
-    name: str, judge: Callable[[Any], list[Check]], mesh: RawClient, method: str, state: str = ""
+    name: str, judge: Callable[[Any], list[Check]], mesh: RawClient, method: str, **filters: Any
 ) -> list[Check]:
     """The checks, from one answer of the mesh."""
-    filters = {"states": [f"WORKFLOW_STATE_{state}"]} if state else {}
     try:
         return judge(await mesh.call(method, page_size=PAGE, timeout=WAIT, **filters))
     except (NervenetError, TimeoutError) as fault:
-        return [
-            error(
-                name, f"cannot be read: {_said(fault)}", "look at the checks of redis and etcd, and at the node's log"
-            )
-        ]
+        cure = "look at the checks of redis and etcd, and at the node's log"
+        return [error(name, f"cannot be read: {_said(fault)}", cure)]
 
 
 def _said(fault: BaseException) -> str:
@@ -204,17 +200,27 @@ def _queue(one: registry.QueueInfo) -> str:
     return f"{one.capability}{wants} ({one.waiting} waiting, oldest {text.span(text.millis(one.oldest) / 1000)})"
 
 
-def judge_blocked(response: service.ListWorkflowsResponse) -> Check:
-    """Workflows whose code and journal disagree."""
-    found = [f"{one.workflow_id} ({one.note})" if one.note else one.workflow_id for one in response.workflows]
-    if not found:
-        return ok("workflows.blocked", "none")
+def judge_stuck(response: service.ListWorkflowsResponse) -> list[Check]:
+    """Workflows that go on only if somebody does something: those that are BLOCKED, and the others."""
     more = " at least" if response.next_page_token else ""
-    return error(
-        "workflows.blocked",
-        f"{len(found)}{more}: {named(found, 3)}",
-        "nervenet show ID has the line and the cure; deploy code that fits",
-    )
+    blocked, stuck = [], []
+    for one in response.workflows:
+        why = one.waits[0].words if one.waits else one.note
+        row = f"{one.workflow_id} ({why})" if why else one.workflow_id
+        (blocked if one.state == workflow.WORKFLOW_STATE_BLOCKED else stuck).append(row)
+    found = []
+    if blocked:
+        said = f"{len(blocked)}{more}: {named(blocked, 3)}"
+        cure = "nervenet show ID has the line and the cure; deploy code that fits, then nervenet retry ID"
+        found.append(error("workflows.blocked", said, cure))
+    else:
+        found.append(ok("workflows.blocked", "none"))
+    if stuck:
+        said = f"{len(stuck)}{more}: {named(stuck, 3)}"
+        found.append(error("workflows.stuck", said, "nervenet list --stuck says what each one waits for"))
+    else:
+        found.append(ok("workflows.stuck", "none"))
+    return found
 
 
 def judge_journals(response: service.ListWorkflowsResponse, limit: int) -> Check:

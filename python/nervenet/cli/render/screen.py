@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import IO, Any, Literal
 
 from rich.console import Console
@@ -125,6 +126,30 @@ class Screen:
             self._err.print(_fitting(self._err, line), end="", soft_wrap=True)
             self._err.file.flush()
             self._live = True
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """While the block runs, `frame` has the whole terminal; what was there before comes back."""
+        self._out.file.write("\x1b[?1049h\x1b[?25l")
+        try:
+            yield
+        finally:
+            self._out.file.write("\x1b[?25h\x1b[?1049l")
+            self._out.file.flush()
+
+    def frame(self, lines: Iterable[Text]) -> None:
+        """Draw these lines from the top of the terminal."""
+        self._out.file.write("\x1b[H")
+        for line in lines:
+            line.truncate(self._out.width, overflow="ellipsis")
+            _print(self._out, line, end="\x1b[K\n")
+        self._out.file.write("\x1b[J")
+        self._out.file.flush()
+
+    @property
+    def height(self) -> int:
+        """Lines of the terminal."""
+        return self._out.height
 
     def ask(self, question: str) -> str:
         """Ask on stderr and return what the person types, so that stdout stays data."""

@@ -63,7 +63,7 @@ def listed(response: service.ListWorkflowsResponse, view: View) -> list[Text]:
         (
             one.workflow_id,
             definition(one),
-            _state(one),
+            short_state(one),
             view.ago(one.start_time),
             text.took(one.start_time, one.close_time),
             one.at or DASH,
@@ -74,7 +74,7 @@ def listed(response: service.ListWorkflowsResponse, view: View) -> list[Text]:
     return table(_COLUMNS, rows, view) if rows else []
 
 
-def _state(one: workflow.Workflow) -> Text:
+def short_state(one: workflow.Workflow) -> Text:
     """Short, as `--state` takes it: the last column says what it waits for."""
     mark = mark_of(STATES, one.state)
     return mark.text("waiting") if one.state == workflow.WORKFLOW_STATE_WAITING_FOR_HUMAN else mark.text()
