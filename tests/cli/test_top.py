@@ -29,7 +29,9 @@ PERSON = View(people=True, width=100, now_ms=NOW)
 
 
 def waiting(name: str, kind: int, words: str, age_s: int, *, stuck: bool = False) -> workflow.Workflow:
-    found = workflow.Workflow(workflow_id=name, definition=f"d-{name}", version=1, state=workflow.WORKFLOW_STATE_RUNNING)
+    found = workflow.Workflow(
+        workflow_id=name, definition=f"d-{name}", version=1, state=workflow.WORKFLOW_STATE_RUNNING
+    )
     found.start_time.FromMilliseconds(NOW - 1000 * age_s)
     wait = found.waits.add(kind=kind, words=words, count=1, stuck=stuck, signal="paid", capability="ocr")
     wait.since_time.FromMilliseconds(NOW - 1000 * age_s)
@@ -125,9 +127,21 @@ class Person:
 
     def __init__(self, mesh: ProcessMesh) -> None:
         self._ours, theirs = pty.openpty()
-        env = {**mesh.env, "NERVENET_ADDRESS": mesh.addresses, "COLUMNS": "100", "LINES": "30", "TERM": "xterm", "NO_COLOR": "1"}
+        env = {
+            **mesh.env,
+            "NERVENET_ADDRESS": mesh.addresses,
+            "COLUMNS": "100",
+            "LINES": "30",
+            "TERM": "xterm",
+            "NO_COLOR": "1",
+        }
         self.process = subprocess.Popen(
-            [*NERVENET, "top", "--every", "1s"], env=env, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+            [*NERVENET, "top", "--every", "1s"],
+            env=env,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
         )
         os.close(theirs)
         self.seen = ""

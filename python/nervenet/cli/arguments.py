@@ -135,8 +135,12 @@ def _which(parser: Parser) -> None:
 
 def _top(parser: Parser) -> None:
     parser.add_argument("--once", action="store_true", help="print one frame and end; so it is where nobody watches")
-    parser.add_argument("--sort", choices=("urgency", "age", "name"), default="urgency", help="the order of workflows (urgency)")
-    parser.add_argument("--filter", default="", metavar="TEXT", help="only workflows with this text in id, definition or waits")
+    parser.add_argument(
+        "--sort", choices=("urgency", "age", "name"), default="urgency", help="the order of workflows (urgency)"
+    )
+    parser.add_argument(
+        "--filter", default="", metavar="TEXT", help="only workflows with this text in id, definition or waits"
+    )
     parser.add_argument("--every", metavar="SPAN", default="2s", help="time between two frames (2s)")
 
 

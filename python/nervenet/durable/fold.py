@@ -31,6 +31,7 @@ from nervenet.durable.loop import DurableLoop, DurableTimer
 from nervenet.durable.pending import ASKING, FAILING, OPEN, SENT, SETTLED, Contradiction, FailedAttempt, Pending
 from nervenet.durable.retry import LOST_LIMIT, RetryAt, SuspectedStep, next_attempt
 from nervenet.records import (
+    NO_TRACE,
     Action,
     Attempt,
     Cancel,
@@ -38,7 +39,6 @@ from nervenet.records import (
     Decided,
     Entry,
     Escalated,
-    NO_TRACE,
     Failure,
     FailureCode,
     Outcome,

@@ -29,7 +29,7 @@ LONGEST_WAIT: Final = 5.0
 
 
 def run(args: argparse.Namespace) -> int:
-    every = span(args.every, "--every").total_seconds()
+    every = span(args.every, "--every")
     wish = Wish(args.sort, args.filter)
 
     async def work(context: CommandContext) -> None:

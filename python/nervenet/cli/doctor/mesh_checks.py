@@ -203,7 +203,8 @@ def _queue(one: registry.QueueInfo) -> str:
 def judge_stuck(response: service.ListWorkflowsResponse) -> list[Check]:
     """Workflows that go on only if somebody does something: those that are BLOCKED, and the others."""
     more = " at least" if response.next_page_token else ""
-    blocked, stuck = [], []
+    blocked: list[str] = []
+    stuck: list[str] = []
     for one in response.workflows:
         why = one.waits[0].words if one.waits else one.note
         row = f"{one.workflow_id} ({why})" if why else one.workflow_id

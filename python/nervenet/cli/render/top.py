@@ -56,12 +56,11 @@ def frame(found: Snapshot, view: View, wish: Wish, height: int = 0) -> list[Text
     queues = agents.queues(found.agents, view)
     if queues:
         lines += [Text(), *queues]
-    busiest = registry.ListAgentsResponse(agents=sorted(found.agents.agents, key=lambda one: -one.load.active))
-    if height:
-        del busiest.agents[MOST_AGENTS:]
-    if rows := agents.listed(busiest, view):
+    ranked = sorted(found.agents.agents, key=_load, reverse=True)
+    shown = ranked[:MOST_AGENTS] if height else ranked
+    if rows := agents.listed(registry.ListAgentsResponse(agents=shown), view):
         lines += [Text(), *rows]
-        if (rest := len(found.agents.agents) - len(busiest.agents)) > 0:
+        if (rest := len(ranked) - len(shown)) > 0:
             lines.append(Text(f"and {text.plural(rest, 'agent')} more", style="dim"))
     chosen = ordered(found.workflows.workflows, wish)
     lines += [Text(), *(_workflows(chosen, view) or [Text("No open workflow" + (" matches." if wish.filter else "."))])]
@@ -99,6 +98,10 @@ def ordered(found: Sequence[workflow.Workflow], wish: Wish) -> list[workflow.Wor
     return sorted(matching, key=lambda one: (_urgency(one), text.millis(one.start_time)))
 
 
+def _load(one: registry.AgentEntry) -> int:
+    return one.load.active
+
+
 def _searched(one: workflow.Workflow) -> str:
     return " ".join((one.workflow_id, one.definition, *(wait.words for wait in one.waits))).casefold()
 
@@ -123,7 +126,7 @@ def _head(found: Snapshot, view: View) -> Text:
 
 
 def _counts(found: Snapshot) -> Text:
-    counts = {one.state: one.count for one in found.workflows.state_counts}
+    counts: dict[int, int] = {one.state: one.count for one in found.workflows.state_counts}
     line = Text()
     for state, mark in workflows.STATES.items():
         if counts.get(state):

@@ -209,16 +209,7 @@ class Reads:
             told.view.CopyFrom(shaped(_view(view), form))
         pending: dict[str, task_pb2.Task] = {}
         if history.close is None:
-            told.partial = coordinator is None
-            if coordinator is not None:
-                told.state = state_out(coordinator.machine.state)
-                told.at = coordinator.at
-                if (why := coordinator.machine.blocked) is not None and not told.HasField("blocked"):
-                    told.blocked.CopyFrom(blocked_out(blocked_json(why, self._context.clock.now_ms())))
-                pending = await self._pending(coordinator, history, told)
-            if head.state is State.BLOCKED:
-                del told.waits[:]
-                told.waits.extend(blocked_waits(workflow_id, head.run, head.blocked, head.note).waits)
+            pending = await self._open(told, head, coordinator, history)
         room = Room(TASK_BYTES)
         for count, step in enumerate(_past(history, pending), 1):
             told.tasks.append(told_task(workflow_id, head.run, step, request, room.takes))
@@ -231,6 +222,23 @@ class Reads:
             escalation_id(workflow_id, asked.step, asked.k) for asked in history.asked if asked.state == "OPEN"
         )
         return told
+
+    async def _open(
+        self, told: workflow_pb2.Workflow, head: Head, coordinator: Coordinator | None, history: History
+    ) -> dict[str, task_pb2.Task]:
+        """The pending steps of a workflow that is open; its state and what it waits for are written into `told`."""
+        pending: dict[str, task_pb2.Task] = {}
+        told.partial = coordinator is None
+        if coordinator is not None:
+            told.state = state_out(coordinator.machine.state)
+            told.at = coordinator.at
+            if (why := coordinator.machine.blocked) is not None and not told.HasField("blocked"):
+                told.blocked.CopyFrom(blocked_out(blocked_json(why, self._context.clock.now_ms())))
+            pending = await self._pending(coordinator, history, told)
+        if head.state is State.BLOCKED:
+            del told.waits[:]
+            told.waits.extend(blocked_waits(told.workflow_id, head.run, head.blocked, head.note).waits)
+        return pending
 
     async def _add_inputs(
         self, told: workflow_pb2.Workflow, request: pb.GetWorkflowRequest, head: Head, room: Room

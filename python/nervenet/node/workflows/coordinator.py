@@ -239,14 +239,7 @@ class Coordinator(OwnedJournal):
             if self.listed_questions:
                 self._effects.question_entry(self, entry)
         elif name.startswith("attempt:"):
-            step, _, n = name[8:].rpartition("#")
-            if (sent := self.sent.get(step)) is not None and str(sent.dispatch.attempt) == n:
-                self._over(step)
-            if isinstance(body := entry.body, Attempt) and body.failure is not None:
-                if body.agent_id:
-                    self._effects.attempt_ended(body.agent_id, body.capability, body.failure, entry.time_ms)
-                if self._entries is not None:  # `nervenet dev` says everything that fails
-                    _log.warning("%s: %s failed: %s", self.workflow_id, name[8:], failure_text(body.failure))
+            self._attempt_failed(entry, name[8:])
         elif name.startswith(("decided:", "escalated:")):
             self._effects.question_entry(self, entry)
         self._context.watchdog.enter(self.machine)
@@ -257,6 +250,16 @@ class Coordinator(OwnedJournal):
             asyncio.get_running_loop().call_soon(self._go_on, entry)
         else:
             self._applied(entry, commands)
+
+    def _attempt_failed(self, entry: Entry, attempt: str) -> None:
+        step, _, n = attempt.rpartition("#")
+        if (sent := self.sent.get(step)) is not None and str(sent.dispatch.attempt) == n:
+            self._over(step)
+        if isinstance(body := entry.body, Attempt) and body.failure is not None:
+            if body.agent_id:
+                self._effects.attempt_ended(body.agent_id, body.capability, body.failure, entry.time_ms)
+            if self._entries is not None:  # `nervenet dev` logs everything that fails
+                _log.warning("%s: %s failed: %s", self.workflow_id, attempt, failure_text(body.failure))
 
     def _go_on(self, entry: Entry) -> None:
         """Run the next part of a large entry. Entries that arrive meanwhile are read again after it."""
