@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
+from nervenet.metrics import Family, catalog
 from nervenet.registry.etcd import Change, Changes, EtcdUnavailable, KeyListing, KeyValue, LeaseNotFound, Snapshot, Swap
 from tests.simulation.loop import PROCESS, Process
 from tests.simulation.network import Network
@@ -124,6 +125,7 @@ class Etcd:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self.calls = Family.of_histograms(catalog.RPC_CLIENT)
 
     async def __aenter__(self) -> Self:
         return self
