@@ -139,7 +139,7 @@ def test_an_agent_that_hangs_is_named(mesh: ProcessMesh) -> None:
 def test_what_an_agent_runs_is_listed(mesh: ProcessMesh) -> None:
     mesh.start(1, 1)
     assert mesh.run("start", "visit", "120", "--id", "long").returncode == 0
-    (one,) = json.loads(mesh.run("agents", "list", "--json").stdout)["agents"]
+    (one,) = map(json.loads, mesh.run("agents", "list", "--json").stdout.splitlines())
     which = one["agent"]["agentId"]
     wait_until(lambda: "long/scan" in mesh.run("agents", "tasks", which).stdout, "it runs", 60)
     (task,) = map(json.loads, mesh.run("agents", "tasks", which, "--json").stdout.splitlines())
