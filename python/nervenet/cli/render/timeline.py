@@ -28,7 +28,7 @@ from nervenet.v1 import workflow_pb2 as workflow
 
 BAR = (12, 48)
 """The least and the most characters of a bar; between them a fifth of the terminal."""
-NARROW = 100
+NARROW = 120
 """A terminal with fewer columns shows a question above its answer, not in the same line."""
 SLOWEST = 10
 FRAMES = 3
