@@ -202,7 +202,7 @@ STUCK_SILENT_MS: Final = 600_000
 SLOW_MS: Final = 3_600_000
 """A workflow is slow that is older, where too few runs of its definition have closed to compare it with."""
 STATES_FRESH_MS: Final = 10_000
-"""How long counts of workflows by state are given again at most, before they are counted anew."""
+"""How long counts of workflows by state are given again at most, before they are counted again."""
 
 # ── guards ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -141,7 +141,7 @@ def _limit(wait: pb.Wait, times: TimeWords) -> str:
 
 
 def _task(wait: pb.Wait) -> str:
-    """The capability where many steps are meant, otherwise the step, which is the name that other commands take."""
+    """The capability of many steps, otherwise the step, which is the name that other commands take."""
     return wait.capability if wait.count > 1 else wait.step or wait.capability
 
 
