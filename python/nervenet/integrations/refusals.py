@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nervenet.errors import NervenetError
 
-__all__ = ["Framework", "NotSupported", "UnsupportedVersion", "caller"]
+__all__ = ["Framework", "NotEncodable", "NotSupported", "UnsupportedVersion", "caller"]
 
 _NOT_THE_USERS = ("nervenet.integrations.", "crewai.", "importlib.", "langgraph.", "pydantic_ai.")
 
@@ -19,6 +19,25 @@ _NOT_THE_USERS = ("nervenet.integrations.", "crewai.", "importlib.", "langgraph.
 class NotSupported(NervenetError, ValueError):
     """The graph, crew or agent uses something that cannot be durable, or not yet. The message names the line and says what
     to do."""
+
+
+class NotEncodable(NervenetError, TypeError):
+    """A value cannot travel between processes. The message says which one and what to do.
+
+    Args:
+        why: What is wrong and what to do.
+        path: Where the value is in what contains it: `messages[3].content`.
+    """
+
+    def __init__(self, why: str, path: str = "") -> None:
+        super().__init__(f"{path}: {why}" if path else why)
+        self.why, self.path = why, path
+
+    def below(self, key: str | int) -> NotEncodable:
+        """The same problem, seen from the container of the value."""
+        here = f"[{key}]" if isinstance(key, int) else key
+        join = "" if not self.path or self.path.startswith("[") else "."
+        return NotEncodable(self.why, f"{here}{join}{self.path}")
 
 
 class UnsupportedVersion(NervenetError, ImportError):

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How values travel: the JSON of Pydantic AI's own schemas, without defaults and without the times at which a process made them.
+"""How values travel: the JSON of their own schemas, without what differs from process to process or from release to release.
 
 A request of a workflow must be the same on every replay, also after an upgrade that gives a message another field with a default. So
-only what differs from its default travels; the discriminators (`kind`, `part_kind`, …) always do. Sets are sorted. Pydantic AI stamps
-each request with the clock of its process: these times stay where they are, and answers keep theirs, which the journal has.
+of Pydantic AI's own classes only what differs from its default travels; the discriminators (`kind`, `part_kind`, …) always do.
+The user's values travel whole, since the model reads them and a union may need any field to find its class. Dependencies, the
+arguments of tools and the output leave out defaults too, if the short form decodes to an equal value. Sets are sorted.
+Pydantic AI stamps each request with the clock of its process: these times stay where they are, and answers keep theirs, which the
+journal has. Results are in the journal, so they travel whole.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import copy
+import json
 from collections.abc import Callable, Hashable, Mapping
-from functools import lru_cache
 from typing import Any, cast
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_ai.durable_exec import JSON_CODEC, DurabilityCodec
 from pydantic_ai.messages import (
     ModelRequest,
@@ -22,9 +25,10 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
-from pydantic_core import PydanticSerializationError, PydanticUndefined, to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from nervenet.integrations.pydantic_ai.refusals import NotEncodable
+from nervenet.integrations.defaults import defaults_of, has_fields, same
+from nervenet.integrations.refusals import NotEncodable
 
 _STAMPED = (ModelRequest, SystemPromptPart, UserPromptPart, ToolReturnPart, RetryFeedbackPart)
 """What a process makes and stamps with its own clock."""
@@ -33,19 +37,28 @@ _DISCRIMINATORS = frozenset({"kind", "part_kind", "part_delta_kind", "event_kind
 """Fields that say of which class a value is."""
 
 
-class SlimCodec(DurabilityCodec):
-    """Pydantic AI's JSON codec, without defaults."""
+class WholeCodec(DurabilityCodec):
+    """Pydantic AI's JSON codec, with sorted sets. For results."""
 
     def dump(self, tp: Any, value: Any) -> Any:
         """The JSON value of an object of this type."""
-        return slim(value, JSON_CODEC.dump(tp, value))
+        return slim(value, JSON_CODEC.dump(tp, value), _no_class)
 
     def load(self, tp: Any, payload: Any) -> Any:
         """The object again."""
         return JSON_CODEC.load(tp, payload)
 
 
+class SlimCodec(WholeCodec):
+    """The same without the defaults of Pydantic AI's own classes. For requests."""
+
+    def dump(self, tp: Any, value: Any) -> Any:
+        """The JSON value of an object of this type."""
+        return slim(value, JSON_CODEC.dump(tp, value))
+
+
 CODEC = SlimCodec()
+RESULTS = WholeCodec()
 
 
 def encoded(tp: Any, value: Any, what: str) -> Any:
@@ -78,45 +91,100 @@ def decoded(tp: Any, payload: Any, what: str) -> Any:
 
 
 def plain(value: Any, what: str) -> Any:
-    """The JSON value of anything that has one, without defaults."""
+    """The JSON value of anything that has one, without the defaults of Pydantic AI's own classes."""
     try:
         return slim(value, to_jsonable_python(value))
     except (PydanticSerializationError, TypeError, ValueError) as error:
         raise NotEncodable(f"{what} cannot travel to an agent ({error}): {_cure(what)}") from None
 
 
-def slim(value: Any, dumped: Any) -> Any:
-    """What is left of an object's JSON without its defaults.
+def shortest(value: Any, whole: Any, decode: Callable[[Any], Any]) -> Any:
+    """The JSON of a user's value without defaults if that decodes to an equal value, else the whole JSON.
+
+    Args:
+        value: The object.
+        whole: Its whole JSON.
+        decode: Makes the object of the JSON.
+    """
+    short = slim(value, whole, _any_class)
+    if short == whole:
+        return short
+    try:
+        again = decode(copy.deepcopy(short))
+    except Exception:  # noqa: BLE001  # a validator of the user, who may raise anything
+        return slim(value, whole)
+    return short if same(again, value) else slim(value, whole)
+
+
+def shortest_of(adapter: TypeAdapter[Any], value: Any, what: str) -> Any:
+    """The same for a value of this type.
+
+    Raises:
+        NotEncodable: It has no JSON value.
+    """
+    try:
+        whole = adapter.dump_python(value, mode="json")
+    except (PydanticSerializationError, TypeError, ValueError) as error:
+        raise NotEncodable(f"{what} cannot travel to an agent ({error}): {_cure(what)}") from None
+    return shortest(value, whole, adapter.validate_python)
+
+
+def slim(value: Any, dumped: Any, drops: Callable[[type], bool] | None = None) -> Any:
+    """What is left of an object's JSON without defaults, with sorted sets.
 
     Args:
         value: The object.
         dumped: Its whole JSON.
+        drops: Of which classes the defaults are left out. Default: Pydantic AI's own.
     """
+    drops = drops or _own_class
     if isinstance(dumped, dict):
-        whole = cast("dict[str, Any]", dumped)
-        if isinstance(value, Mapping):
-            inner = {str(key): one for key, one in _mapping(cast("object", value)).items()}
-            return {key: slim(inner.get(key), one) for key, one in whole.items()}
-        defaults = defaults_of(cast("Hashable", type(value)))
-        if defaults is None:
-            return whole
-        kept: dict[str, Any] = {}
-        for key, one in whole.items():
-            field: Any = getattr(cast("Any", value), key, None)
-            if key == "timestamp" and (isinstance(value, _STAMPED) or whole.get("part_kind") == "retry-prompt"):
-                continue
-            if key in _DISCRIMINATORS or key not in defaults or not _same(field, defaults[key]()):
-                kept[key] = slim(field, one)
-        return kept
-    if isinstance(dumped, list):
-        items = _list(cast("object", dumped))
-        if isinstance(value, (set, frozenset)):
-            return sorted(items, key=repr)
-        if isinstance(value, (list, tuple)):
-            members: list[Any] = [*value]
-            if len(members) == len(items):
-                return [slim(member, item) for member, item in zip(members, items, strict=True)]
+        return _slim_fields(value, cast("dict[str, Any]", dumped), drops)
+    if isinstance(dumped, list) and isinstance(value, (set, frozenset, list, tuple)):
+        items, members = _list(cast("object", dumped)), [*cast("list[Any]", value)]
+        if len(members) == len(items):
+            items = [slim(member, item, drops) for member, item in zip(members, items, strict=True)]
+        return sorted(items, key=_sort_key) if isinstance(value, (set, frozenset)) else items
     return cast("object", dumped)
+
+
+def _slim_fields(value: Any, whole: dict[str, Any], drops: Callable[[type], bool]) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        inner = {str(key): one for key, one in _mapping(cast("object", value)).items()}
+        return {key: slim(inner.get(key), one, drops) for key, one in whole.items()}
+    kind: type = type(value)
+    if not has_fields(kind):
+        return whole
+    defaults, may_drop = defaults_of(cast("Hashable", kind)), drops(kind)
+    kept: dict[str, Any] = {}
+    for key, one in whole.items():
+        field: Any = getattr(cast("Any", value), key, None)
+        if drops is not _no_class and key == "timestamp" and _is_stamped(value, whole):
+            continue
+        if may_drop and key not in _DISCRIMINATORS and key in defaults and same(field, defaults[key]()):
+            continue
+        kept[key] = slim(field, one, drops)
+    return kept
+
+
+def _is_stamped(value: object, whole: Mapping[str, Any]) -> bool:
+    return isinstance(value, _STAMPED) or (_own_class(type(value)) and whole.get("part_kind") == "retry-prompt")
+
+
+def _own_class(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "pydantic_ai"
+
+
+def _any_class(_: type) -> bool:
+    return True
+
+
+def _no_class(_: type) -> bool:
+    return False
+
+
+def _sort_key(item: object) -> str:
+    return json.dumps(item, sort_keys=True)
 
 
 def _mapping(value: object) -> Mapping[Any, Any]:
@@ -125,42 +193,6 @@ def _mapping(value: object) -> Mapping[Any, Any]:
 
 def _list(value: object) -> list[Any]:
     return cast("list[Any]", value)
-
-
-@lru_cache(maxsize=1024)
-def defaults_of(kind: Any) -> Mapping[str, Callable[[], Any]] | None:
-    """How to make the default of each field that has one. None: the class has no fields that we know of."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        found: dict[str, Callable[[], Any]] = {}
-        for name, info in kind.model_fields.items():
-            factory = info.default_factory
-            if factory is not None and not info.default_factory_takes_validated_data:
-                found[name] = cast("Callable[[], Any]", factory)
-            elif factory is None and info.default is not PydanticUndefined:
-                found[name] = _constant(info.default)
-        return found
-    if dataclasses.is_dataclass(cast("object", kind)):
-        return {
-            one.name: one.default_factory if one.default_factory is not dataclasses.MISSING else _constant(one.default)
-            for one in dataclasses.fields(cast("Any", kind))
-            if one.default_factory is not dataclasses.MISSING or one.default is not dataclasses.MISSING
-        }
-    return None
-
-
-def _constant(value: Any) -> Callable[[], Any]:
-    return lambda: value
-
-
-def _same(value: Any, default: Any) -> bool:
-    if value is default:
-        return True
-    if type(value) is not type(default):
-        return False
-    try:
-        return bool(value == default)
-    except Exception:  # noqa: BLE001  # an array, or a class whose comparison fails: it is not the default then
-        return False
 
 
 def _cure(what: str) -> str:

@@ -39,7 +39,7 @@ from pydantic_ai.toolsets.function import FunctionToolsetTool
 from pydantic_ai.usage import RunUsage
 
 from nervenet.integrations.pydantic_ai.definitions import Definitions
-from nervenet.integrations.pydantic_ai.encoding import decoded, encoded, plain
+from nervenet.integrations.pydantic_ai.encoding import decoded, encoded, plain, shortest, shortest_of
 from nervenet.integrations.refusals import NotSupported
 
 Wire: TypeAlias = dict[str, Any]
@@ -68,6 +68,7 @@ class Contexts:
         run_context: type[DurableRunContext[Any]],
     ) -> None:
         self._agent, self._spec, self._deps_type, self._class = agent, spec, deps_type, run_context
+        self._deps: TypeAdapter[Any] = TypeAdapter(deps_type)
         empty: RunContext[Any] = RunContext(deps=None, model=cast("Any", None), usage=RunUsage(), run_id="")
         self._empty = run_context.serialize_run_context(empty)
 
@@ -84,7 +85,7 @@ class Contexts:
                 values[key] = kept
         wire: Wire = {"ctx": plain(values, "the context of the run")}
         if ctx.deps is not None:
-            wire["deps"] = encoded(self._deps_type, ctx.deps, "deps")
+            wire["deps"] = shortest_of(self._deps, ctx.deps, "deps")
         return wire
 
     def load(self, wire: Mapping[str, Any]) -> RunContext[Any]:
@@ -138,12 +139,12 @@ class ModelTransport(_Transport, ParameterTransport[ModelRequestParams, Wire]):
     """A request to a model."""
 
     def dump(self, params: ModelRequestParams) -> Wire:
-        """See the module."""
+        """The request as JSON."""
         model = {} if params.model_id is None else {"model": params.model_id}
         return {**self.contexts.dump(params.run_context), **model, **self.dump_request(params)}
 
     def load(self, payload: Wire, *, runtime: object) -> ModelRequestParams:
-        """See the module."""
+        """The parameters of a request, in the process that does the work."""
         return ModelRequestParams(
             payload.get("model"),
             messages=self.load_messages(payload),
@@ -157,13 +158,13 @@ class CompactTransport(_Transport, ParameterTransport[ModelCompactMessagesParams
     """A compaction of messages."""
 
     def dump(self, params: ModelCompactMessagesParams) -> Wire:
-        """See the module."""
+        """The request as JSON."""
         wire = {**self.contexts.dump(params.run_context), **self.dump_request(params.request_context)}
         more = {"model": params.model_id, "words": params.instructions, "streaming": params.request_context.streaming}
         return {**wire, **{key: value for key, value in more.items() if value}}
 
     def load(self, payload: Wire, *, runtime: object) -> ModelCompactMessagesParams:
-        """See the module."""
+        """The parameters of a request, in the process that does the work."""
         request = ModelRequestContext(
             model=cast("Any", None),
             messages=self.load_messages(payload),
@@ -183,13 +184,13 @@ class CancelTransport(_Transport, ParameterTransport[ModelCancelSuspendedRespons
     """The withdrawal of a response that the provider still works on."""
 
     def dump(self, params: ModelCancelSuspendedResponseParams) -> Wire:
-        """See the module."""
+        """The request as JSON."""
         model = {} if params.model_id is None else {"model": params.model_id}
         ctx = {} if params.run_context is None else self.contexts.dump(params.run_context)
         return {**ctx, **model, "response": encoded(ModelResponse, params.response, "a response")}
 
     def load(self, payload: Wire, *, runtime: object) -> ModelCancelSuspendedResponseParams:
-        """See the module."""
+        """The parameters of a request, in the process that does the work."""
         response: ModelResponse = decoded(ModelResponse, payload["response"], "a response")
         ctx = self.contexts.load(payload) if "ctx" in payload else None
         return ModelCancelSuspendedResponseParams(payload.get("model"), response=response, run_context=ctx)
@@ -199,12 +200,12 @@ class HookTransport(_Transport, ParameterTransport[CapabilityOperationParams, Wi
     """A durable operation of one of Pydantic AI's capabilities."""
 
     def dump(self, params: CapabilityOperationParams) -> Wire:
-        """See the module."""
+        """The request as JSON."""
         model = {} if params.model_id is None else {"model": params.model_id}
         return {**self.contexts.dump(params.run_context), **model, "args": plain(params.arguments, "an argument")}
 
     def load(self, payload: Wire, *, runtime: object) -> CapabilityOperationParams:
-        """See the module."""
+        """The parameters of a request, in the process that does the work."""
         return CapabilityOperationParams(
             self.contexts.load(payload), arguments=payload["args"], model_id=payload.get("model")
         )
@@ -214,11 +215,11 @@ class DiscoveryTransport(_Transport, ParameterTransport[ToolsetGetToolsParams, W
     """A list of tools, or the instructions of an MCP server."""
 
     def dump(self, params: ToolsetGetToolsParams) -> Wire:
-        """See the module."""
+        """The request as JSON."""
         return self.contexts.dump(params.ctx)
 
     def load(self, payload: Wire, *, runtime: object) -> ToolsetGetToolsParams:
-        """See the module."""
+        """The parameters of a request, in the process that does the work."""
         return ToolsetGetToolsParams(self.contexts.load(payload))
 
 
@@ -230,12 +231,8 @@ class FunctionTransport(_Transport, ParameterTransport[ToolsetCallToolParams, Wi
         self._toolset = toolset
 
     def dump(self, params: ToolsetCallToolParams) -> Wire:
-        """See the module."""
-        wire = {
-            **self.contexts.dump(params.ctx),
-            "name": params.name,
-            "args": plain(params.tool_args, f"an argument of tool {params.name!r}"),
-        }
+        """The request as JSON."""
+        wire = {**self.contexts.dump(params.ctx), "name": params.name, "args": self._args(params)}
         if (tool := params.tool) is not None:
             wire["tool"] = self.definitions.dump(tool.tool_def)
             original = tool.original_name if isinstance(tool, FunctionToolsetTool) else None
@@ -243,8 +240,18 @@ class FunctionTransport(_Transport, ParameterTransport[ToolsetCallToolParams, Wi
                 wire["original"] = original
         return wire
 
+    def _args(self, params: ToolsetCallToolParams) -> Any:
+        """The arguments without their defaults, if the tool makes the same arguments of them."""
+        whole = plain(params.tool_args, f"an argument of tool {params.name!r}")
+        tool = params.tool
+        original = (tool.original_name or tool.tool_def.name) if isinstance(tool, FunctionToolsetTool) else params.name
+        source = self._toolset.tools.get(original)
+        if source is None:
+            return whole
+        return shortest(params.tool_args, whole, source.function_schema.revalidate)
+
     def load(self, payload: Wire, *, runtime: object) -> ToolsetCallToolParams:
-        """See the module."""
+        """The parameters of a request, in the process that does the work."""
         ctx, name = self.contexts.load(payload), payload["name"]
         try:
             tool = self._toolset.tool_for_tool_def(
@@ -266,7 +273,7 @@ class McpTransport(_Transport, ParameterTransport[ToolsetCallToolParams, Wire]):
         self._toolset = toolset
 
     def dump(self, params: ToolsetCallToolParams) -> Wire:
-        """See the module."""
+        """The request as JSON."""
         assert params.tool is not None
         return {
             **self.contexts.dump(params.ctx),
@@ -276,7 +283,7 @@ class McpTransport(_Transport, ParameterTransport[ToolsetCallToolParams, Wire]):
         }
 
     def load(self, payload: Wire, *, runtime: object) -> ToolsetCallToolParams:
-        """See the module."""
+        """The parameters of a request, in the process that does the work."""
         ctx = self.contexts.load(payload)
         tool = self._toolset.tool_for_tool_def(self.definitions.load(payload["tool"]), ctx=ctx)
         return ToolsetCallToolParams(payload["name"], tool_args=payload["args"], ctx=ctx, tool=tool)
@@ -286,13 +293,13 @@ class DynamicTransport(_Transport, ParameterTransport[DynamicToolsetCallToolPara
     """A call of a tool of a dynamic toolset."""
 
     def dump(self, params: DynamicToolsetCallToolParams) -> Wire:
-        """See the module."""
+        """The request as JSON."""
         tool = {} if params.tool_def is None else {"tool": self.definitions.dump(params.tool_def)}
         args = plain(params.tool_args, f"an argument of tool {params.name!r}")
         return {**self.contexts.dump(params.ctx), "name": params.name, "args": args, **tool}
 
     def load(self, payload: Wire, *, runtime: object) -> DynamicToolsetCallToolParams:
-        """See the module."""
+        """The parameters of a request, in the process that does the work."""
         tool = self.definitions.load(payload["tool"]) if "tool" in payload else None
         return DynamicToolsetCallToolParams(
             payload["name"], tool_args=payload["args"], ctx=self.contexts.load(payload), tool_def=tool
