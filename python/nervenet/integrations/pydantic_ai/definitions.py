@@ -9,7 +9,8 @@ servers travel whole: they come from the journal.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from pydantic import TypeAdapter
@@ -36,18 +37,20 @@ class Definitions:
         self._leaves: list[FunctionToolset[Any]] = []
         for toolset in agent.toolsets:
             toolset.apply(self._add)
-        texts = sorted(fixed_texts(agent).items(), key=lambda item: -len(item[1]))
-        self._texts = [(f"\x02{name}\x03", text) for name, text in texts]
+        texts = fixed_texts(agent)
+        self._text_of = {f"\x02{name}\x03": text for name, text in texts.items()}
+        self._name_of = {text: name for name, text in reversed(self._text_of.items())}
+        longest = sorted(self._name_of, key=lambda text: (-len(text), text))
+        self._texts = _paragraphs(longest)
+        self._names = _paragraphs(self._text_of)
 
     def hide_texts(self, message: dict[str, Any]) -> None:
-        """Put the names of fixed instructions into a message in place of the words."""
-        for name, text in self._texts:
-            _replace(message, text, name)
+        """Put the names of fixed instructions into a message in place of the words, where these are whole paragraphs."""
+        _replace(message, self._texts, self._name_of)
 
     def show_texts(self, message: dict[str, Any]) -> None:
         """Put the words into a message again."""
-        for name, text in self._texts:
-            _replace(message, name, text)
+        _replace(message, self._names, self._text_of)
 
     def dump(self, tool: ToolDefinition) -> dict[str, Any]:
         """A definition as it travels."""
@@ -87,9 +90,17 @@ class Definitions:
             self._leaves.append(leaf)
 
 
-def _replace(message: dict[str, Any], old: str, new: str) -> None:
-    if isinstance(said := message.get("instructions"), str):
-        message["instructions"] = said.replace(old, new)
+def _paragraphs(texts: Iterable[str]) -> re.Pattern[str] | None:
+    """What finds these texts where they are whole paragraphs, as Pydantic AI joins instructions. None: there are none."""
+    anyone = "|".join(map(re.escape, texts))
+    return re.compile(rf"(?:(?<=\A)|(?<=\n\n))(?:{anyone})(?=\n\n|\Z)") if anyone else None
+
+
+def _replace(message: dict[str, Any], pattern: re.Pattern[str] | None, by: Mapping[str, str]) -> None:
+    if pattern is None:
+        return
+    if isinstance(instructions := message.get("instructions"), str):
+        message["instructions"] = pattern.sub(lambda found: by[found[0]], instructions)
     for part in message.get("parts", ()):
         if part.get("part_kind") in ("system-prompt", "instruction"):
-            part["content"] = part["content"].replace(old, new)
+            part["content"] = pattern.sub(lambda found: by[found[0]], part["content"])

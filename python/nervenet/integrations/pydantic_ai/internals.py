@@ -2,7 +2,7 @@
 """Every name of Pydantic AI that is not documented and that this package rests on, in one place.
 
 Besides these, `NervenetDurability` overrides two hooks of `BaseDurabilityCapability` that Temporal's backend overrides too:
-`_bind_to_agent` and `_model_stream_event_handler`. `make frameworks` runs the lowest and the newest version that we support, so a
+`_bind_to_agent` and `_model_stream_event_handler`. It overrides `_resolve_model_for_request` too, and reads `_models_by_id`. `make frameworks` runs the lowest and the newest version that we support, so a
 change of one of these names fails a test.
 """
 
@@ -23,6 +23,6 @@ def fixed_texts(agent: AbstractAgent[Any, Any]) -> dict[str, str]:
     if not isinstance(agent, Agent):
         return {}
     instructions = [getattr(one, "instruction", one) for one in agent._instructions]  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
-    found = {f"instructions:{at}": one for at, one in enumerate(instructions) if isinstance(one, str)}
+    found = {f"instructions:{at}": one.strip() for at, one in enumerate(instructions) if isinstance(one, str)}
     prompts = {f"system_prompt:{at}": one for at, one in enumerate(agent._system_prompts)}  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
     return {name: text for name, text in (found | prompts).items() if text}
