@@ -45,14 +45,14 @@ def test_tools_a_toolset_approvals_an_external_tool_and_structured_output() -> N
     found = run("decide")
     output, messages, requests = found.result
     assert output == {"order": "7", "euros": 42} and requests == 3
-    said = returns(messages)
-    assert said["status-7"] == {"order": "7", "shop": "Bees", "step": "1"}
-    assert said["files_read-policy"] == "the text of policy"
-    assert said["price-7"] == 42
-    assert said["refund-7"] == "refunded 7"
-    assert said["refund-8"] == "The tool call was denied."
-    assert said["parcel-7"] == {"at": "Oslo"}
-    assert said["price-9"] == "there is no order 9"
+    read = returns(messages)
+    assert read["status-7"] == {"order": "7", "shop": "Bees", "step": "1"}
+    assert read["files_read-policy"] == "the text of policy"
+    assert read["price-7"] == 42
+    assert read["refund-7"] == "refunded 7"
+    assert read["refund-8"] == "The tool call was denied."
+    assert read["parcel-7"] == {"at": "Oslo"}
+    assert read["price-9"] == "there is no order 9"
     decided = [name for name in found.journal.names if name.startswith("decided:")]
     assert decided == ["decided:ask.2#1", "decided:ask.3#1", "decided:ask#1"], "answers come in any order"
     assert found.elapsed > timedelta(days=2)
@@ -95,8 +95,8 @@ def test_a_refused_question_is_a_denial_that_the_model_reads() -> None:
     for order in ("7", "8"):
         test.answer(f"Run refund(order='{order}')?", PermissionError("not me"), after=timedelta(minutes=1))
     test.answer("What is parcel(order='7')?", {"at": "Oslo"})
-    said = returns(test.run(agents.decide, "order 7").result[1])
-    assert "not me" in said["refund-7"]
+    read = returns(test.run(agents.decide, "order 7").result[1])
+    assert "not me" in read["refund-7"]
 
 
 def test_a_tool_that_fails_for_good_fails_the_run() -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
@@ -19,7 +18,6 @@ from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRunResult
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
-from pydantic_core import to_jsonable_python
 
 from nervenet import Agent, CallOptions, Context, Mesh, Workflow, WorkflowHandle
 from nervenet.integrations.pydantic_ai.approvals import AskPeople
@@ -28,10 +26,13 @@ from nervenet.integrations.pydantic_ai.definitions import Definitions
 from nervenet.integrations.pydantic_ai.durability import SPEC, NervenetDurability
 from nervenet.integrations.pydantic_ai.encoding import CODEC, decoded, encoded
 from nervenet.integrations.pydantic_ai.names import HOOKS, MODEL, TOOLS
+from nervenet.integrations.pydantic_ai.output import Outputs
 from nervenet.integrations.pydantic_ai.refusals import PYDANTIC_AI
 from nervenet.integrations.pydantic_ai.running import WORKFLOW
+from nervenet.integrations.pydantic_ai.tool_names import ToolNames
 from nervenet.integrations.pydantic_ai.transports import Contexts, Transports
 from nervenet.integrations.refusals import NotSupported, caller
+from nervenet.integrations.user_workflow import as_workflow
 
 DepsT = TypeVar("DepsT")
 OutputT = TypeVar("OutputT")
@@ -62,9 +63,11 @@ def durable_agent(
         mesh: The mesh that gets the capabilities `<name>-model`, `<name>-tools` and `<name>-<toolset id>`.
         agent: The agent, with all its tools and toolsets. Toolsets need an `id`.
         name: Name of the agent in the mesh. Letters, digits, `_` and `-`, a letter first.
-        options: Options of calls, by "model", "tools", the id of a toolset, or the name of a tool.
+        options: Options of calls, by "model", "tools", the id of a toolset, or the name of a function tool: its own, or
+            the one with a prefix that the model sees. Tools of MCP servers and dynamic toolsets go by the toolset's id.
         slots: Attempts that one agent process runs at the same time: of each capability, or by "model", "tools" or id.
-        local: Tools that run in the workflow itself: quick `async def` functions without I/O, clock and chance.
+        local: Function tools that run in the workflow itself, by the same names: quick `async def` functions without I/O,
+            clock and chance.
         models: Models that `run(model="small")` may choose.
         stream: Whether models are asked for streams, whose events go to watchers (`astream`).
         approvals: Whether calls that need approval, or whose results come from outside, are questions to people. False:
@@ -83,12 +86,16 @@ def durable_agent(
     _check_deps(deps_type)
     context_type: type[DurableRunContext[Any]] = run_context or DurableRunContext
 
+    tools = ToolNames(agent)
+
     def make_backend(bound: Any) -> Backend:
         contexts = Contexts(bound, SPEC, deps_type, context_type)
         transports = Transports(contexts, Definitions(bound), SPEC)
-        return Backend(mesh, name, transports, dict(options or {}), slots, frozenset(local))
+        return Backend(mesh, name, transports, dict(options or {}), slots, frozenset(local), tools)
 
-    durability = NervenetDurability(name=name, make_backend=make_backend, models=models, stream=stream)
+    durability = NervenetDurability(
+        name=name, make_backend=make_backend, models=models, stream=stream, deadline=approval_deadline
+    )
     try:
         capability = durability.for_agent(agent)
     except UserError as error:
@@ -100,10 +107,9 @@ def durable_agent(
         )
     backend = capability.get_durable_operation_backend()
     known = {MODEL, TOOLS, HOOKS, *backend.agents}
-    tools = {tool for leaf in _leaves(agent) for tool in getattr(leaf, "tools", ())}
     _refuse_unknown("slots", () if isinstance(slots, int) else slots, known)
-    _refuse_unknown("options", options or (), known | tools)
-    _refuse_unknown("local", local, tools)
+    _refuse_unknown("options", options or (), known | tools.names, tools.listed_later)
+    _refuse_unknown("local", local, tools.names, tools.listed_later)
     people = AskPeople(approval_deadline) if approvals else None
     return DurableAgent(mesh, agent, name, capability, people, backend.agents)
 
@@ -127,7 +133,7 @@ class DurableAgent(Generic[DepsT, OutputT]):
         agents: Mapping[str, Agent[Any, Any]],
     ) -> None:
         self.name, self.agent, self.agents = name, agent, dict(agents)
-        self._mesh = mesh
+        self._mesh, self._outputs = mesh, Outputs(agent.output_type)
         self._capabilities: list[AbstractCapability[Any]] = [durability, *([] if people is None else [people])]
 
     def __repr__(self) -> str:
@@ -187,7 +193,8 @@ class DurableAgent(Generic[DepsT, OutputT]):
     def workflow(self, *, name: str | None = None, version: int = 1, variable: str | None = None) -> Workflow[Any, Any]:
         """A workflow that runs the agent once: `answer = desk.workflow()`.
 
-        Its input is the prompt, or what `encode` returns. Its result is the output as JSON.
+        Its input is the prompt, or what `encode` returns. Its result is the output as JSON without defaults; `decode` makes
+        the output of it again.
 
         Args:
             name: Name of the workflow. Default: the name of the agent.
@@ -203,15 +210,9 @@ class DurableAgent(Generic[DepsT, OutputT]):
             result = await self.run(
                 ctx, call.get("prompt"), deps=cast("Any", deps), message_history=call.get("message_history")
             )
-            return to_jsonable_python(result.output)
+            return self._outputs.encode(result.output)
 
-        frame = inspect.currentframe()
-        while frame is not None and frame.f_globals.get("__package__") == __package__:
-            frame = frame.f_back
-        if frame is not None:  # as if it were in the user's module, where other processes find it
-            run.__module__, run.__qualname__ = frame.f_globals.get("__name__", __name__), variable or name or self.name
-        made: Workflow[Any, Any] = self._mesh.workflow(name=name or self.name, version=version)(run)
-        return made
+        return as_workflow(self._mesh, run, name or self.name, version, variable)
 
     # ── outside ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -236,6 +237,17 @@ class DurableAgent(Generic[DepsT, OutputT]):
         if message_history is not None:
             call["message_history"] = self.dump(message_history)
         return call
+
+    def decode(self, result: Any, /) -> OutputT:
+        """The output of a workflow that `workflow()` made.
+
+        Args:
+            result: What `WorkflowHandle.result` or `Client.run` returned.
+
+        Raises:
+            NotSupported: The output comes from a function, whose JSON has no known type.
+        """
+        return cast("OutputT", self._outputs.decode(result))
 
     def dump(self, messages: Sequence[ModelMessage], /) -> list[dict[str, Any]]:
         """Messages as JSON, for the result or the state of a workflow. `run(message_history=…)` takes them.
@@ -266,7 +278,8 @@ class DurableAgent(Generic[DepsT, OutputT]):
         """What happens in a run, as pairs of kind and data, until the workflow ends.
 
         - `model`: an event of Pydantic AI as the model produces it, for example a `PartDeltaEvent` with a token.
-        - `tool`: `{"toolset": …, "step": …, "result": …}` when a tool has returned.
+        - `tool`: `{"toolset": …, "tool": …, "step": …, "result": …}` when a tool has returned, or `"error"` with the words that
+          the model reads.
         - `question`: what people are asked: id, question, context.
         - `restart`: a request to the model begins again after a failure or a crash: drop what it streamed before.
 
@@ -295,13 +308,6 @@ def _stamp_parts(message: ModelRequest, time: datetime) -> None:
             cast("Any", part).timestamp = time
 
 
-def _leaves(agent: Any) -> list[Any]:
-    found: list[Any] = []
-    for toolset in agent.toolsets:
-        toolset.apply(found.append)
-    return found
-
-
 def _check_deps(deps_type: Any) -> None:
     try:
         TypeAdapter(deps_type)
@@ -312,7 +318,15 @@ def _check_deps(deps_type: Any) -> None:
         ) from None
 
 
-def _refuse_unknown(argument: str, given: Collection[str], known: Collection[str]) -> None:
+def _refuse_unknown(
+    argument: str, given: Collection[str], known: Collection[str], listed_later: Collection[str] = ()
+) -> None:
     for one in given:
         if one not in known:
-            raise NotSupported(f"{caller()}: {argument}= names {one!r}, but there are only: {', '.join(sorted(known))}")
+            why = f"{caller()}: {argument}= names {one!r}, but there are only: {', '.join(sorted(known))}"
+            if listed_later:
+                why += (
+                    f". The tools of {', '.join(sorted(listed_later))} are known only when agents run: no name of a single one "
+                    "can be given here" + (", but that of the toolset can" if argument == "options" else "")
+                )
+            raise NotSupported(why)

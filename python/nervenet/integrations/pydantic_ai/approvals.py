@@ -48,15 +48,10 @@ class AskPeople(AbstractCapability[Any]):
         """Ask all questions at once and wait for all answers."""
         approvals = [self._approve(call, requests) for call in requests.approvals]
         results = [self._result(call, requests) for call in requests.calls]
-        said = await asyncio.gather(*approvals, *results)
-        answers = {
-            call.tool_call_id: one[0] for call, one in zip([*requests.approvals, *requests.calls], said, strict=True)
-        }
-        people = {
-            call.tool_call_id: one[1]
-            for call, one in zip([*requests.approvals, *requests.calls], said, strict=True)
-            if one[1]
-        }
+        replies = await asyncio.gather(*approvals, *results)
+        ids = [call.tool_call_id for call in (*requests.approvals, *requests.calls)]
+        answers = {call: answer for call, (answer, _) in zip(ids, replies, strict=True)}
+        people = {call: resolver for call, (_, resolver) in zip(ids, replies, strict=True) if resolver}
         return requests.build_results(
             approvals={call.tool_call_id: answers[call.tool_call_id] for call in requests.approvals},
             calls={call.tool_call_id: answers[call.tool_call_id] for call in requests.calls},
@@ -90,8 +85,14 @@ class AskPeople(AbstractCapability[Any]):
 class EscalationWaiter(ExternalEventWaiter):
     """Waits for an external event as a question to people, whose answer is the payload.
 
-    `ask` is not called: it would run again in each replay. What tells people is the list of open questions.
+    `ask` is not called: it would run again in each replay. People see the list of open questions instead.
+
+    Args:
+        deadline: How long an event may take. None: no limit but the `timeout` of each wait.
     """
+
+    def __init__(self, deadline: timedelta | None = None) -> None:
+        self._deadline = deadline
 
     async def wait(
         self, name: str, *, ask: Callable[[str], Awaitable[JsonValue]], timeout: timedelta | None
@@ -101,8 +102,9 @@ class EscalationWaiter(ExternalEventWaiter):
         Raises:
             ExternalEventError: Nobody answered in time, or a person refused to.
         """
+        limits = [limit for limit in (timeout, self._deadline) if limit is not None]
         try:
-            payload: JsonValue = (await workflow().ask(name, answer=Any, deadline=timeout)).value
+            payload: JsonValue = (await workflow().ask(name, answer=Any, deadline=min(limits, default=None))).value
         except CallFailed as failed:
             raise ExternalEventError(_why(failed)) from failed
         return payload

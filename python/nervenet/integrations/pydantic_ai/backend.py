@@ -16,17 +16,16 @@ from pydantic_ai.durable_exec import (
     OperationConfigRole,
     ParameterTransports,
     RegisteredOperationBackend,
-    ToolsetCallToolId,
-    ToolsetValidateToolArgumentsId,
     durable_unit_scope,
 )
 from pydantic_ai.messages import ModelResponse
 
 from nervenet import Agent, CallFailed, CallOptions, Context, Mesh, Task
 from nervenet.integrations.capability_names import CapabilityNames, capability_name
-from nervenet.integrations.pydantic_ai.faults import to_agent_error, to_model_error
-from nervenet.integrations.pydantic_ai.names import MODEL, operation_of, role_of
+from nervenet.integrations.pydantic_ai.faults import raise_as_agent_error, to_model_error
+from nervenet.integrations.pydantic_ai.names import CALL, MODEL, operation_of, role_of
 from nervenet.integrations.pydantic_ai.running import ATTEMPT, workflow
+from nervenet.integrations.pydantic_ai.tool_names import ToolNames, ToolOfRole
 from nervenet.integrations.refusals import NotSupported
 
 ParamsT = TypeVar("ParamsT")
@@ -41,10 +40,10 @@ class LocalTools(DurableOperationConfig[Config]):
     """Which tools run in the workflow itself.
 
     Args:
-        local: Their names.
+        local: Their roles and names.
     """
 
-    def __init__(self, local: frozenset[str]) -> None:
+    def __init__(self, local: frozenset[ToolOfRole]) -> None:
         self._local = local
 
     def base(self, role: OperationConfigRole, *, operation_id: DurableOperationId) -> Config:
@@ -55,16 +54,7 @@ class LocalTools(DurableOperationConfig[Config]):
         self, role: OperationConfigRole, *, operation_id: DurableOperationId, tool: object | None, tool_name: str
     ) -> Config | Literal[False]:
         """False: the workflow runs the tool."""
-        if tool_name not in self._local:
-            return _EMPTY
-        if (
-            isinstance(operation_id, (ToolsetCallToolId, ToolsetValidateToolArgumentsId))
-            and operation_id.toolset_kind != "function"
-        ):
-            raise NotSupported(
-                f"tool {tool_name!r} belongs to a toolset that does I/O: take it out of local=, so that an agent runs it"
-            )
-        return False
+        return False if (role_of(operation_id), tool_name) in self._local else _EMPTY
 
 
 @dataclass(frozen=True)
@@ -123,6 +113,7 @@ class Backend(RegisteredOperationBackend[Config]):
         options: Options of calls, by role and by tool.
         slots: Attempts that one agent process runs at the same time, by role, or of each.
         local: Tools that run in the workflow itself.
+        tools: The names of the tools.
     """
 
     def __init__(
@@ -133,11 +124,16 @@ class Backend(RegisteredOperationBackend[Config]):
         options: Mapping[str, CallOptions],
         slots: Mapping[str, int] | int,
         local: frozenset[str],
+        tools: ToolNames,
     ) -> None:
-        super().__init__(namer=JournalOperationNamer(name), config=LocalTools(local), parameter_transports=transports)
+        in_workflow = frozenset(tool for name in local for tool in tools.tools(name))
+        super().__init__(
+            namer=JournalOperationNamer(name), config=LocalTools(in_workflow), parameter_transports=transports
+        )
         self.agents: dict[str, Agent[Any, Any]] = {}
         self._mesh, self._agent_name = mesh, name
         self._call_options, self._slots = options, slots
+        self._tool_options = {tool: one for name, one in options.items() for tool in tools.tools(name)}
         self._names = CapabilityNames(mesh)
         self._operations: dict[str, dict[str, Registered]] = {}
 
@@ -153,7 +149,7 @@ class Backend(RegisteredOperationBackend[Config]):
         own = self._call_options.get(role)
 
         def options(tool: str) -> CallOptions | None:
-            special = self._call_options.get(tool) if tool else None
+            special = self._tool_options.get((role, tool))
             return own if special is None else special if own is None else own.merge(special)
 
         return Bound(operation, self.agents[role], options), ()
@@ -164,8 +160,7 @@ class Backend(RegisteredOperationBackend[Config]):
             try:
                 result, value = await _operation(operations, role, request).run(request)
             except Exception as error:
-                if (told := to_agent_error(error)) is not None:
-                    raise told from error
+                raise_as_agent_error(error, of_model=role == MODEL)
                 raise
             finally:
                 ATTEMPT.reset(token)
@@ -175,7 +170,7 @@ class Backend(RegisteredOperationBackend[Config]):
                     input_tokens=result.usage.input_tokens,
                     output_tokens=result.usage.output_tokens,
                 )
-            return {"value": value}
+            return {"value": value, "tool": request["name"]} if request["op"] == CALL else {"value": value}
 
         words = {MODEL: "Requests to the model"}.get(role, f"The tools of toolset {role!r}")
         serve.__doc__ = f"{words} of the Pydantic AI agent {self._agent_name!r}."

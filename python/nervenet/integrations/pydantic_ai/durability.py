@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic_ai.agent import AbstractAgent, EventStreamHandler
@@ -23,7 +23,7 @@ from pydantic_ai.tools import RunContext
 
 from nervenet.integrations.pydantic_ai.approvals import EscalationWaiter
 from nervenet.integrations.pydantic_ai.backend import Backend
-from nervenet.integrations.pydantic_ai.encoding import CODEC, plain
+from nervenet.integrations.pydantic_ai.encoding import RESULTS, plain
 from nervenet.integrations.pydantic_ai.internals import disable_threads
 from nervenet.integrations.pydantic_ai.running import ATTEMPT, WORKFLOW
 
@@ -31,7 +31,7 @@ SPEC = DurabilityEngineSpec(
     engine_name="nervenet",
     durable_unit_noun="task",
     durable_container_noun="workflow",
-    codec=CODEC,
+    codec=RESULTS,
     wrapped_toolset_kinds=frozenset({"function", "mcp", "dynamic"}),
     toolset_lifecycles={"function": "enter-never", "mcp": "enter-never", "dynamic": "enter-never"},
     journal_discovery=True,
@@ -47,6 +47,7 @@ class NervenetDurability(BaseDurabilityCapability[Any]):
         make_backend: Makes the backend for an agent.
         models: Models that a run may choose by name.
         stream: Whether events of the model go to watchers.
+        deadline: How long an external event may take. None: no limit.
     """
 
     engine_spec = SPEC
@@ -58,10 +59,11 @@ class NervenetDurability(BaseDurabilityCapability[Any]):
         make_backend: Callable[[AbstractAgent[Any, Any]], Backend],
         models: Mapping[str, Model] | None,
         stream: bool,
+        deadline: timedelta | None = None,
     ) -> None:
         super().__init__(models=models, name=name)
         self._make_backend = make_backend
-        self._stream = stream
+        self._stream, self._deadline = stream, deadline
         self._backend: Backend | None = None
 
     # ── how it is bound ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,11 +103,21 @@ class NervenetDurability(BaseDurabilityCapability[Any]):
         ctx = WORKFLOW.get()
         return None if ctx is None else ctx.now
 
+    async def _resolve_model_for_request(self, model_id: str | None, run_context: RunContext[Any]) -> Model:
+        """One of `models`, or what Pydantic AI finds. In an agent process the context has the capabilities of the agent and
+        not those of the run, and this one comes with the run."""
+        found = None if model_id is None else self._models_by_id.get(model_id)
+        return await super()._resolve_model_for_request(model_id, run_context) if found is None else found
+
     async def wrap_run(self, ctx: RunContext[Any], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
         """No threads and no telemetry of replays; external events are questions to people."""
         if not self.in_durable_context:
             return await handler()
-        with disable_threads(), replay_scope(is_replaying=_always), external_event_scope(EscalationWaiter()):
+        with (
+            disable_threads(),
+            replay_scope(is_replaying=_always),
+            external_event_scope(EscalationWaiter(self._deadline)),
+        ):
             return await super().wrap_run(ctx, handler=handler)
 
     # ── streaming ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,9 @@ from nervenet.integrations.refusals import NotSupported, caller
 MODEL, TOOLS, HOOKS = "model", "tools", "hooks"
 """The second part of a name: requests to models, the agent's own tools, durable operations of Pydantic AI's capabilities."""
 
+CALL = "call"
+"""The operation that calls a tool."""
+
 
 def role_of(operation: DurableOperationId) -> str:
     """What runs an operation: "model", "tools", "hooks" or the id of a toolset."""
@@ -68,7 +71,7 @@ def operation_of(operation: DurableOperationId) -> str:
         case ToolsetGetInstructionsId():
             return "instructions"
         case ToolsetCallToolId():
-            return "call"
+            return CALL
         case ToolsetValidateToolArgumentsId():
             return "validate"
         case CapabilityOperationId(capability_id=id, operation=name):

@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the integration does not support, beside what all integrations refuse."""
+"""The versions of Pydantic AI that the integration takes."""
 
 from __future__ import annotations
 
-from nervenet.errors import NervenetError
 from nervenet.integrations.refusals import Framework
 
-__all__ = ["PYDANTIC_AI", "NotEncodable"]
+__all__ = ["PYDANTIC_AI"]
 
 PYDANTIC_AI = Framework("Pydantic AI", "pydantic-ai-slim", "pydantic_ai", "pydantic-ai", lowest=(2, 68), below=(3,))
-
-
-class NotEncodable(NervenetError, TypeError):
-    """A value cannot travel between processes. The message says which one and what to do."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 from pydantic_ai.messages import AgentStreamEvent
@@ -19,7 +19,7 @@ async def watched(agents: Mapping[str, Agent[Any, Any]], handle: WorkflowHandle[
     """See `DurableAgent.astream`."""
     watching = Watching(agents)
     async for event in handle.watch(partials=True):
-        for one in watching.told(event):
+        for one in watching.seen(event):
             yield one
 
 
@@ -35,16 +35,16 @@ class Watching:
         self._streamed: dict[str, int] = {}
         """Steps of which something was streamed, and the attempt that did."""
 
-    def told(self, event: Event) -> Iterator[tuple[str, Any]]:
-        """What one event says, in order."""
+    def seen(self, event: Event) -> Iterator[tuple[str, Any]]:
+        """What watchers get of one event, in order."""
         if event.kind == "escalated":
             yield "question", event.data
         step = event.step or ""
         role = self._roles.get(step.partition(".")[0])
         if role == MODEL:
             yield from self._model(step, event)
-        elif role is not None and event.kind == "task":
-            yield "tool", {"toolset": role, "step": step, "result": event.data}
+        elif role is not None and event.kind == "task" and (returned := returned_by_tool(event.data)) is not None:
+            yield "tool", {"toolset": role, "step": step, **returned}
 
     def _model(self, step: str, event: Event) -> Iterator[tuple[str, Any]]:
         if event.kind == "partial":
@@ -58,3 +58,25 @@ class Watching:
         if self._streamed.get(step, attempt) < attempt:
             self._streamed[step] = attempt
             yield "restart", {"step": step, "attempt": attempt}
+
+
+def returned_by_tool(reply: Any) -> dict[str, Any] | None:
+    """What a tool returned, in the words of a watcher. None: the reply is no call's, or the call waits for people.
+
+    Args:
+        reply: What the capability returned.
+    """
+    if not isinstance(reply, dict) or "tool" not in reply:
+        return None
+    about, value = {"tool": reply["tool"]}, cast("dict[str, Any]", reply["value"])
+    match value.get("kind"):
+        case "tool_return" | "tool_content_result":
+            result = value.get("result")
+            if isinstance(result, dict) and result.get("kind") == "tool-return":
+                return {**about, "result": cast("dict[str, Any]", result).get("return_value")}
+            return {**about, "result": result}
+        case "model_retry" | "tool_failed" | "run_cancelled":
+            return {**about, "error": value["message"]}
+        case "validation_error":
+            return {**about, "error": "; ".join(one["msg"] for one in value["errors"])}
+    return None
