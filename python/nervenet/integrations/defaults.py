@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -28,7 +28,7 @@ class Field(NamedTuple):
 
 def has_fields(kind: Any) -> bool:
     """Whether a class is a model or a dataclass."""
-    return isinstance(kind, type) and (issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind))
+    return isinstance(kind, type) and (issubclass(kind, BaseModel) or dataclasses.is_dataclass(cast("object", kind)))
 
 
 @lru_cache(maxsize=1024)

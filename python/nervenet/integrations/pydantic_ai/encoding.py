@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -152,13 +152,13 @@ def _slim_fields(value: Any, whole: dict[str, Any], drops: Callable[[type], bool
     if isinstance(value, Mapping):
         inner = {str(key): one for key, one in _mapping(cast("object", value)).items()}
         return {key: slim(inner.get(key), one, drops) for key, one in whole.items()}
-    kind: type = type(value)
+    kind: Any = type(cast("object", value))
     if not has_fields(kind):
         return whole
-    defaults, may_drop = defaults_of(cast("Hashable", kind)), drops(kind)
+    defaults, may_drop = defaults_of(kind), drops(kind)
     kept: dict[str, Any] = {}
     for key, one in whole.items():
-        field: Any = getattr(cast("Any", value), key, None)
+        field: Any = getattr(value, key, None)
         if drops is not _no_class and key == "timestamp" and _is_stamped(value, whole):
             continue
         if may_drop and key not in _DISCRIMINATORS and key in defaults and same(field, defaults[key]()):

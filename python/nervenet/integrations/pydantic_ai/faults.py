@@ -120,6 +120,8 @@ def _described(error: Exception) -> dict[str, Any]:
             about |= _of_provider(error)
         case UnexpectedModelBehavior():
             about |= {"message": error.message, "body": error.body}
+        case _:
+            pass
     return {key: value for key, value in about.items() if value}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from operator import or_
 from typing import Any, cast
 
 from pydantic import TypeAdapter
@@ -51,7 +50,7 @@ def _adapter_of(output_type: Any) -> TypeAdapter[Any] | None:
     if not all(isinstance(kind, type) or getattr(kind, "__args__", None) for kind in kinds):
         return None
     try:
-        return TypeAdapter(reduce(or_, kinds))
+        return TypeAdapter(reduce(_union, kinds))
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeError):
         return None
 
@@ -64,4 +63,9 @@ def _kinds(output_type: Any) -> list[Any]:
             return _kinds(cast("Any", output_type).outputs)
         case list() | tuple():
             return [kind for one in cast("Sequence[Any]", output_type) for kind in _kinds(one)]
-    return [output_type]
+        case _:
+            return [output_type]
+
+
+def _union(one: Any, other: Any) -> Any:
+    return one | other

@@ -68,15 +68,18 @@ def returned_by_tool(reply: Any) -> dict[str, Any] | None:
     """
     if not isinstance(reply, dict) or "tool" not in reply:
         return None
-    about, value = {"tool": reply["tool"]}, cast("dict[str, Any]", reply["value"])
+    reply = cast("dict[str, Any]", reply)
+    about: dict[str, Any] = {"tool": reply["tool"]}
+    value: dict[str, Any] = reply["value"]
     match value.get("kind"):
         case "tool_return" | "tool_content_result":
-            result = value.get("result")
-            if isinstance(result, dict) and result.get("kind") == "tool-return":
-                return {**about, "result": cast("dict[str, Any]", result).get("return_value")}
-            return {**about, "result": result}
+            result: Any = value.get("result")
+            if isinstance(result, dict) and cast("dict[str, Any]", result).get("kind") == "tool-return":
+                result = cast("dict[str, Any]", result).get("return_value")
+            return {**about, "result": cast("Any", result)}
         case "model_retry" | "tool_failed" | "run_cancelled":
             return {**about, "error": value["message"]}
         case "validation_error":
             return {**about, "error": "; ".join(one["msg"] for one in value["errors"])}
-    return None
+        case _:
+            return None
