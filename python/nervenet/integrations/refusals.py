@@ -34,7 +34,11 @@ class NotEncodable(NervenetError, TypeError):
         self.why, self.path = why, path
 
     def below(self, key: str | int) -> NotEncodable:
-        """The same problem, seen from the container of the value."""
+        """The same problem, seen from the container of the value.
+
+        Args:
+            key: Where the value is in the container: a name, or a place in a list.
+        """
         here = f"[{key}]" if isinstance(key, int) else key
         join = "" if not self.path or self.path.startswith("[") else "."
         return NotEncodable(self.why, f"{here}{join}{self.path}")
