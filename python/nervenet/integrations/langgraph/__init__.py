@@ -21,9 +21,14 @@ from nervenet.integrations.refusals import Framework
 
 if TYPE_CHECKING:
     from nervenet.integrations.langgraph.conversation import Conversation as Conversation
+    from nervenet.integrations.langgraph.conversation import Reply as Reply
+    from nervenet.integrations.langgraph.conversation import ThreadEnded as ThreadEnded
+    from nervenet.integrations.langgraph.conversation import TurnNotStarted as TurnNotStarted
     from nervenet.integrations.langgraph.conversation import TurnRejected as TurnRejected
     from nervenet.integrations.langgraph.graph import DurableGraph as DurableGraph
     from nervenet.integrations.langgraph.graph import durable_graph as durable_graph
+    from nervenet.integrations.langgraph.refusals import NotEncodable as NotEncodable
+    from nervenet.integrations.langgraph.run import Outcome as Outcome
     from nervenet.integrations.langgraph.saver.checkpointer import CheckpointsUnavailable as CheckpointsUnavailable
     from nervenet.integrations.langgraph.saver.checkpointer import NervenetSaver as NervenetSaver
     from nervenet.integrations.langgraph.steps import GraphStep as GraphStep
@@ -36,7 +41,12 @@ __all__ = [
     "DurableGraph",
     "GraphStep",
     "NervenetSaver",
+    "NotEncodable",
     "NotSupported",
+    "Outcome",
+    "Reply",
+    "ThreadEnded",
+    "TurnNotStarted",
     "TurnRejected",
     "UnsupportedVersion",
     "durable_graph",
@@ -49,7 +59,12 @@ _HOME_OF = {
     "DurableGraph": ".graph",
     "GraphStep": ".steps",
     "NervenetSaver": ".saver.checkpointer",
+    "NotEncodable": ".refusals",
     "NotSupported": "..refusals",
+    "Outcome": ".run",
+    "Reply": ".conversation",
+    "ThreadEnded": ".conversation",
+    "TurnNotStarted": ".conversation",
     "TurnRejected": ".conversation",
     "UnsupportedVersion": "..refusals",
     "durable_graph": ".graph",

@@ -14,6 +14,7 @@ journal of the thread has four entries for each turn. The state travels into a t
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
@@ -27,23 +28,33 @@ from nervenet import (
     Context,
     NervenetError,
     Signal,
+    StartOptions,
     Workflow,
     WorkflowFailed,
     WorkflowHandle,
 )
 from nervenet.clock import new_id
-from nervenet.errors import NotFound
+from nervenet.errors import AlreadyExists, NotFound
 from nervenet.integrations.langgraph.codec import Values
 from nervenet.integrations.langgraph.run import Outcome
-from nervenet.payloads import PayloadTooLarge
+from nervenet.payloads import ANY, PayloadTooLarge
 
 WhileBusy = Literal["enqueue", "reject", "interrupt"]
+_TURN_ID = re.compile(r"[A-Za-z0-9._:@-]{1,100}")
 LOOK_AGAIN_FIRST, LOOK_AGAIN_LATER = 0.05, 0.5
 """Seconds between two looks whether a turn has begun."""
 
 
 class TurnRejected(NervenetError):
     """Another turn of this thread runs, and the conversation rejects messages meanwhile. Send it again later."""
+
+
+class TurnNotStarted(NervenetError):
+    """A turn could not begin. The message says why. The thread goes on with its state as it was."""
+
+
+class ThreadEnded(NervenetError):
+    """The thread has ended, or there is none of this id, so that the turn never begins. Open a thread, and send it again."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,7 @@ class GraphOfTurns:
         encode: `DurableGraph.encode`.
         add_workflow: Makes a function with this name, version and signals a workflow.
         run: Runs one turn, from what `encode` made and the state before it; calls the last argument with each state.
+        output: The output of the graph that belongs to a state.
     """
 
     name: str
@@ -78,6 +90,7 @@ class GraphOfTurns:
     encode: Callable[..., dict[str, Any]]
     add_workflow: Callable[[Any, str, int, Collection[Signal[Any]]], Workflow[Any, Any]]
     run: Callable[[Context, Mapping[str, Any], Any, Callable[[Any], None]], Coroutine[Any, Any, Outcome]]
+    output: Callable[[Any], Any]
 
 
 class Conversation:
@@ -150,8 +163,15 @@ class Conversation:
             turn: Id of the turn within the thread. The same id again is the same turn. Default: a new one.
             config: As for `DurableGraph.ainvoke`.
             context: The graph's runtime context.
+
+        Raises:
+            ValueError: The id of the turn cannot be part of a workflow id, or has a slash.
+            AlreadyClosed: The thread has ended.
+            NotFound: There is no such thread.
         """
         turn = turn or new_id("turn")
+        if not _TURN_ID.fullmatch(turn):
+            raise ValueError(f"turn={turn!r}: an id of a turn has letters, digits and . _ : @ -, at most 100")
         message = {**self._graph.encode(input, config=config, context=context), "turn": turn}
         await client.handle(id).signal(self._say, message)
         return client.handle(f"{id}/{turn}", self.turn)
@@ -164,13 +184,18 @@ class Conversation:
 
         Raises:
             TurnRejected: Another turn was running.
-            WorkflowFailed: The turn failed.
+            ThreadEnded: The thread ended before the turn began.
+            WorkflowFailed: The turn failed. `failure.type` is "TurnNotStarted" if it could not begin.
         """
-        pause = LOOK_AGAIN_FIRST
+        pause, ended = LOOK_AGAIN_FIRST, ""
         while True:
             try:
                 return self._reply(await handle.result())
             except NotFound:  # it has not begun
+                if ended:
+                    raise ThreadEnded(ended) from None
+                if ended := await _end_of_thread(handle):
+                    continue  # look once more: the turn may have begun before the thread ended
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LOOK_AGAIN_LATER)
             except WorkflowFailed as failed:
@@ -179,8 +204,8 @@ class Conversation:
                 raise
 
     def _reply(self, found: Mapping[str, Any]) -> Reply:
-        decode = self._graph.values.decode
-        return Reply(decode(found["output"]), decode(found["state"]), found["interrupted"])
+        state = self._graph.values.decode(found["state"])
+        return Reply(self._graph.output(state), state, found["interrupted"])
 
     async def say(
         self,
@@ -208,48 +233,88 @@ class Conversation:
     # ── the workflows ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _thread(self, ctx: Context, given: Any) -> NoReturn:
-        state = given.get("state") if isinstance(given, dict) else None
-        message: Any = None
-        turns = 0
-        while turns < self._turns or message is not None:
-            turns += 1
-            message = await ctx.receive(self._say) if message is None else message
-            state, message = await self._take(ctx, message, state)
-            self._show(ctx, state)
-        ctx.continue_as_new(self.workflow, {"state": state})
+        given = given if isinstance(given, dict) else {}
+        run = _ThreadRun(given.get("state"), given.get("message"), list(given.get("taken", ())))
+        while run.messages < self._turns:
+            message, run.message = run.message or await self._next(ctx, run), None
+            run.taken.append(message["turn"])
+            await self._take(ctx, run, message)
+            self._show(ctx, run.state)
+        following = {"state": run.state, "taken": run.taken[-self._turns :]}
+        if run.message is not None:
+            try:
+                ctx.continue_as_new(self.workflow, {**following, "message": run.message})
+            except PayloadTooLarge as error:
+                await self._fail(ctx, f"{ctx.workflow_id}/{run.message['turn']}", {"failed": str(error)})
+        try:
+            ctx.continue_as_new(self.workflow, following)
+        except PayloadTooLarge:
+            ctx.continue_as_new(self.workflow, {"state": run.state})
 
-    async def _take(self, ctx: Context, message: Any, state: Any) -> tuple[Any, Any]:
-        """Run one turn: the state after it, and a message that came meanwhile and is next."""
+    async def _next(self, ctx: Context, run: _ThreadRun) -> dict[str, Any]:
+        """The next message. Dropped are what `send` has not made, and the message of a turn that has been taken."""
+        while True:
+            message: Any = await ctx.receive(self._say)
+            run.messages += 1
+            turn = message.get("turn") if isinstance(message, dict) and "input" in message else None
+            if not isinstance(turn, str) or not _TURN_ID.fullmatch(turn):
+                ctx.log.warning("a signal %r that Conversation.send has not made is dropped", self._say.name)
+            elif turn not in run.taken:
+                return dict(message)
+
+    async def _start(self, ctx: Context, turn: str, given: Mapping[str, Any]) -> Child[Any] | None:
+        """Start a turn. None: it cannot be started; its `reply` then says why, unless a turn with this id has been."""
+        turn_id, why = f"{ctx.workflow_id}/{turn}", ""
         try:
-            child = await ctx.start(self.turn, {**message, "state": state}, id=f"{ctx.workflow_id}/{message['turn']}")
-        except CallFailed as failed:  # a turn with this id has been
-            ctx.log.info("turn %s was not started: %s", message["turn"], failed)
-            return state, None
+            return await ctx.start(self.turn, given, id=turn_id)
+        except PayloadTooLarge as error:
+            why = f"state and message together: {error}"
+        except CallFailed as failed:
+            why = "" if failed.is_a(AlreadyExists) else str(failed)
+        ctx.log.warning("turn %s was not started: %s", turn, why or "its id is taken")
+        if why:
+            await self._fail(ctx, turn_id, {"failed": why})
+        return None
+
+    async def _fail(self, ctx: Context, turn_id: str, given: Mapping[str, Any]) -> None:
+        """Start a turn that does nothing but fail. It outlives this run, which may continue as new at once."""
+        try:
+            await ctx.start(self.turn, given, id=turn_id, options=StartOptions(abandon_children=True))
+        except CallFailed as failed:
+            ctx.log.warning("turn %s could not be reported: %s", turn_id, failed)
+
+    async def _take(self, ctx: Context, run: _ThreadRun, message: Mapping[str, Any]) -> None:
+        """Run one turn. A message that comes meanwhile and is next is left in `run`."""
+        child = await self._start(ctx, message["turn"], {**message, "state": run.state})
+        if child is None:
+            return
         result = asyncio.create_task(child.result())
-        following = (
-            None if self._while_busy == "enqueue" else await self._meanwhile(ctx, child, result, message["turn"])
-        )
+        if self._while_busy != "enqueue":
+            await self._meanwhile(ctx, run, child, result, message["turn"])
         try:
-            return (await result)["state"], following
+            run.state = (await result)["state"]
         except CallFailed as failed:
             ctx.log.warning("turn %s failed: %s", message["turn"], failed)
-            return state, following
 
-    async def _meanwhile(self, ctx: Context, child: Child[Any], result: asyncio.Task[Any], turn: str) -> Any:
-        """Until the turn has ended: reject messages, or stop it for one and return that."""
+    async def _meanwhile(
+        self, ctx: Context, run: _ThreadRun, child: Child[Any], result: asyncio.Task[Any], turn: str
+    ) -> None:
+        """Until the turn has ended: reject messages, or stop it for one."""
         while True:
-            coming = asyncio.create_task(ctx.receive(self._say))
+            coming = asyncio.create_task(self._next(ctx, run))
             await asyncio.wait([result, coming], return_when=asyncio.FIRST_COMPLETED)
             if not coming.done():
                 coming.cancel()
-                return None
+                return
             message = coming.result()
-            if result.done():
-                return message
-            if self._while_busy == "interrupt":
-                await self._interrupt(ctx, child)
-                return message
-            await self._reject(ctx, message, turn)
+            if result.done() or self._while_busy == "interrupt":
+                run.message = message
+                if not result.done():
+                    await self._interrupt(ctx, child)
+                return
+            run.taken.append(message["turn"])
+            why = f"turn {turn} of {ctx.workflow_id} runs: send the message again when it has ended"
+            await self._fail(ctx, f"{ctx.workflow_id}/{message['turn']}", {"rejected": why})
 
     async def _interrupt(self, ctx: Context, child: Child[Any]) -> None:
         try:
@@ -257,16 +322,11 @@ class Conversation:
         except CallFailed as failed:  # it ended meanwhile
             ctx.log.info("turn %s needs no stop: %s", child.id, failed)
 
-    async def _reject(self, ctx: Context, message: Any, turn: str) -> None:
-        rejected = {"rejected": f"turn {turn} of {ctx.workflow_id} runs: send the message again when it has ended"}
-        try:
-            await ctx.start(self.turn, rejected, id=f"{ctx.workflow_id}/{message['turn']}")
-        except CallFailed as failed:
-            ctx.log.info("turn %s could not be rejected: %s", message["turn"], failed)
-
     async def _turn(self, ctx: Context, given: Mapping[str, Any]) -> Any:
         if "rejected" in given:
             raise TurnRejected(given["rejected"])
+        if "failed" in given:
+            raise TurnNotStarted(given["failed"])
         values = self._graph.values
         reached = state = None if given["state"] is None else values.decode(given["state"])
 
@@ -279,19 +339,41 @@ class Conversation:
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             stopping.cancel()
-            outcome = running.result()
-            return {
-                "output": values.encode(outcome.output),
-                "state": values.encode(outcome.state),
-                "interrupted": False,
-            }
+            return {"state": values.encode(running.result().state), "interrupted": False}
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        encoded = values.encode(reached)
-        return {"output": encoded, "state": encoded, "interrupted": True}
+        return {"state": values.encode(reached), "interrupted": True}
 
     def _show(self, ctx: Context, state: Any) -> None:
         try:
             ctx.publish({"graph": self._graph.name, "values": state})
         except PayloadTooLarge:
             ctx.publish({"graph": self._graph.name, "values": None, "note": "the state is above 64 KiB"})
+
+
+@dataclass
+class _ThreadRun:
+    """One run of a thread, between two times that it continues as new.
+
+    Attributes:
+        state: The state after the last turn, encoded.
+        message: A message that has come and is next.
+        taken: Turns of which a message has come, in this run and the one before.
+        messages: How many signals have come in this run.
+    """
+
+    state: Any
+    message: dict[str, Any] | None
+    taken: list[str]
+    messages: int = 0
+
+
+async def _end_of_thread(turn: WorkflowHandle[Any]) -> str:
+    """Why a turn never begins. "": its thread runs."""
+    thread_id, _, name = turn.id.rpartition("/")
+    thread = WorkflowHandle(thread_id, False, ANY, turn._nodes, turn._awaiter)  # noqa: SLF001  # a handle has no public way to another one
+    try:
+        info = await thread.info()
+    except NotFound:
+        return f"turn {name} does not begin: there is no thread {thread_id}"
+    return f"turn {name} does not begin: thread {thread_id} has ended ({info.state})" if info.closed is not None else ""

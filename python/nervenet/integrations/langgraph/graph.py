@@ -17,7 +17,7 @@ from nervenet.integrations.langgraph.output import Output
 from nervenet.integrations.langgraph.readable import readable
 from nervenet.integrations.langgraph.rebuild import refuse
 from nervenet.integrations.langgraph.registration import as_workflow, register
-from nervenet.integrations.langgraph.run import Outcome, run_graph
+from nervenet.integrations.langgraph.run import Outcome, output_of, run_graph
 from nervenet.integrations.langgraph.watch import watched
 from nervenet.integrations.refusals import NotSupported, caller
 
@@ -210,7 +210,7 @@ class DurableGraph:
         def add_workflow(run: Any, name: str, version: int, signals: Collection[Signal[Any]]) -> Workflow[Any, Any]:
             return as_workflow(self._mesh, run, name, version, None, signals)
 
-        graph = GraphOfTurns(self.name, self.values, self.encode, add_workflow, self._run_turn)
+        graph = GraphOfTurns(self.name, self.values, self.encode, add_workflow, self._run_turn, self._output_of)
         return Conversation(graph, name, while_busy, version, turns_per_run)
 
     # ── outside ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -256,7 +256,7 @@ class DurableGraph:
         - `messages`: `(chunk, about)` for each token, with the node in `about["langgraph_node"]`.
         - `custom`: what a node wrote with `get_stream_writer()`.
         - `interrupt`: a question to a human: id, question, context.
-        - `restart`: a node begins again after a failure or a crash: drop what it streamed before.
+        - `restart`: a node begins again after a failure, a crash or an answer: drop what it streamed before.
 
         Args:
             client: A client of the mesh.
@@ -289,6 +289,10 @@ class DurableGraph:
     def _shown(self, view: Mapping[str, Any]) -> Any:
         """What is published after a step."""
         return {"graph": self.name, **view}
+
+    def _output_of(self, state: Any) -> Any:
+        """The output that belongs to a state."""
+        return output_of(self._graph, state)
 
     async def _run_turn(
         self, ctx: Context, call: Mapping[str, Any], state: Any, seen: Callable[[Any], None]

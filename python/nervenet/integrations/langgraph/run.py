@@ -103,7 +103,7 @@ async def run_graph(
                         _publish(ctx, values, chunk, show)
     finally:
         CURRENT.reset(token)
-    return Outcome(_output(graph, reached), reached)
+    return Outcome(output_of(graph, reached), reached)
 
 
 def _stream(
@@ -153,7 +153,8 @@ def _publish(ctx: Context, values: Values, state: Any, show: Callable[[Mapping[s
         )
 
 
-def _output(graph: Graph, state: Any) -> Any:
+def output_of(graph: Graph, state: Any) -> Any:
+    """What the output schema has of a state."""
     channels = graph.output_channels
     if isinstance(channels, str) or not isinstance(state, dict):
         return state
