@@ -59,3 +59,28 @@ def test_the_rows_are_those_of_the_demo(demo: list[dict[str, Any]], tmp_path: Pa
     assert json.loads(said) == demo
     assert len(demo) > 20
     assert {row["state"] for row in demo} == {"SUCCEEDED", "WAITING_FOR_HUMAN"}
+
+
+@pytest.mark.parametrize("answer", ["written by hand", "the suggestion"])
+def test_a_human_answers_for_a_package_without_a_licence_text(answer: str) -> None:
+    from examples.frameworks.licence_audit_langgraph import audit, graph
+    from examples.licence_audit.classify import classify
+    from examples.licence_audit.models import Distribution
+    from nervenet import WorkflowFailed
+    from tests.frameworks.langgraph.kit import scripted
+
+    bare = Distribution(name="bare", version="1")
+    question = "bare: no licence text with confidence 0.00. Which is it?"
+    decided: Any = {"classified": {"found": "MIT", "confidence": 1.0}}
+    if answer == "the suggestion":
+        decided = {"value": graph.values.encode({"classified": classify(bare)})}
+    dispute = [("trust the files", 5.0)]
+    found = scripted(
+        graph, {question: [(decided, 1)], "bare: the metadata declares no licence. Which counts?": dispute}
+    )
+    row = found.run(audit, bare).result
+    assert row.found == ("MIT" if answer == "written by hand" else "")
+
+    wrong = scripted(graph, {question: [({"licenses": "MIT"}, 1)]}).run(audit, bare)
+    with pytest.raises(WorkflowFailed, match=r"'classify' .*is no update of the state: .* keys checked, classified"):
+        _ = wrong.result

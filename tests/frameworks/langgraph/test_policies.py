@@ -15,7 +15,7 @@ from langgraph.types import RetryPolicy
 from nervenet import AgentError, CallOptions, Mesh, Timeouts, WorkflowFailed
 from nervenet.integrations.langgraph import durable_graph
 from nervenet.integrations.langgraph.policies import may_retry, options_of
-from nervenet.testing import WorkflowTest, run_agent
+from nervenet.testing import AgentTest, WorkflowTest, run_agent
 from tests.frameworks.langgraph.graphs import Log
 
 HAS_TIMEOUTS = "timeout" in inspect.signature(StateGraph.add_node).parameters
@@ -46,15 +46,35 @@ def test_a_policy_becomes_options_of_the_call() -> None:
     assert resolved().max_attempts == 1, "as in LangGraph: no policy, no second attempt"
 
 
-def test_the_first_policy_that_knows_an_error_decides() -> None:
+def test_an_error_that_a_policy_knows_is_tried_again() -> None:
     policies = [
         RetryPolicy(max_attempts=2, retry_on=KeyError),
         RetryPolicy(max_attempts=4, retry_on=(ValueError, OSError)),
     ]
-    assert may_retry(policies, KeyError("x"), 1) and not may_retry(policies, KeyError("x"), 2)
-    assert may_retry(policies, OSError("x"), 3) and not may_retry(policies, OSError("x"), 4)
-    assert not may_retry(policies, TypeError("x"), 1)
-    assert may_retry([RetryPolicy()], ConnectionError("x"), 1) and not may_retry([RetryPolicy()], ValueError("x"), 1)
+    assert may_retry(policies, KeyError("x")) and may_retry(policies, OSError("x"))
+    assert not may_retry(policies, TypeError("x"))
+    assert may_retry([RetryPolicy()], ConnectionError("x")) and not may_retry([RetryPolicy()], ValueError("x"))
+
+
+async def test_a_lost_agent_is_no_failure_of_the_node() -> None:
+    """The second attempt is the first one that fails: a policy of two attempts allows another one."""
+
+    def breaks(state: Log) -> Log:
+        raise ConnectionError("first failure")
+
+    builder: Any = StateGraph(Log)
+    builder.add_node("breaks", breaks, retry_policy=RetryPolicy(max_attempts=2))
+    builder.add_edge(START, "breaks")
+    agent = durable_graph(Mesh("m"), builder.compile(), name="g").agents["breaks"]
+    run = await AgentTest(attempt=2).run(agent, {"input": {}})
+    assert isinstance(run.error, ConnectionError)
+
+
+def test_pauses_that_a_call_cannot_have_are_the_nearest_ones() -> None:
+    found = resolved(retry_policy=RetryPolicy(initial_interval=0, backoff_factor=0.5))
+    assert (found.initial_ms, found.multiplier) == (1, 1)
+    found = resolved(retry_policy=RetryPolicy(initial_interval=10, max_interval=5))
+    assert (found.initial_ms, found.max_ms) == (5_000, 5_000)
 
 
 @with_timeouts

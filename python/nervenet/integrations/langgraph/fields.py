@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 _NONE = object()
+_CHANGEABLE = (list, dict, set, bytearray, BaseModel)
+"""Defaults of a model's fields that each object gets a copy of."""
 
 
 class _Field(NamedTuple):
@@ -67,7 +70,9 @@ def _model_default(field: Any) -> Callable[[], Any] | None:
     if field.default_factory is not None:
         return None if field.default_factory_takes_validated_data else field.default_factory
     default = field.default
-    return None if default is PydanticUndefined else lambda: default
+    if default is PydanticUndefined:
+        return None
+    return (lambda: deepcopy(default)) if isinstance(default, _CHANGEABLE) else lambda: default
 
 
 def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:

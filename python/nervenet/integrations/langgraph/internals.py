@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from langgraph import channels
+from langgraph.channels import BinaryOperatorAggregate
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
@@ -62,6 +64,28 @@ def without_policies(spec: Any, runnable: Any) -> Any:
 def with_path(branch: Any, path: Any) -> Any:
     """A conditional edge (`BranchSpec`, a NamedTuple) with another function."""
     return branch._replace(path=path)
+
+
+def with_reducer(channel: Any, wrap: Callable[..., Any]) -> Any:
+    """The channel with `wrap` of its reducer; the channel itself if it has none.
+
+    A DeltaChannel (since 1.2, in beta) becomes one that keeps its whole value, because LangGraph gives random ids to the messages
+    of a DeltaChannel before its reducer has them. Its reducer takes writes one by one as well as together, as it must in LangGraph.
+    """
+    if isinstance(channel, BinaryOperatorAggregate):
+        return BinaryOperatorAggregate(channel.typ, wrap(channel.operator))
+    delta: Any = getattr(channels, "DeltaChannel", None)
+    if delta is not None and isinstance(channel, delta):
+        return BinaryOperatorAggregate(channel.typ, wrap(_one_by_one(channel.reducer), missing=True))
+    return channel
+
+
+def _one_by_one(reducer: Callable[[Any, list[Any]], Any]) -> Callable[[Any, Any], Any]:
+    def reduce(left: Any, right: Any) -> Any:
+        return reducer(left, [right])
+
+    reduce.__name__ = getattr(reducer, "__name__", "reduce")
+    return reduce
 
 
 def is_expanded(runnable: Any) -> bool:

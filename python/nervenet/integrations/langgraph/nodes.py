@@ -70,12 +70,14 @@ class NodeHandler:
         async def node(task: Task[None], request: dict[str, Any]) -> dict[str, Any]:
             try:
                 return await self._run(alone, task, request)
+            except Escalate as asked:
+                raise self._escalated(asked) from None
             except NotEncodable as error:
                 raise AgentError(
                     f"node {self.path!r}{self._at()}: {error}", type="NotEncodable", retryable=False
                 ) from error
             except Exception as error:
-                if policies and not may_retry(policies, error, task.attempt):
+                if policies and not may_retry(policies, error):
                     raise AgentError(str(error), type=type(error).__name__, retryable=False) from error
                 raise
 

@@ -15,6 +15,9 @@ from langgraph.types import RetryPolicy as GraphRetryPolicy
 
 from nervenet import CallOptions, RetryPolicy, Timeouts
 
+_SHORTEST_PAUSE = 0.001
+"""Seconds between two attempts, at least. LangGraph also takes 0."""
+
 
 def policies_of(spec: Any) -> tuple[GraphRetryPolicy, ...]:
     """The retry policies of a node (`StateNodeSpec`), the first match counts."""
@@ -29,12 +32,10 @@ def options_of(spec: Any) -> CallOptions:
     return CallOptions(retry=_retry(policies_of(spec)), timeouts=_timeouts(spec))
 
 
-def may_retry(policies: Sequence[GraphRetryPolicy], error: Exception, attempt: int) -> bool:
-    """Whether the first policy that knows this error allows another attempt."""
-    for policy in policies:
-        if _matches(policy, error):
-            return attempt < policy.max_attempts
-    return False
+def may_retry(policies: Sequence[GraphRetryPolicy], error: Exception) -> bool:
+    """Whether a policy knows this error. How many attempts there are is an option of the call: an agent that is lost is not one
+    of them, and only the workflow's node can tell."""
+    return any(_matches(policy, error) for policy in policies)
 
 
 def idle_timeout_of(spec: Any) -> Any:
@@ -49,11 +50,12 @@ def _retry(policies: Sequence[GraphRetryPolicy]) -> RetryPolicy:
     if not policies:
         return RetryPolicy(max_attempts=1)
     first = policies[0]
+    longest = max(first.max_interval, _SHORTEST_PAUSE)
     return RetryPolicy(
         max_attempts=max(policy.max_attempts for policy in policies),
-        initial_interval=timedelta(seconds=first.initial_interval),
-        max_interval=timedelta(seconds=first.max_interval),
-        multiplier=first.backoff_factor,
+        initial_interval=timedelta(seconds=min(max(first.initial_interval, _SHORTEST_PAUSE), longest)),
+        max_interval=timedelta(seconds=longest),
+        multiplier=max(first.backoff_factor, 1),
         jitter=0.2 if first.jitter else 0,
     )
 

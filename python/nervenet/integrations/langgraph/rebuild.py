@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import Runnable
-from langgraph.channels import BinaryOperatorAggregate
 from langgraph.graph.state import CompiledStateGraph
 
 from nervenet.integrations.langgraph import internals
 from nervenet.integrations.langgraph.refusals import placed
-from nervenet.integrations.langgraph.stubs import Inline, stable
+from nervenet.integrations.langgraph.stubs import InWorkflow, stable
 from nervenet.integrations.refusals import NotSupported, caller
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -32,12 +31,14 @@ class Node:
         spec: LangGraph's specification of it.
         before: Whether a human must allow it.
         after: Whether a human must allow what follows.
+        channels: The channels of its graph.
     """
 
     path: str
     spec: Any
     before: bool
     after: bool
+    channels: Mapping[str, Any]
 
 
 def refuse(compiled: Any, name: str) -> None:
@@ -93,7 +94,7 @@ def nodes_of(compiled: Graph, inline: Collection[str] = (), prefix: str = "") ->
             before, after = (
                 _names(name, which) for which in (compiled.interrupt_before_nodes, compiled.interrupt_after_nodes)
             )
-            yield Node(path, spec, before, after)
+            yield Node(path, spec, before, after, compiled.builder.channels)
 
 
 def rebuilt(compiled: Graph, stubs: Mapping[str, Runnable[Any, Any]], prefix: str = "") -> Graph:
@@ -107,11 +108,10 @@ def rebuilt(compiled: Graph, stubs: Mapping[str, Runnable[Any, Any]], prefix: st
     old = compiled.builder
     new = internals.copied(old)
     for key, channel in old.channels.items():
-        if isinstance(channel, BinaryOperatorAggregate):
-            new.channels[key] = BinaryOperatorAggregate(channel.typ, stable(channel.operator))
+        new.channels[key] = internals.with_reducer(channel, stable)
     for start, branches in old.branches.items():
         for label, branch in branches.items():
-            called = Inline(branch.path, f"the conditional edge {label!r} of {start!r}")
+            called = InWorkflow(branch.path, f"the conditional edge {label!r} of {start!r}")
             new.branches[start][label] = internals.with_path(branch, called)
     for name, spec in old.nodes.items():
         path = prefix + name

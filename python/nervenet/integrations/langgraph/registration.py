@@ -16,7 +16,7 @@ from nervenet.integrations.langgraph.nodes import NodeHandler
 from nervenet.integrations.langgraph.policies import options_of
 from nervenet.integrations.langgraph.rebuild import Graph, Node, nodes_of, rebuilt
 from nervenet.integrations.langgraph.refusals import placed
-from nervenet.integrations.langgraph.stubs import Inline, RemoteNode
+from nervenet.integrations.langgraph.stubs import InWorkflow, RemoteNode
 from nervenet.integrations.refusals import NotSupported, caller
 
 SLOTS = 10
@@ -67,7 +67,7 @@ def register(
     stubs: dict[str, Any] = {}
     for path, node in nodes.items():
         if path in local:
-            stubs[path] = Inline(node.spec.runnable, f"the local node {path!r}")
+            stubs[path] = InWorkflow(node.spec.runnable, f"the local node {path!r}")
             continue
         count = slots if isinstance(slots, int) else slots.get(path, SLOTS)
         handler = NodeHandler(path, node.spec, compiled, values, stream).handler()
@@ -100,6 +100,7 @@ def _stub(node: Node, agent: Agent[Any, Any], values: Values, options: CallOptio
         before=node.before,
         after=node.after,
         where=placed(node.spec.runnable),
+        channels=node.channels,
     )
 
 

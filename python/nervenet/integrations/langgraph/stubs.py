@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The workflow's side: what is in the rebuilt graph in place of functions.
 
-`RemoteNode` makes the node's work a task for an agent. `Inline` calls a function where the workflow runs: a conditional edge,
+`RemoteNode` makes the node's work a task for an agent. `InWorkflow` calls a function where the workflow runs: a conditional edge,
 or a node that the user made local. `stable` gives messages ids that are the same in each replay.
 """
 
@@ -22,6 +22,7 @@ from pydantic import WithJsonSchema
 
 from nervenet import Agent, CallFailed, CallOptions, Context
 from nervenet.integrations.langgraph import internals
+from nervenet.integrations.langgraph.answers import is_reply, update_of
 from nervenet.integrations.langgraph.codec import Values
 from nervenet.integrations.langgraph.readable import readable
 from nervenet.integrations.langgraph.refusals import NotEncodable, placed
@@ -60,6 +61,7 @@ class RemoteNode(Runnable[Any, Any]):
         before: Whether a human must allow it (`interrupt_before`).
         after: Whether a human must allow what follows (`interrupt_after`).
         where: The line of the node's function, in brackets.
+        channels: The channels of the node's graph, which an answer of a human in place of the node may update.
     """
 
     def __init__(
@@ -73,10 +75,12 @@ class RemoteNode(Runnable[Any, Any]):
         before: bool = False,
         after: bool = False,
         where: str = "",
+        channels: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = path.rpartition("/")[2]
         self.path, self.agent, self.options, self.values = path, agent, options, values
         self.wants_state, self.before, self.after, self.where = wants_state, before, after, where
+        self.channels = channels or {}
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Refused: workflows are asynchronous."""
@@ -94,7 +98,7 @@ class RemoteNode(Runnable[Any, Any]):
             reply = await run.ctx.call(
                 self.agent, {**request, "answers": answers} if answers else request, options=self.options
             )
-            if "value" in reply:
+            if "value" in reply or not is_reply(reply):
                 break
             wrong = reply.get("invalid", "")
             if wrong:  # the same question again: the last answer does not count
@@ -102,10 +106,15 @@ class RemoteNode(Runnable[Any, Any]):
             questions = reply.get("interrupts") or questions
             said = [await self._ask(run.ctx, value, schema, wrong) for value, schema in questions]
             answers = [*answers, *said]
-        value = self.values.decode(reply["value"])
+        value = self._value(reply)
         if self.after:
             await self._allow(run.ctx, f"Go on after {self.name}?", value)
         return value
+
+    def _value(self, reply: dict[str, Any]) -> Any:
+        if is_reply(reply):
+            return self.values.decode(reply["value"])
+        return update_of(self.values.decode(reply), self.channels, f"{self.path!r}{self.where}")  # a human answered
 
     def _request(self, input: Any, config: Mapping[str, Any]) -> dict[str, Any]:
         configurable = config.get("configurable", {})
@@ -140,7 +149,7 @@ class RemoteNode(Runnable[Any, Any]):
         await ctx.ask(question, choices=["continue"], context=shown if small else None)
 
 
-class Inline(Runnable[Any, Any]):
+class InWorkflow(Runnable[Any, Any]):
     """A function that runs in the workflow. It must depend on its arguments alone."""
 
     def __init__(self, inner: Any, what: str) -> None:
@@ -155,7 +164,7 @@ class Inline(Runnable[Any, Any]):
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Call it here, without a thread; a coroutine function is awaited."""
         try:
-            only_async = getattr(self.inner, "func", True) is None
+            only_async = getattr(self.inner, "func", None) is None and getattr(self.inner, "afunc", None) is not None
             result = (
                 await self.inner.ainvoke(input, config, **kwargs)
                 if only_async
@@ -177,23 +186,29 @@ class Inline(Runnable[Any, Any]):
         return result
 
 
-def stable(operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def stable(operator: Callable[[Any, Any], Any], *, missing: bool = False) -> Callable[[Any, Any], Any]:
     """A reducer after which new messages have ids of `ctx.uuid()`.
 
     `add_messages` gives an id of `uuid.uuid4()` to each message without one, which would be another id in each replay. So an
     id of that kind which neither argument had is replaced. It covers reducers of the user that call `add_messages` as well.
+
+    Args:
+        operator: The reducer.
+        missing: Whether messages that come out without an id get one too, as LangGraph does for a DeltaChannel.
     """
 
     def reduce(left: Any, right: Any) -> Any:
         run = CURRENT.get(None)
         if run is None:
             return operator(left, right)
-        given = {message.id for message in _messages(right)}
+        given = {message.id for message in _messages(right) if message.id}
         result = operator(left, right)
         fresh = [
-            one for one in _messages(_added(left, result)) if one.id not in given and _UUID4.fullmatch(one.id or "")
+            one
+            for one in _messages(_added(left, result))
+            if (one.id not in given and _UUID4.fullmatch(one.id) if one.id else missing)
         ]
-        known = {message.id for message in _messages(left)} if fresh else given
+        known = {message.id for message in _messages(left) if message.id} if fresh else given
         for message in fresh:
             if message.id not in known:
                 message.id = str(run.ctx.uuid())

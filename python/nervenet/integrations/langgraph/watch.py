@@ -9,6 +9,7 @@ from typing import Any
 from langgraph.types import Command
 
 from nervenet import Agent, Client, Event, WorkflowHandle
+from nervenet.integrations.langgraph.answers import is_reply
 from nervenet.integrations.langgraph.codec import Values
 
 MODES = ("updates", "values", "messages", "custom", "interrupt", "restart")
@@ -56,6 +57,8 @@ class Watching:
         self._paths = {agent.name: path for path, agent in agents.items()}
         self._streamed: dict[str, int] = {}
         """Steps of which something was streamed, and the attempt that did."""
+        self._asking: set[str] = set()
+        """Nodes that streamed something and then asked a human: they begin again with the answer."""
 
     def chunks(self, event: Event) -> Iterator[tuple[str, Any]]:
         """The chunks of one event, in order."""
@@ -69,12 +72,20 @@ class Watching:
             yield from self._piece(step, path, event)
         elif event.kind == "attempt" and step in self._streamed:
             yield from self._restart(step, path, (event.attempt or 0) + 1)
-        elif event.kind == "task" and isinstance(event.data, dict) and "value" in event.data:
-            value = self._values.decode(event.data["value"])
+        elif event.kind == "task" and isinstance(event.data, dict):
+            self._asking.update({path} if "interrupts" in event.data and step in self._streamed else ())
+            yield from self._updates(path, event.data)
+
+    def _updates(self, path: str, reply: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        if "value" in reply or not is_reply(reply):  # a human's answer in place of the node is an update too
+            value = self._values.decode(reply.get("value", reply))
             yield "updates", {path: value.update if isinstance(value, Command) else value}
 
     def _piece(self, step: str, path: str, event: Event) -> Iterator[tuple[str, Any]]:
         attempt = event.attempt or 1
+        if path in self._asking:
+            self._asking.discard(path)
+            yield "restart", {"node": path, "attempt": attempt}
         if attempt > self._streamed.get(step, attempt):
             yield from self._restart(step, path, attempt)
         self._streamed.setdefault(step, attempt)
