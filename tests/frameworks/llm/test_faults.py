@@ -4,20 +4,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from nervenet.integrations.llm import (
+    ChatReply,
     ContextTooLong,
+    InvalidAnswer,
     KeyRefused,
     LLMError,
     ModelNotFound,
     ModelUnavailable,
+    OutputSchema,
     QuotaExceeded,
     RateLimited,
     RequestRefused,
 )
+from nervenet.integrations.llm.collecting import Collected
+from nervenet.integrations.llm.endpoint import _check
 from nervenet.integrations.llm.faults import Place, of_connection, of_status, of_stream, retry_after
 
 KEY = "sk-secret-123456"
@@ -101,6 +107,31 @@ def test_a_pause_belongs_only_to_what_is_tried_again() -> None:
     assert of_status(PLACE, 400, headers, body(), NOW).retry_after is None
 
 
+@pytest.mark.parametrize("headers", [{"retry-after": "978307200"}, {"retry-after": "Fri, 01 Jan 2500 00:00:00 GMT"}])
+def test_a_pause_is_at_most_a_day(headers: dict[str, str]) -> None:
+    assert retry_after(headers, NOW) == timedelta(days=1)
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+def test_an_answer_that_was_cut_is_not_paid_for_again(finish: str) -> None:
+    form = OutputSchema(name="f", definition={"type": "object"})
+    with pytest.raises(InvalidAnswer) as cut:
+        _check(form, ChatReply(text='{"a": ', finish=finish))
+    assert not cut.value.retryable
+    collected = Collected()
+    function = SimpleNamespace(name="look", arguments='{"a": "x')
+    call = SimpleNamespace(index=0, id="1", function=function)
+    delta = SimpleNamespace(content=None, tool_calls=[call])
+    collected.add(SimpleNamespace(model="m", choices=[SimpleNamespace(finish_reason=finish, delta=delta)]))
+    with pytest.raises(InvalidAnswer, match="look") as cut:
+        collected.reply()
+    assert not cut.value.retryable
+    collected.finish = "tool_calls"
+    with pytest.raises(InvalidAnswer) as broken:
+        collected.reply()
+    assert broken.value.retryable, "a model that writes no JSON may write it next time"
+
+
 def test_the_endpoint_itself_may_say_whether_to_try_again() -> None:
     assert of_status(PLACE, 500, {"x-should-retry": "false"}, body(), NOW).retryable is False
     assert of_status(PLACE, 400, {"x-should-retry": "true"}, body(), NOW).retryable is True
@@ -110,6 +141,14 @@ def test_errors_inside_a_stream_and_of_connections_are_tried_again() -> None:
     inside = of_stream(PLACE, {"message": f"engine died with {KEY}", "code": "server_error"})
     assert type(inside) is ModelUnavailable and inside.retryable and KEY not in inside.message
     assert type(of_stream(PLACE, {"error": {"message": "busy", "code": "rate_limit_exceeded"}})) is RateLimited
+    quota = of_stream(PLACE, {"message": "no credit", "code": "insufficient_quota"})
+    assert type(quota) is QuotaExceeded and not quota.retryable
+    for said in (
+        {"code": "context_length_exceeded"},
+        {"message": "This model's maximum context length is 8192 tokens."},
+    ):
+        long = of_stream(PLACE, said)
+        assert type(long) is ContextTooLong and not long.retryable
     away = of_connection(PLACE, "Connection refused")
     assert type(away) is ModelUnavailable and away.retryable
 

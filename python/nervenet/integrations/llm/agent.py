@@ -7,12 +7,14 @@ import os
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from nervenet import Agent, CallOptions, Mesh, RetryPolicy, Task
 from nervenet.errors import ConfigError
 from nervenet.integrations.llm.endpoint import Endpoint
 from nervenet.integrations.llm.messages import ChatReply, ChatRequest
+from nervenet.integrations.refusals import Framework
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -21,6 +23,7 @@ __all__ = ["llm_agent"]
 
 NO_KEY = "no key"
 """Sent to endpoints without a key, because the library wants one."""
+OPENAI = Framework("the OpenAI client", "openai", "llm", "llm", lowest=(2,), below=(4,))
 _CONNECT_WITHIN = 5.0
 _SEND_WITHIN = 30.0
 _DEFAULTS = CallOptions(retry=RetryPolicy(max_attempts=8))
@@ -81,7 +84,10 @@ def llm_agent(
 
     Raises:
         ValueError: An option has a value that it cannot take, or the name is taken.
+        UnsupportedVersion: The OpenAI client that is installed is too old or too new.
     """
+    if find_spec("openai") is not None:  # nodes need none
+        OPENAI.require()
     if silence <= timedelta(0):
         raise ValueError(f"llm_agent {name!r}: silence is {silence!r}: longer than zero")
     make = client or (lambda: _client(name, base_url, api_key_env))

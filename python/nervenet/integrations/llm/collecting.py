@@ -13,7 +13,13 @@ from typing import Any, cast
 from nervenet.integrations.llm.errors import InvalidAnswer
 from nervenet.integrations.llm.messages import ChatReply, ToolCall
 
-__all__ = ["Collected"]
+__all__ = ["CUT", "Collected"]
+
+CUT = {
+    "length": "the answer ends at the token limit; raise max_tokens",
+    "content_filter": "the endpoint's content filter ended the answer; change the messages",
+}
+"""Why an answer is not whole, by `finish`. Another attempt ends in the same way."""
 
 
 @dataclass
@@ -100,5 +106,7 @@ class Collected:
         except ValueError:
             arguments = None
         if not isinstance(arguments, dict):
-            raise InvalidAnswer(f"the arguments of the tool {call.name!r} are no JSON object: {call.arguments[:200]!r}")
+            what = f"the arguments of the tool {call.name!r} are no JSON object: {call.arguments[:200]!r}"
+            cut = CUT.get(self.finish)
+            raise InvalidAnswer(f"{what}; {cut}", retryable=False) if cut else InvalidAnswer(what)
         return ToolCall(id=call.id or f"call-{index}", name=call.name, arguments=cast("dict[str, Any]", arguments))

@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from nervenet.integrations.llm.collecting import Collected
+from nervenet.integrations.llm.collecting import CUT, Collected
 from nervenet.integrations.llm.errors import InvalidAnswer, LLMError, RequestRefused
 from nervenet.integrations.llm.faults import Place, of_connection, of_status, of_stream
 from nervenet.integrations.llm.messages import ChatReply, ChatRequest, Message, OutputSchema, Tool
@@ -194,10 +194,8 @@ def _check(wanted: OutputSchema, reply: ChatReply) -> None:
     """Whether the answer has the form that was asked for. A refusal and a call of a tool need not."""
     if reply.refusal or reply.tool_calls:
         return
-    if reply.finish == "length":
-        raise InvalidAnswer(
-            "the answer ends at the token limit, before its JSON does; raise max_tokens", retryable=False
-        )
+    if cut := CUT.get(reply.finish):
+        raise InvalidAnswer(f"the answer is no whole JSON: {cut}", retryable=False)
     try:
         value = json.loads(reply.text)
     except ValueError as error:

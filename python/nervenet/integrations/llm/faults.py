@@ -27,6 +27,11 @@ from nervenet.integrations.llm.errors import (
 __all__ = ["Place", "of_connection", "of_status", "of_stream", "retry_after"]
 
 _RETRIED = (408, 409, 429)
+_STATUS_OF = {"rate_limit_exceeded": 429, "insufficient_quota": 429}
+"""The status that an endpoint gives for a code. Inside a stream there is no status."""
+_TOO_LONG = "maximum context length"
+_LONGEST_PAUSE = timedelta(days=1)
+"""The longest `Retry-After` that counts. The limits of providers end within a day."""
 _LONGEST_WORDS = 500
 _HIDDEN = "[API key]"
 
@@ -70,8 +75,12 @@ def of_stream(place: Place, body: object) -> LLMError:
     """The error that came inside a stream, after the status 200."""
     code, said = _code_and_words(body)
     words = place.words(said) or "no reason given"
-    kind: type[LLMError] = RateLimited if code == "rate_limit_exceeded" else ModelUnavailable
-    return kind(f"{place.host}: the answer of {place.model} broke off: {words}", details={"status": 200, "code": code})
+    status = 400 if code == "context_length_exceeded" or _TOO_LONG in said else _STATUS_OF.get(code or "", 500)
+    kind, cure = _kind(place, status, code, said)
+    retryable = kind in (RateLimited, ModelUnavailable)
+    broken = f"the answer of {place.model} broke off: {words}"
+    text = broken if retryable else f"{cure} ({broken})"
+    return kind(f"{place.host}: {text}", retryable=retryable, details={"status": 200, "code": code})
 
 
 def of_connection(place: Place, what: str) -> LLMError:
@@ -81,6 +90,11 @@ def of_connection(place: Place, what: str) -> LLMError:
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """How long the endpoint asks to wait. None: it does not say, or nothing that can be read."""
+    asked = _pause(headers, now)
+    return None if asked is None else min(max(asked, timedelta(0)), _LONGEST_PAUSE)
+
+
+def _pause(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     ms = _number(headers.get("retry-after-ms"))
     if ms is not None:
         return timedelta(milliseconds=ms)
@@ -89,9 +103,9 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     if seconds is not None:
         return timedelta(seconds=seconds)
     then = _date(text)
-    if then is None:
-        return None
-    return max(then - (_date(headers.get("date")) or now), timedelta(0))  # by the clock of the server, if it tells it
+    return (
+        None if then is None else then - (_date(headers.get("date")) or now)
+    )  # by the clock of the server, if it tells it
 
 
 def _kind(place: Place, status: int, code: str | None, said: str) -> tuple[type[LLMError], str]:
@@ -104,7 +118,7 @@ def _kind(place: Place, status: int, code: str | None, said: str) -> tuple[type[
         return RateLimited, "too many requests"
     if status in _RETRIED or status >= 500:
         return ModelUnavailable, "the server failed"
-    if code == "context_length_exceeded" or "maximum context length" in said:
+    if code == "context_length_exceeded" or _TOO_LONG in said:
         return ContextTooLong, (
             f"the messages are too long for {place.model}; send fewer or shorter ones, or take a model with a larger context"
         )
@@ -133,7 +147,7 @@ def _number(text: str | None) -> float | None:
         value = float(text or "")
     except ValueError:
         return None
-    return value if 0 <= value < 1e9 else None
+    return value if 0 <= value < 1e12 else None
 
 
 def _date(text: str | None) -> datetime | None:

@@ -8,7 +8,9 @@ beyond our fields is ignored.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -27,6 +29,7 @@ __all__ = ["ChatReply", "ChatRequest", "Message", "OutputSchema", "Tool", "ToolC
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 I = TypeVar("I")  # noqa: E741  # the input of an agent, as everywhere in the signatures
 T = TypeVar("T")
+_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 class _Value(BaseModel):
@@ -122,11 +125,15 @@ class Message(_Value):
     def tool(cls, call: ToolCall, result: object, /) -> Message:
         """The result of a tool.
 
+        The text is the same in each replay: a set is sorted, and a field that the result does not have, because its agent had an
+        older release of the type, is not written with its default.
+
         Args:
             call: The call that it answers.
-            result: A text, or any value that pydantic can write as JSON.
+            result: A text, or any value that pydantic can write as JSON. Of a model the fields are written that are set, of
+                a dataclass those that differ from their defaults.
         """
-        text = result if isinstance(result, str) else TypeAdapter[Any](Any).dump_json(result).decode()
+        text = result if isinstance(result, str) else _ANYTHING.dump_json(_written(result)).decode()
         return cls(role="tool", content=text, tool_call_id=call.id)
 
 
@@ -203,7 +210,9 @@ class OutputSchema(_Value):
         definition = _adapter(type).json_schema()
         tight = None if strict is False else strict_form(definition)
         if strict and tight is None:
-            raise ValueError(f"{type.__name__} has no strict schema: a dict with any keys is in it. Pass strict=False.")
+            raise ValueError(
+                f"{type.__name__} has no strict schema: a dict with any keys, a set or a tuple is in it. Pass strict=False."
+            )
         return cls(name=name or type.__name__, definition=tight or definition, strict=tight is not None)
 
 
@@ -285,7 +294,8 @@ class ChatReply(_Value):
     @property
     def message(self) -> Message:
         """The answer as a message, to continue the conversation."""
-        return Message(role="assistant", content=self.text or None, tool_calls=self.tool_calls)
+        words = self.text or self.refusal or (None if self.tool_calls else "")
+        return Message(role="assistant", content=words, tool_calls=self.tool_calls)
 
     def parse(self, type: type[T], /) -> T:
         """The text as a value of a type. The agent has checked it with the schema of the request.
@@ -300,6 +310,45 @@ class ChatReply(_Value):
             return cast("T", _adapter(type).validate_json(self.text))
         except ValidationError as error:
             raise InvalidAnswer(f"the answer is no {type.__name__}: {_first(error)}") from None
+
+
+def _written(value: Any) -> Any:
+    """A value as JSON that is the same in each process and with each release of its types."""
+    if isinstance(value, Mapping):
+        known: Mapping[Any, Any] = value
+        names: list[str] = list(_ANYTHING.dump_python(dict.fromkeys(known), mode="json"))
+        return dict(zip(names, map(_written, known.values()), strict=True))
+    if isinstance(value, list | tuple | set | frozenset):
+        ones: Iterable[Any] = value
+        written = [_written(one) for one in ones]
+        return written if isinstance(value, list | tuple) else _sorted(written)
+    if isinstance(value, BaseModel):
+        left_out: dict[str, Any] = {"exclude_unset": True}
+    elif dataclasses.is_dataclass(value):
+        left_out = {"exclude_defaults": True}
+    else:
+        return _ANYTHING.dump_python(value, mode="json")
+    kind: Any = type(value)
+    adapter = _adapter(kind)
+    return _ordered(adapter.dump_python(value, mode="json", **left_out), adapter.dump_python(value, **left_out))
+
+
+def _ordered(written: Any, value: Any) -> Any:
+    """JSON whose lists are sorted where the value has sets."""
+    if isinstance(written, dict) and isinstance(value, dict):
+        fields: dict[str, Any] = written
+        originals: dict[Any, Any] = value
+        return {name: _ordered(one, its) for (name, one), its in zip(fields.items(), originals.values(), strict=True)}
+    if isinstance(written, list) and isinstance(value, list | tuple | set | frozenset):
+        ones: list[Any] = written
+        its: Iterable[Any] = value
+        ordered = [_ordered(one, other) for one, other in zip(ones, its, strict=True)]
+        return ordered if isinstance(value, list | tuple) else _sorted(ones)
+    return written
+
+
+def _sorted(written: list[Any]) -> list[Any]:
+    return sorted(written, key=lambda one: json.dumps(one, sort_keys=True))
 
 
 def _adapter(type: Any) -> TypeAdapter[Any]:

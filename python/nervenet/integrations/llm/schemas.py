@@ -13,11 +13,24 @@ __all__ = ["misfit", "strict_form"]
 
 
 def strict_form(schema: Any) -> dict[str, Any] | None:
-    """The schema in strict form. None: it has none, because an object in it may have any properties."""
+    """The schema in strict form. None: it has none, because an object in it may have any properties, or because it has a keyword
+    that strict mode does not take."""
     try:
         return cast("dict[str, Any]", _strict(schema))
     except _NoStrictForm:
         return None
+
+
+_LEFT_OUT = frozenset({"default", "discriminator"})
+_NAMES = {"oneOf": "anyOf"}
+"""Strict mode knows `anyOf` alone. pydantic writes `oneOf` where a field tells the models apart, so that one fits at most."""
+_REFUSED = frozenset(
+    {
+        *("allOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas"),
+        *("prefixItems", "uniqueItems", "contains", "patternProperties", "propertyNames"),
+    }
+)
+"""Keywords of JSON Schema that strict mode does not take."""
 
 
 class _NoStrictForm(Exception):
@@ -32,7 +45,9 @@ def _strict(schema: Any) -> Any:
     known = cast("dict[str, Any]", schema)
     if "$ref" in known:
         return {"$ref": known["$ref"]}
-    plain = {name: _inside(name, value) for name, value in known.items() if name != "default"}
+    if _REFUSED & known.keys():
+        raise _NoStrictForm
+    plain = {_NAMES.get(name, name): _inside(name, value) for name, value in known.items() if name not in _LEFT_OUT}
     if known.get("type") == "object":
         if not known.get("properties") or known.get("additionalProperties"):
             raise _NoStrictForm
