@@ -129,7 +129,7 @@ class _Running(Generic[S]):
         self.pid = os.getpid()
         self.loop = asyncio.new_event_loop()
         self._settings, self._make = settings, store
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[S] | None = None
         self._link: Link | None = None
         self._store: S | None = None
         self.thread = threading.Thread(target=self._main, name=settings.name, daemon=True)
@@ -146,14 +146,26 @@ class _Running(Generic[S]):
             self.loop.call_soon_threadsafe(self.loop.stop)
 
     async def _opened(self) -> S:
-        async with self._opening:
-            if self._store is None:
-                given = self._settings
-                self._link = await open_link(
-                    given.url, name=given.name, scripts=given.scripts, wait=given.wait, patience=given.patience
-                )
-                self._store = self._make(self._link)
+        """The store. Calls that come while the link is opened wait for the same attempt, and fail with it."""
+        if self._store is not None:
             return self._store
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+            self._opening.add_done_callback(self._has_opened)
+        return await asyncio.shield(self._opening)  # a call that is canceled leaves the attempt to the others
+
+    async def _open(self) -> S:
+        given = self._settings
+        self._link = await open_link(
+            given.url, name=given.name, scripts=given.scripts, wait=given.wait, patience=given.patience
+        )
+        self._store = self._make(self._link)
+        return self._store
+
+    def _has_opened(self, opening: asyncio.Task[S]) -> None:
+        self._opening = None
+        if not opening.cancelled():
+            opening.exception()  # or asyncio logs it, if every call was canceled
 
     def _translated(self, error: LinkError) -> NervenetError:
         given = self._settings

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import hashlib
 import os
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -55,12 +57,32 @@ def test_a_password_is_in_no_text() -> None:
 
 def test_no_server() -> None:
     with NervenetSaver(f"redis://127.0.0.1:{free_port()}") as saver:
-        saver._store._wait = 0.3
-        with pytest.raises(CheckpointsUnavailable) as caught:
+        wait_at_most(saver, 0.3)
+        began = time.monotonic()
+        with pytest.raises(CheckpointsUnavailable, match=r"tried for 0\.3 s") as caught:
             saver.get_tuple(config_of("1"))
+        assert time.monotonic() - began < 10
     message = str(caught.value)
     assert message.startswith("Redis does not serve checkpoints: ")
     assert "Is the server up, and is this its address?" in message
+
+
+async def test_calls_at_once_share_one_attempt_to_connect() -> None:
+    async def failed_after(saver: NervenetSaver) -> float:
+        with pytest.raises(CheckpointsUnavailable):
+            await saver.aget_tuple(config_of("1"))
+        return time.monotonic()
+
+    async with NervenetSaver(f"redis://127.0.0.1:{free_port()}") as saver:
+        wait_at_most(saver, 1.0)
+        began = time.monotonic()
+        ends = await asyncio.gather(*(failed_after(saver) for _ in range(8)))
+        assert max(ends) - min(ends) < 0.5 and max(ends) - began < 8 * 1.0, "one after the other, eight take 8 s"
+
+
+def wait_at_most(saver: NervenetSaver, seconds: float) -> None:
+    """The wait for the first connection, which users cannot choose."""
+    saver._store._settings = dataclasses.replace(saver._store._settings, wait=seconds)
 
 
 def test_a_server_that_goes_and_comes_back(own_server: Server) -> None:

@@ -253,6 +253,35 @@ def test_runs_are_found_after_their_index_has_expired(make_saver: SaverFactory, 
     assert list(saver.list(config_of(thread))) == []
 
 
+def put_of_run(saver: NervenetSaver, thread: str, run: str) -> None:
+    metadata: Any = {"source": "input", "step": 1, "parents": {}, "run_id": run}
+    saver.put({"configurable": {"thread_id": thread, "checkpoint_ns": ""}}, empty_checkpoint(), metadata, {})
+
+
+def test_a_run_is_deleted_from_a_thread_that_outlived_the_index(make_saver: SaverFactory, client: Client) -> None:
+    saver, run = make_saver(ttl=timedelta(minutes=10)), str(uuid.uuid4())
+    put_of_run(saver, "read", run)
+    client.delete(
+        *client.scan_iter(f"nn:*:checkpoint-runs:{{{run}}}", count=10_000)
+    )  # it expires while the thread is read
+    saver.copy_thread("read", "copy")
+    saver.delete_for_runs([run])
+    assert saver.get_tuple(config_of("read")) is None and saver.get_tuple(config_of("copy")) is None
+
+
+def test_a_run_is_deleted_after_the_time_to_live_is_given_up(make_saver: SaverFactory, client: Client) -> None:
+    short, forever = make_saver(ttl=timedelta(minutes=10)), make_saver()
+    old, both, new = (str(uuid.uuid4()) for _ in range(3))
+    for saver, thread, run in ((short, "1", old), (forever, "1", new), (short, "2", both), (forever, "2", both)):
+        put_of_run(saver, thread, run)
+    (index,) = client.scan_iter(f"nn:*:checkpoint-runs:{{{both}}}", count=10_000)
+    assert client.pttl(index) == -1, "it lives as long as its thread"
+    client.delete(*client.scan_iter(f"nn:*:checkpoint-runs:{{{old}}}", count=10_000))  # as if it had expired
+    forever.delete_for_runs([old, both])
+    left = [one.metadata["run_id"] for thread in ("1", "2") for one in forever.list(config_of(thread))]
+    assert left == [new]
+
+
 # ── chains of differences ────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -160,10 +160,6 @@ class CheckpointStore:
         self._runs = f"nn:{options.namespace}:checkpoint-runs:"
         self._ends = _Ends()
 
-    @property
-    def link(self) -> Link:
-        return self._link
-
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def put(self, new: NewCheckpoint) -> set[str]:
@@ -323,7 +319,9 @@ class CheckpointStore:
         for run in runs:
             members = await self._link.call("SMEMBERS", f"{self._runs}{{{run}}}")
             threads.update(member.decode() for member in members)
-            if not members and self._options.ttl_ms:  # the index of a run expires some time after its last checkpoint
+            if (
+                not members or self._options.ttl_ms
+            ):  # with a ttl the index can expire before a thread that is read again and again
                 threads.update([thread async for thread in self.threads()])
         names = sorted(threads)
         for start in range(0, len(names), _THREADS_AT_ONCE):
@@ -338,7 +336,7 @@ class CheckpointStore:
         if source == target or not members:
             return
         for run in {parse_checkpoint(member).run for member in members if member.startswith(b"c\0")}:
-            await self._index(run, target)
+            await self._index(run, source, target)
         parts = [part for member in with_other_bases(members, _new_base) for part in split_member(member)]
         await self._call("copy", target, [self._options.ttl_ms, *parts])
 
@@ -350,13 +348,15 @@ class CheckpointStore:
     async def _call(self, name: str, thread: str, arguments: Sequence[str | bytes | int] = ()) -> Any:
         return await self._link.script(script(name), [self._key(thread)], arguments)
 
-    async def _index(self, run: str, thread: str) -> None:
-        """Note that this run has checkpoints in this thread. It is done before they are stored."""
+    async def _index(self, run: str, *threads: str) -> None:
+        """Note that this run has checkpoints in these threads. It is done before they are stored."""
         if run:
             key = f"{self._runs}{{{check_part(run, 'run_id')}}}"
-            await self._link.call("SADD", key, thread)
+            await self._link.call("SADD", key, *threads)
             if self._options.ttl_ms:
                 await self._link.call("PEXPIRE", key, self._options.ttl_ms)
+            else:
+                await self._link.call("PERSIST", key)
 
     async def _forget(self, runs: Iterable[bytes], thread: str) -> None:
         """The thread has no checkpoint of these runs left."""
