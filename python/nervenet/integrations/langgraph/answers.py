@@ -36,7 +36,7 @@ def update_of(answer: Any, channels: Mapping[str, Any], node: str) -> Any:
     Args:
         answer: The answer, decoded.
         channels: The channels of the node's graph.
-        node: The node with its line, for messages.
+        node: The node and its line, for messages.
 
     Raises:
         NoUpdate: The answer is none.
