@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from langchain_core.messages import AIMessageChunk, HumanMessage
+from langgraph.config import get_stream_writer
+from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
 
-from nervenet import Client, Resolution
+from nervenet import Client, Mesh, Resolution
 from nervenet.dev import running
+from nervenet.integrations.langgraph import durable_graph
 from nervenet.integrations.langgraph.codec import Values
 from nervenet.testing import Journal
 from tests.frameworks.langgraph import agents, graphs
@@ -127,3 +131,26 @@ def test_pieces_that_cannot_travel_are_shown_as_words() -> None:
     shown: Any = readable({"at": object(), "who": agents.User("ana"), 1: {2.5, 1.5}})
     assert shown["who"] == {"user": "ana"} and shown["1"] == [1.5, 2.5] and shown["at"].startswith("<object")
     assert Values([]).encode({"~": 1}) == {"~": "dict", "items": [["~", 1]]}
+
+
+@shared_loop
+async def test_a_watcher_is_told_when_a_node_begins_again_with_an_answer() -> None:
+    def ask(state: graphs.Log) -> graphs.Log:
+        get_stream_writer()("before the question")
+        return {"log": [interrupt("Which?")]}
+
+    builder: Any = StateGraph(graphs.Log)
+    builder.add_node("ask", ask)
+    builder.add_edge(START, "ask")
+    mesh = Mesh("answered")
+    graph = durable_graph(mesh, builder.compile(), name="answered")
+    workflow = graph.workflow()
+    seen: list[Any] = []
+    async with running(mesh) as client:
+        handle = await client.start(workflow, {}, id="answered")
+        async for mode, data in graph.astream(client, handle, modes=["custom", "restart", "interrupt"]):
+            seen.append(data if mode == "restart" else mode)
+            if mode == "interrupt":
+                (question,) = [one async for one in client.escalations(workflow_id=handle.id)]
+                await client.resolve(question.id, Resolution.complete("this"))
+    assert seen == ["custom", "interrupt", {"node": "ask", "attempt": 1}, "custom"]
