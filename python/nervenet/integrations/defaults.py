@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
@@ -12,6 +13,10 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 __all__ = ["Field", "defaults_of", "fields_in", "has_fields", "same"]
+
+
+_CHANGEABLE = (list, dict, set, bytearray, BaseModel)
+"""Defaults of a model's fields that each object gets a copy of."""
 
 
 class Field(NamedTuple):
@@ -63,7 +68,9 @@ def _model_default(field: Any) -> Callable[[], Any] | None:
     if field.default_factory is not None:
         return None if field.default_factory_takes_validated_data else field.default_factory
     default = field.default
-    return None if default is PydanticUndefined else lambda: default
+    if default is PydanticUndefined:
+        return None
+    return (lambda: deepcopy(default)) if isinstance(default, _CHANGEABLE) else lambda: default
 
 
 def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:

@@ -33,7 +33,7 @@ from langgraph.types import Command, Overwrite, Send
 from pydantic import BaseModel, Field
 
 from nervenet.integrations.langgraph.codec import Values
-from nervenet.integrations.langgraph.refusals import NotEncodable
+from nervenet.integrations.refusals import NotEncodable
 from nervenet.payloads import Codec
 from tests.support.environment import ROOT
 

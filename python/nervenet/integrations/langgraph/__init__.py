@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from nervenet.integrations.langgraph.conversation import TurnRejected as TurnRejected
     from nervenet.integrations.langgraph.graph import DurableGraph as DurableGraph
     from nervenet.integrations.langgraph.graph import durable_graph as durable_graph
-    from nervenet.integrations.langgraph.refusals import NotEncodable as NotEncodable
     from nervenet.integrations.langgraph.run import Outcome as Outcome
     from nervenet.integrations.langgraph.saver.checkpointer import CheckpointsUnavailable as CheckpointsUnavailable
     from nervenet.integrations.langgraph.saver.checkpointer import NervenetSaver as NervenetSaver
     from nervenet.integrations.langgraph.steps import GraphStep as GraphStep
+    from nervenet.integrations.refusals import NotEncodable as NotEncodable
     from nervenet.integrations.refusals import NotSupported as NotSupported
     from nervenet.integrations.refusals import UnsupportedVersion as UnsupportedVersion
 
@@ -59,7 +59,7 @@ _HOME_OF = {
     "DurableGraph": ".graph",
     "GraphStep": ".steps",
     "NervenetSaver": ".saver.checkpointer",
-    "NotEncodable": ".refusals",
+    "NotEncodable": "..refusals",
     "NotSupported": "..refusals",
     "Outcome": ".run",
     "Reply": ".conversation",

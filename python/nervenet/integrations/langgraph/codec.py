@@ -42,7 +42,7 @@ from langgraph.types import Command, Overwrite, Send
 from pydantic import BaseModel
 
 from nervenet.integrations.langgraph.fields import build, fields_of
-from nervenet.integrations.langgraph.refusals import NotEncodable
+from nervenet.integrations.refusals import NotEncodable
 
 TAG = "~"
 _FACTORIES: Mapping[str, Callable[[], Any]] = {

@@ -16,10 +16,11 @@ from nervenet.integrations.langgraph.conversation import Conversation, GraphOfTu
 from nervenet.integrations.langgraph.output import Output
 from nervenet.integrations.langgraph.readable import readable
 from nervenet.integrations.langgraph.rebuild import refuse
-from nervenet.integrations.langgraph.registration import as_workflow, register
+from nervenet.integrations.langgraph.registration import register
 from nervenet.integrations.langgraph.run import Outcome, output_of, run_graph
 from nervenet.integrations.langgraph.watch import watched
 from nervenet.integrations.refusals import NotSupported, caller
+from nervenet.integrations.user_workflow import as_workflow
 
 if TYPE_CHECKING:
     from nervenet.integrations.langgraph.steps import GraphStep

@@ -31,7 +31,8 @@ from nervenet.integrations.langgraph import internals
 from nervenet.integrations.langgraph.codec import Values
 from nervenet.integrations.langgraph.policies import idle_timeout_of, may_retry, policies_of
 from nervenet.integrations.langgraph.readable import readable
-from nervenet.integrations.langgraph.refusals import NotEncodable, line_of
+from nervenet.integrations.langgraph.refusals import line_of
+from nervenet.integrations.refusals import NotEncodable
 
 Request = Mapping[str, Any]
 _is_invalid_resume: Callable[[BaseException], bool] = getattr(errors, "is_invalid_resume", lambda _: False)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nervenet.integrations.defaults import defaults_of, same
 from nervenet.integrations.langgraph.codec import Values
-from nervenet.integrations.langgraph.fields import defaults_of, same
 
 OUTPUT = "output"
 """The tag of a result that `decode` turns into Python objects."""

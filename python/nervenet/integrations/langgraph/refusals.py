@@ -7,22 +7,6 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from nervenet.errors import NervenetError
-
-
-class NotEncodable(NervenetError, TypeError):
-    """A value of the state cannot travel between processes. The message has the path to it and says what to do."""
-
-    def __init__(self, why: str, path: str = "") -> None:
-        super().__init__(f"{path}: {why}" if path else why)
-        self.why, self.path = why, path
-
-    def below(self, key: str | int) -> NotEncodable:
-        """The same problem, seen from the container of the value."""
-        here = f"[{key}]" if isinstance(key, int) else key
-        join = "" if not self.path or self.path.startswith("[") else "."
-        return NotEncodable(self.why, f"{here}{join}{self.path}")
-
 
 def line_of(runnable: Any) -> str:
     """Where a node's function is written, for a message: `desk.py:12`; "" if it has no code of its own."""

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nervenet import Agent, CallOptions, Mesh, Signal, Workflow
+from nervenet import Agent, CallOptions, Mesh
 from nervenet.integrations.capability_names import CapabilityNames, capability_name
 from nervenet.integrations.langgraph import internals
 from nervenet.integrations.langgraph.codec import Values
@@ -74,19 +73,6 @@ def register(
         agents[path] = mesh.agent(name=capabilities[path], slots=count)(handler)
         stubs[path] = _stub(node, agents[path], values, options.get(path))
     return Registered(agents, rebuilt(compiled, stubs))
-
-
-def as_workflow(
-    mesh: Mesh, run: Any, name: str, version: int, variable: str | None, signals: Collection[Signal[Any]] | None
-) -> Workflow[Any, Any]:
-    """Make a function of this package a workflow as if it were written in the user's module, where other processes find it."""
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__package__") == __package__:
-        frame = frame.f_back
-    if frame is not None:
-        run.__module__, run.__qualname__ = frame.f_globals.get("__name__", __name__), variable or name
-    made: Workflow[Any, Any] = mesh.workflow(name=name, version=version, signals=signals)(run)
-    return made
 
 
 def _stub(node: Node, agent: Agent[Any, Any], values: Values, options: CallOptions | None) -> RemoteNode:

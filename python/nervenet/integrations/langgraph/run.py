@@ -27,8 +27,8 @@ from nervenet import Context
 from nervenet.integrations.langgraph.codec import Values
 from nervenet.integrations.langgraph.internals import RESERVED
 from nervenet.integrations.langgraph.rebuild import Graph
-from nervenet.integrations.langgraph.refusals import NotEncodable
 from nervenet.integrations.langgraph.stubs import CURRENT, GraphRun
+from nervenet.integrations.refusals import NotEncodable
 from nervenet.payloads import PayloadTooLarge
 
 RECURSION_LIMIT = 10_000

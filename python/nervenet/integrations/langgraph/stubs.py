@@ -25,8 +25,8 @@ from nervenet.integrations.langgraph import internals
 from nervenet.integrations.langgraph.answers import is_reply, update_of
 from nervenet.integrations.langgraph.codec import Values
 from nervenet.integrations.langgraph.readable import readable
-from nervenet.integrations.langgraph.refusals import NotEncodable, placed
-from nervenet.integrations.refusals import NotSupported
+from nervenet.integrations.langgraph.refusals import placed
+from nervenet.integrations.refusals import NotEncodable, NotSupported
 
 CONTEXT_LIMIT = 16 << 10
 """A question carries the state of its node as context if that is not larger, in bytes of JSON."""

@@ -315,12 +315,11 @@ class ChatReply(_Value):
 def _written(value: Any) -> Any:
     """A value as JSON that is the same in each process and with each release of its types."""
     if isinstance(value, Mapping):
-        known: Mapping[Any, Any] = value
+        known = cast("Mapping[Any, Any]", value)  # type: ignore[redundant-cast]  # pyright needs it
         names: list[str] = list(_ANYTHING.dump_python(dict.fromkeys(known), mode="json"))
         return dict(zip(names, map(_written, known.values()), strict=True))
     if isinstance(value, list | tuple | set | frozenset):
-        ones: Iterable[Any] = value
-        written = [_written(one) for one in ones]
+        written = [_written(one) for one in cast("Iterable[Any]", value)]
         return written if isinstance(value, list | tuple) else _sorted(written)
     if isinstance(value, BaseModel):
         left_out: dict[str, Any] = {"exclude_unset": True}
@@ -336,15 +335,13 @@ def _written(value: Any) -> Any:
 def _ordered(written: Any, value: Any) -> Any:
     """JSON whose lists are sorted where the value has sets."""
     if isinstance(written, dict) and isinstance(value, dict):
-        fields: dict[str, Any] = written
-        originals: dict[Any, Any] = value
-        return {name: _ordered(one, its) for (name, one), its in zip(fields.items(), originals.values(), strict=True)}
+        pairs = zip(cast("dict[str, Any]", written).items(), cast("dict[Any, Any]", value).values(), strict=True)  # type: ignore[redundant-cast]  # pyright needs it
+        return {name: _ordered(one, its) for (name, one), its in pairs}
     if isinstance(written, list) and isinstance(value, list | tuple | set | frozenset):
-        ones: list[Any] = written
-        its: Iterable[Any] = value
-        ordered = [_ordered(one, other) for one, other in zip(ones, its, strict=True)]
+        ones = cast("list[Any]", written)  # type: ignore[redundant-cast]  # pyright needs it
+        ordered = [_ordered(one, its) for one, its in zip(ones, cast("Iterable[Any]", value), strict=True)]
         return ordered if isinstance(value, list | tuple) else _sorted(ones)
-    return written
+    return cast("Any", written)
 
 
 def _sorted(written: list[Any]) -> list[Any]:
