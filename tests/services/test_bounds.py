@@ -122,7 +122,7 @@ async def test_tasks_wait_at_their_owners_while_a_queue_is_full_and_lone_ones_ar
 
     async def told() -> bool:
         tasks = (await raw.call("GetWorkflow", workflow_id="w19")).workflow.tasks
-        return bool(tasks) and "the queue of work is full" in tasks[0].waits_for
+        return bool(tasks) and "no live agent serves it" in tasks[0].waits_for
 
     await until(told)
     assert await length() == before

@@ -59,4 +59,6 @@ class Repairs:
 
     async def _told(self, workflow_id: str) -> workflow_pb2.Workflow:
         question = pb.GetWorkflowRequest(workflow_id=workflow_id, payload_format=common.PAYLOAD_FORMAT_OMIT)
-        return await self._reads.workflow(question)
+        told = await self._reads.workflow(question)
+        del told.waits[:]  # it has begun a moment ago: what it waits for is not known yet, or just now
+        return told
