@@ -43,21 +43,25 @@ async def mesh_checks(config: Config, mesh: RawClient, now_ms: int) -> list[Chec
                 "nodes", f"no answer: {_said(fault)}", "start one (nervenet node APP), or set NERVENET_ADDRESS to one"
             )
         ]
-    reached = await asyncio.gather(*(_reaches(config, node.address) for node in nodes.nodes))
-    return [
-        *judge_nodes(nodes.nodes, reached),
-        *await _told("agents", lambda found: judge_agents(found.agents, now_ms), mesh, "ListAgents"),
-        *await _told("queues", lambda found: judge_queues(found.queues), mesh, "ListAgents"),
-        *await _told("workflows.stuck", judge_stuck, mesh, "ListWorkflows", stuck=True, include_waits=True),
-        *await _told(
+    reached, *told = await asyncio.gather(
+        asyncio.gather(*(_reaches(config, node.address) for node in nodes.nodes)),
+        _told(
+            "agents",
+            lambda found: [*judge_agents(found.agents, now_ms), *judge_queues(found.queues)],
+            mesh,
+            "ListAgents",
+        ),
+        _told("workflows.stuck", judge_stuck, mesh, "ListWorkflows", stuck=True, include_waits=True),
+        _told(
             "workflows.journal",
             lambda found: [judge_journals(found, config.journal_limit)],
             mesh,
             "ListWorkflows",
             states=["WORKFLOW_STATE_RUNNING"],
         ),
-        *await _told("escalations", lambda found: [judge_questions(found, now_ms)], mesh, "ListEscalations"),
-    ]
+        _told("escalations", lambda found: [judge_questions(found, now_ms)], mesh, "ListEscalations"),
+    )
+    return [*judge_nodes(nodes.nodes, reached), *(check for part in told for check in part)]
 
 
 async def _told(
