@@ -93,6 +93,11 @@ class Wakes:
             send_wake(self._context, owner, workflow_id, run, journal_id, name, data)
 
 
+def _was_lost(sent: asyncio.Future[Any] | None) -> bool:
+    """Whether a command has failed, as when its connection broke."""
+    return sent is not None and sent.done() and not sent.cancelled() and sent.exception() is not None
+
+
 class WakeReader:
     """Reads the wake stream of this node, from its beginning after every connect. Known entries are dropped by their number."""
 
@@ -111,6 +116,7 @@ class WakeReader:
         context, status, received = self._context, self._context.status, self._wakes.received
         reader = await context.link.dedicated()
         last, connects, mine = b"0", 0, ""
+        trimming: asyncio.Future[Any] | None = None
         while True:
             if (reader.connects, status.node_id) != (connects, mine):
                 connects, mine, last = reader.connects, status.node_id, b"0"
@@ -140,4 +146,5 @@ class WakeReader:
             if wakes:
                 newest = wakes[-1]
                 last = newest.id if isinstance(newest, Wake) else newest
-                context.queues.trim_wakes_nowait(mine, last)
+            if wakes or (last != b"0" and _was_lost(trimming)):
+                trimming = context.queues.trim_wakes_nowait(mine, last)
