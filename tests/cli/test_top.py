@@ -62,8 +62,8 @@ def snapshot() -> Snapshot:
 
 def test_a_frame_says_what_needs_somebody_first() -> None:
     lines = [line.plain for line in frame(snapshot(), PERSON, Wish())]
-    assert lines[0].startswith("nervenet night   1 node   12 agents   21 of 48 slots busy")
-    assert lines[1] == "● 3 running   ? 2 open questions"
+    assert lines[0].startswith("nervenet night   1 node   12 agents   21 of 48 slots busy   2 open questions")
+    assert lines[1] == "● 3 running"
     assert any(line.startswith("queue: ocr 7 waiting") and "no agent serves it" in line for line in lines)
     names = [line.split()[0] for line in lines if line.split()[:1] and line.split()[0] in {"young", "old", "alone"}]
     assert names == ["alone", "old", "young"], "stuck first, then the older one"

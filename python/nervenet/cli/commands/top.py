@@ -81,14 +81,21 @@ class _Live:
     async def run(self) -> None:
         screen = self._context.screen
         with screen.full(), keys() as pressed:
-            following = asyncio.create_task(self._follow())
+            tasks = {asyncio.create_task(self._follow()), asyncio.create_task(self._listen(pressed))}
             try:
-                while (key := await pressed.get()) != "q" or self._typing:
-                    self._press(key)
-                    self._draw()
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                following.cancel()
-                await asyncio.wait((following,))
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            for task in done:
+                task.result()
+
+    async def _listen(self, pressed: asyncio.Queue[str]) -> None:
+        """Until `q`, which is a letter like any other in a filter."""
+        while (key := await pressed.get()) != "q" or self._typing:
+            self._press(key)
+            self._draw()
 
     async def _follow(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nervenet.cli.render import agents, text, waits, workflows
 from nervenet.cli.render.plain_json import plain
-from nervenet.cli.render.table import Column, Mark, ids, prose, table
+from nervenet.cli.render.table import Column, ids, prose, table
 from nervenet.cli.render.text import DASH, View
 from nervenet.v1 import coordinator_service_pb2 as service
 from nervenet.v1 import registry_service_pb2 as registry
@@ -120,6 +120,7 @@ def _head(found: Snapshot, view: View) -> Text:
         text.plural(len(found.nodes.nodes), "node"),
         text.plural(len(found.agents.agents), "agent"),
         f"{active} of {text.plural(slots, 'slot')} busy",
+        *([text.plural(found.open_escalations, "open question")] if found.open_escalations else []),
         text.clock(view.now_ms)[:8] if view.people else text.iso(view.now_ms),
     ]
     return Text("   ".join(parts), style="bold")
@@ -131,9 +132,6 @@ def _counts(found: Snapshot) -> Text:
     for state, mark in workflows.STATES.items():
         if counts.get(state):
             line.append(f"{mark.symbol} {counts[state]} {mark.word}   ", style=mark.style)
-    if found.open_escalations:
-        mark = Mark("?", "yellow", "")
-        line.append(f"{mark.symbol} {text.plural(found.open_escalations, 'open question')}", style=mark.style)
     line.rstrip()
     return line if line.plain else Text("no workflows", style="dim")
 
