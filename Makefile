@@ -44,7 +44,7 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-install frameworks-long interop interop-build lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -94,9 +94,6 @@ generate: $(READY) $(GENREADY) ## write generated/ from protos/, docs/reference/
 stubs: $(READY) $(GENREADY) ## write generated/{go,ts,java} from protos/ (needs Go, Node.js and a JDK with Maven)
 	@PATH="$(abspath $(BIN)):$$PATH" tools/stubs $(GENVENV)
 
-interop-build: $(READY) $(GENREADY) # only the build: CI does it beside the tests
-	@PATH="$(abspath $(BIN)):$$PATH" tools/interop $(GENVENV) --build
-
 interop: $(READY) $(GENREADY) ## agents in Go, TypeScript, Java, Rust and straight on Redis through the conformance suite (INTEROP=go,…; JAEGER=1)
 	@PATH="$(abspath $(BIN)):$$PATH" tools/interop $(GENVENV)
 
@@ -105,9 +102,6 @@ jaeger: ## build Jaeger once, and run it: OTLP on 127.0.0.1:4317, its API on 127
 
 frameworks: ## run the integrations on LangGraph, CrewAI and Pydantic AI, in environments of their own (FRAMEWORKS="newest crewai", ARGS)
 	@tools/frameworks $(ARGS)
-
-frameworks-install: # only the environments: CI makes them beside the tests
-	@tools/frameworks --install
 
 frameworks-long: ## the same with its long tests: twenty hash seeds, 1,000 tasks in a step, the licence audit with killed processes
 	@LONG=1 tools/frameworks $(ARGS)
