@@ -50,7 +50,7 @@ class TurnRejected(NervenetError):
 
 
 class TurnNotStarted(NervenetError):
-    """A turn could not begin. The message says why. The thread goes on with its state as it was."""
+    """A turn could not begin. The message says why. The thread continues with its state as it was."""
 
 
 class ThreadEnded(NervenetError):
