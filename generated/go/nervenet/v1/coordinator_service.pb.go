@@ -778,8 +778,10 @@ type GetWorkflowRequest struct {
 	PayloadFormat PayloadFormat `protobuf:"varint,3,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
 	// Outputs of tasks too.
 	IncludeTaskPayloads bool `protobuf:"varint,4,opt,name=include_task_payloads,json=includeTaskPayloads,proto3" json:"include_task_payloads,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+	InputSteps    []string `protobuf:"bytes,5,rep,name=input_steps,json=inputSteps,proto3" json:"input_steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetWorkflowRequest) Reset() {
@@ -838,6 +840,13 @@ func (x *GetWorkflowRequest) GetIncludeTaskPayloads() bool {
 		return x.IncludeTaskPayloads
 	}
 	return false
+}
+
+func (x *GetWorkflowRequest) GetInputSteps() []string {
+	if x != nil {
+		return x.InputSteps
+	}
+	return nil
 }
 
 // See GetWorkflow.
@@ -900,7 +909,33 @@ type ListWorkflowsRequest struct {
 	// Only with all of these labels.
 	Labels map[string]string `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Only started at or after.
-	StartedAfter  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_after,json=startedAfter,proto3" json:"started_after,omitempty"`
+	StartedAfter *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_after,json=startedAfter,proto3" json:"started_after,omitempty"`
+	// Tell what each open workflow waits for. Each node that owns some of them is asked once; a workflow whose node does not
+	// answer within a second is `partial`.
+	IncludeWaits bool `protobuf:"varint,10,opt,name=include_waits,json=includeWaits,proto3" json:"include_waits,omitempty"`
+	// Count the namespace's workflows by state.
+	IncludeCounts bool `protobuf:"varint,11,opt,name=include_counts,json=includeCounts,proto3" json:"include_counts,omitempty"`
+	// Only open workflows that go on only if somebody does something:
+	//   - it is BLOCKED;
+	//   - no live node has the code, and its own is gone;
+	//   - a task is queued for longer than `stuck_after` and no live agent serves it;
+	//   - a task runs, and its handler gave no sign of life (progress, checkpoint, heartbeat) for longer than `stuck_after`.
+	//
+	// What waits for a human, a signal or a moment is not stuck, nor is a task that waits for busy agents.
+	Stuck bool `protobuf:"varint,12,opt,name=stuck,proto3" json:"stuck,omitempty"`
+	// Only open workflows with a step that has failed and is tried again: it waits for its next attempt, or that attempt is
+	// queued or runs.
+	Retrying bool `protobuf:"varint,13,opt,name=retrying,proto3" json:"retrying,omitempty"`
+	// Only open workflows that are older than `slow_after`. If that is unset: older than 95 % of the runs of their
+	// definition that closed last (of the namespace's newest 1,000 closed workflows, at least 20), or than an hour where
+	// there are fewer.
+	Slow bool `protobuf:"varint,14,opt,name=slow,proto3" json:"slow,omitempty"`
+	// Only open workflows with a wait whose words have this text; upper and lower case are alike.
+	WaitingFor string `protobuf:"bytes,15,opt,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"`
+	// See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+	StuckAfter *durationpb.Duration `protobuf:"bytes,16,opt,name=stuck_after,json=stuckAfter,proto3" json:"stuck_after,omitempty"`
+	// See `slow`.
+	SlowAfter     *durationpb.Duration `protobuf:"bytes,17,opt,name=slow_after,json=slowAfter,proto3" json:"slow_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -977,6 +1012,62 @@ func (x *ListWorkflowsRequest) GetStartedAfter() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ListWorkflowsRequest) GetIncludeWaits() bool {
+	if x != nil {
+		return x.IncludeWaits
+	}
+	return false
+}
+
+func (x *ListWorkflowsRequest) GetIncludeCounts() bool {
+	if x != nil {
+		return x.IncludeCounts
+	}
+	return false
+}
+
+func (x *ListWorkflowsRequest) GetStuck() bool {
+	if x != nil {
+		return x.Stuck
+	}
+	return false
+}
+
+func (x *ListWorkflowsRequest) GetRetrying() bool {
+	if x != nil {
+		return x.Retrying
+	}
+	return false
+}
+
+func (x *ListWorkflowsRequest) GetSlow() bool {
+	if x != nil {
+		return x.Slow
+	}
+	return false
+}
+
+func (x *ListWorkflowsRequest) GetWaitingFor() string {
+	if x != nil {
+		return x.WaitingFor
+	}
+	return ""
+}
+
+func (x *ListWorkflowsRequest) GetStuckAfter() *durationpb.Duration {
+	if x != nil {
+		return x.StuckAfter
+	}
+	return nil
+}
+
+func (x *ListWorkflowsRequest) GetSlowAfter() *durationpb.Duration {
+	if x != nil {
+		return x.SlowAfter
+	}
+	return nil
+}
+
 // See ListWorkflows.
 type ListWorkflowsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -986,8 +1077,12 @@ type ListWorkflowsResponse struct {
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// All workflows of the namespace that have not expired yet. The filters of the request do not change it.
 	NamespaceCount int64 `protobuf:"varint,3,opt,name=namespace_count,json=namespaceCount,proto3" json:"namespace_count,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+	StateCounts []*StateCount `protobuf:"bytes,4,rep,name=state_counts,json=stateCounts,proto3" json:"state_counts,omitempty"`
+	// How many of them are in no `state_counts`: at most the newest 5,000 open and 5,000 closed ones are counted.
+	Uncounted     int64 `protobuf:"varint,5,opt,name=uncounted,proto3" json:"uncounted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListWorkflowsResponse) Reset() {
@@ -1041,6 +1136,249 @@ func (x *ListWorkflowsResponse) GetNamespaceCount() int64 {
 	return 0
 }
 
+func (x *ListWorkflowsResponse) GetStateCounts() []*StateCount {
+	if x != nil {
+		return x.StateCounts
+	}
+	return nil
+}
+
+func (x *ListWorkflowsResponse) GetUncounted() int64 {
+	if x != nil {
+		return x.Uncounted
+	}
+	return 0
+}
+
+// How many workflows have a state.
+type StateCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The state.
+	State WorkflowState `protobuf:"varint,1,opt,name=state,proto3,enum=nervenet.v1.WorkflowState" json:"state,omitempty"`
+	// How many.
+	Count         int64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateCount) Reset() {
+	*x = StateCount{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateCount) ProtoMessage() {}
+
+func (x *StateCount) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateCount.ProtoReflect.Descriptor instead.
+func (*StateCount) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *StateCount) GetState() WorkflowState {
+	if x != nil {
+		return x.State
+	}
+	return WorkflowState_WORKFLOW_STATE_UNSPECIFIED
+}
+
+func (x *StateCount) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// See ListWaits.
+type ListWaitsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Open workflows, at most 1,000.
+	WorkflowIds []string `protobuf:"bytes,1,rep,name=workflow_ids,json=workflowIds,proto3" json:"workflow_ids,omitempty"`
+	// As in ListWorkflowsRequest.
+	StuckAfter    *durationpb.Duration `protobuf:"bytes,2,opt,name=stuck_after,json=stuckAfter,proto3" json:"stuck_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWaitsRequest) Reset() {
+	*x = ListWaitsRequest{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWaitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWaitsRequest) ProtoMessage() {}
+
+func (x *ListWaitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWaitsRequest.ProtoReflect.Descriptor instead.
+func (*ListWaitsRequest) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListWaitsRequest) GetWorkflowIds() []string {
+	if x != nil {
+		return x.WorkflowIds
+	}
+	return nil
+}
+
+func (x *ListWaitsRequest) GetStuckAfter() *durationpb.Duration {
+	if x != nil {
+		return x.StuckAfter
+	}
+	return nil
+}
+
+// What one workflow waits for.
+type WorkflowWaits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The workflow.
+	WorkflowId string `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
+	// Its run.
+	Run int32 `protobuf:"varint,2,opt,name=run,proto3" json:"run,omitempty"`
+	// As in Workflow.
+	Waits []*Wait `protobuf:"bytes,3,rep,name=waits,proto3" json:"waits,omitempty"`
+	// As in Workflow.
+	MoreWaits     int32 `protobuf:"varint,4,opt,name=more_waits,json=moreWaits,proto3" json:"more_waits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkflowWaits) Reset() {
+	*x = WorkflowWaits{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkflowWaits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkflowWaits) ProtoMessage() {}
+
+func (x *WorkflowWaits) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkflowWaits.ProtoReflect.Descriptor instead.
+func (*WorkflowWaits) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *WorkflowWaits) GetWorkflowId() string {
+	if x != nil {
+		return x.WorkflowId
+	}
+	return ""
+}
+
+func (x *WorkflowWaits) GetRun() int32 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
+}
+
+func (x *WorkflowWaits) GetWaits() []*Wait {
+	if x != nil {
+		return x.Waits
+	}
+	return nil
+}
+
+func (x *WorkflowWaits) GetMoreWaits() int32 {
+	if x != nil {
+		return x.MoreWaits
+	}
+	return 0
+}
+
+// See ListWaits.
+type ListWaitsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of the request.
+	Workflows     []*WorkflowWaits `protobuf:"bytes,1,rep,name=workflows,proto3" json:"workflows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWaitsResponse) Reset() {
+	*x = ListWaitsResponse{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWaitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWaitsResponse) ProtoMessage() {}
+
+func (x *ListWaitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWaitsResponse.ProtoReflect.Descriptor instead.
+func (*ListWaitsResponse) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListWaitsResponse) GetWorkflows() []*WorkflowWaits {
+	if x != nil {
+		return x.Workflows
+	}
+	return nil
+}
+
 // See ListJournal.
 type ListJournalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1060,7 +1398,7 @@ type ListJournalRequest struct {
 
 func (x *ListJournalRequest) Reset() {
 	*x = ListJournalRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1410,7 @@ func (x *ListJournalRequest) String() string {
 func (*ListJournalRequest) ProtoMessage() {}
 
 func (x *ListJournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1423,7 @@ func (x *ListJournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJournalRequest.ProtoReflect.Descriptor instead.
 func (*ListJournalRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{13}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListJournalRequest) GetWorkflowId() string {
@@ -1136,7 +1474,7 @@ type ListJournalResponse struct {
 
 func (x *ListJournalResponse) Reset() {
 	*x = ListJournalResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1486,7 @@ func (x *ListJournalResponse) String() string {
 func (*ListJournalResponse) ProtoMessage() {}
 
 func (x *ListJournalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1499,7 @@ func (x *ListJournalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJournalResponse.ProtoReflect.Descriptor instead.
 func (*ListJournalResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{14}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListJournalResponse) GetEntries() []*JournalEntry {
@@ -1197,7 +1535,7 @@ type WatchWorkflowRequest struct {
 
 func (x *WatchWorkflowRequest) Reset() {
 	*x = WatchWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1547,7 @@ func (x *WatchWorkflowRequest) String() string {
 func (*WatchWorkflowRequest) ProtoMessage() {}
 
 func (x *WatchWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1560,7 @@ func (x *WatchWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*WatchWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{15}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchWorkflowRequest) GetWorkflowId() string {
@@ -1273,7 +1611,7 @@ type WatchWorkflowResponse struct {
 
 func (x *WatchWorkflowResponse) Reset() {
 	*x = WatchWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1623,7 @@ func (x *WatchWorkflowResponse) String() string {
 func (*WatchWorkflowResponse) ProtoMessage() {}
 
 func (x *WatchWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1636,7 @@ func (x *WatchWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*WatchWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{16}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchWorkflowResponse) GetEntry() *JournalEntry {
@@ -1336,7 +1674,7 @@ type SignalWorkflowRequest struct {
 
 func (x *SignalWorkflowRequest) Reset() {
 	*x = SignalWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1686,7 @@ func (x *SignalWorkflowRequest) String() string {
 func (*SignalWorkflowRequest) ProtoMessage() {}
 
 func (x *SignalWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1699,7 @@ func (x *SignalWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*SignalWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{17}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SignalWorkflowRequest) GetWorkflowId() string {
@@ -1419,7 +1757,7 @@ type SignalWorkflowResponse struct {
 
 func (x *SignalWorkflowResponse) Reset() {
 	*x = SignalWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1769,7 @@ func (x *SignalWorkflowResponse) String() string {
 func (*SignalWorkflowResponse) ProtoMessage() {}
 
 func (x *SignalWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1782,7 @@ func (x *SignalWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*SignalWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{18}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SignalWorkflowResponse) GetSequence() int64 {
@@ -1476,7 +1814,7 @@ type CancelWorkflowRequest struct {
 
 func (x *CancelWorkflowRequest) Reset() {
 	*x = CancelWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1826,7 @@ func (x *CancelWorkflowRequest) String() string {
 func (*CancelWorkflowRequest) ProtoMessage() {}
 
 func (x *CancelWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1839,7 @@ func (x *CancelWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*CancelWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{19}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CancelWorkflowRequest) GetWorkflowId() string {
@@ -1538,7 +1876,7 @@ type CancelWorkflowResponse struct {
 
 func (x *CancelWorkflowResponse) Reset() {
 	*x = CancelWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1888,7 @@ func (x *CancelWorkflowResponse) String() string {
 func (*CancelWorkflowResponse) ProtoMessage() {}
 
 func (x *CancelWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1901,7 @@ func (x *CancelWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*CancelWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{20}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CancelWorkflowResponse) GetState() WorkflowState {
@@ -1591,7 +1929,7 @@ type RetryWorkflowRequest struct {
 
 func (x *RetryWorkflowRequest) Reset() {
 	*x = RetryWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +1941,7 @@ func (x *RetryWorkflowRequest) String() string {
 func (*RetryWorkflowRequest) ProtoMessage() {}
 
 func (x *RetryWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1616,7 +1954,7 @@ func (x *RetryWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*RetryWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{21}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RetryWorkflowRequest) GetWorkflowId() string {
@@ -1639,7 +1977,7 @@ type RetryWorkflowResponse struct {
 
 func (x *RetryWorkflowResponse) Reset() {
 	*x = RetryWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +1989,7 @@ func (x *RetryWorkflowResponse) String() string {
 func (*RetryWorkflowResponse) ProtoMessage() {}
 
 func (x *RetryWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +2002,7 @@ func (x *RetryWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*RetryWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{22}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RetryWorkflowResponse) GetWorkflow() *Workflow {
@@ -1701,7 +2039,7 @@ type RestartWorkflowRequest struct {
 
 func (x *RestartWorkflowRequest) Reset() {
 	*x = RestartWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +2051,7 @@ func (x *RestartWorkflowRequest) String() string {
 func (*RestartWorkflowRequest) ProtoMessage() {}
 
 func (x *RestartWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +2064,7 @@ func (x *RestartWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*RestartWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{23}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RestartWorkflowRequest) GetWorkflowId() string {
@@ -1777,7 +2115,7 @@ type RestartWorkflowResponse struct {
 
 func (x *RestartWorkflowResponse) Reset() {
 	*x = RestartWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +2127,7 @@ func (x *RestartWorkflowResponse) String() string {
 func (*RestartWorkflowResponse) ProtoMessage() {}
 
 func (x *RestartWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +2140,7 @@ func (x *RestartWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*RestartWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{24}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RestartWorkflowResponse) GetWorkflow() *Workflow {
@@ -1846,7 +2184,7 @@ type RunTaskRequest struct {
 
 func (x *RunTaskRequest) Reset() {
 	*x = RunTaskRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1858,7 +2196,7 @@ func (x *RunTaskRequest) String() string {
 func (*RunTaskRequest) ProtoMessage() {}
 
 func (x *RunTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1871,7 +2209,7 @@ func (x *RunTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTaskRequest.ProtoReflect.Descriptor instead.
 func (*RunTaskRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{25}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RunTaskRequest) GetRequestId() string {
@@ -1948,7 +2286,7 @@ type RunTaskResponse struct {
 
 func (x *RunTaskResponse) Reset() {
 	*x = RunTaskResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2298,7 @@ func (x *RunTaskResponse) String() string {
 func (*RunTaskResponse) ProtoMessage() {}
 
 func (x *RunTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2311,7 @@ func (x *RunTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTaskResponse.ProtoReflect.Descriptor instead.
 func (*RunTaskResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{26}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RunTaskResponse) GetWorkflow() *Workflow {
@@ -2000,7 +2338,7 @@ type ListEscalationsRequest struct {
 
 func (x *ListEscalationsRequest) Reset() {
 	*x = ListEscalationsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2350,7 @@ func (x *ListEscalationsRequest) String() string {
 func (*ListEscalationsRequest) ProtoMessage() {}
 
 func (x *ListEscalationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2363,7 @@ func (x *ListEscalationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEscalationsRequest.ProtoReflect.Descriptor instead.
 func (*ListEscalationsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{27}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListEscalationsRequest) GetPageSize() int32 {
@@ -2071,7 +2409,7 @@ type ListEscalationsResponse struct {
 
 func (x *ListEscalationsResponse) Reset() {
 	*x = ListEscalationsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2421,7 @@ func (x *ListEscalationsResponse) String() string {
 func (*ListEscalationsResponse) ProtoMessage() {}
 
 func (x *ListEscalationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,7 +2434,7 @@ func (x *ListEscalationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEscalationsResponse.ProtoReflect.Descriptor instead.
 func (*ListEscalationsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{28}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListEscalationsResponse) GetEscalations() []*Escalation {
@@ -2131,7 +2469,7 @@ type GetEscalationRequest struct {
 
 func (x *GetEscalationRequest) Reset() {
 	*x = GetEscalationRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2143,7 +2481,7 @@ func (x *GetEscalationRequest) String() string {
 func (*GetEscalationRequest) ProtoMessage() {}
 
 func (x *GetEscalationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2156,7 +2494,7 @@ func (x *GetEscalationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEscalationRequest.ProtoReflect.Descriptor instead.
 func (*GetEscalationRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{29}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetEscalationRequest) GetEscalationId() string {
@@ -2177,7 +2515,7 @@ type GetEscalationResponse struct {
 
 func (x *GetEscalationResponse) Reset() {
 	*x = GetEscalationResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2189,7 +2527,7 @@ func (x *GetEscalationResponse) String() string {
 func (*GetEscalationResponse) ProtoMessage() {}
 
 func (x *GetEscalationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2202,7 +2540,7 @@ func (x *GetEscalationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEscalationResponse.ProtoReflect.Descriptor instead.
 func (*GetEscalationResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{30}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetEscalationResponse) GetEscalation() *Escalation {
@@ -2225,7 +2563,7 @@ type ResolveEscalationRequest struct {
 
 func (x *ResolveEscalationRequest) Reset() {
 	*x = ResolveEscalationRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2237,7 +2575,7 @@ func (x *ResolveEscalationRequest) String() string {
 func (*ResolveEscalationRequest) ProtoMessage() {}
 
 func (x *ResolveEscalationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2250,7 +2588,7 @@ func (x *ResolveEscalationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveEscalationRequest.ProtoReflect.Descriptor instead.
 func (*ResolveEscalationRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{31}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ResolveEscalationRequest) GetEscalationId() string {
@@ -2278,7 +2616,7 @@ type ResolveEscalationResponse struct {
 
 func (x *ResolveEscalationResponse) Reset() {
 	*x = ResolveEscalationResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2628,7 @@ func (x *ResolveEscalationResponse) String() string {
 func (*ResolveEscalationResponse) ProtoMessage() {}
 
 func (x *ResolveEscalationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2641,7 @@ func (x *ResolveEscalationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveEscalationResponse.ProtoReflect.Descriptor instead.
 func (*ResolveEscalationResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{32}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ResolveEscalationResponse) GetEscalation() *Escalation {
@@ -2326,7 +2664,7 @@ type PutDefinitionRequest struct {
 
 func (x *PutDefinitionRequest) Reset() {
 	*x = PutDefinitionRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2338,7 +2676,7 @@ func (x *PutDefinitionRequest) String() string {
 func (*PutDefinitionRequest) ProtoMessage() {}
 
 func (x *PutDefinitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2351,7 +2689,7 @@ func (x *PutDefinitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDefinitionRequest.ProtoReflect.Descriptor instead.
 func (*PutDefinitionRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{33}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PutDefinitionRequest) GetDefinition() *Definition {
@@ -2381,7 +2719,7 @@ type PutDefinitionResponse struct {
 
 func (x *PutDefinitionResponse) Reset() {
 	*x = PutDefinitionResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2393,7 +2731,7 @@ func (x *PutDefinitionResponse) String() string {
 func (*PutDefinitionResponse) ProtoMessage() {}
 
 func (x *PutDefinitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2406,7 +2744,7 @@ func (x *PutDefinitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDefinitionResponse.ProtoReflect.Descriptor instead.
 func (*PutDefinitionResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{34}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PutDefinitionResponse) GetDefinition() *Definition {
@@ -2436,7 +2774,7 @@ type GetDefinitionRequest struct {
 
 func (x *GetDefinitionRequest) Reset() {
 	*x = GetDefinitionRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[35]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2448,7 +2786,7 @@ func (x *GetDefinitionRequest) String() string {
 func (*GetDefinitionRequest) ProtoMessage() {}
 
 func (x *GetDefinitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[35]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2461,7 +2799,7 @@ func (x *GetDefinitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDefinitionRequest.ProtoReflect.Descriptor instead.
 func (*GetDefinitionRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{35}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetDefinitionRequest) GetName() string {
@@ -2489,7 +2827,7 @@ type GetDefinitionResponse struct {
 
 func (x *GetDefinitionResponse) Reset() {
 	*x = GetDefinitionResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[36]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2501,7 +2839,7 @@ func (x *GetDefinitionResponse) String() string {
 func (*GetDefinitionResponse) ProtoMessage() {}
 
 func (x *GetDefinitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[36]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2514,7 +2852,7 @@ func (x *GetDefinitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDefinitionResponse.ProtoReflect.Descriptor instead.
 func (*GetDefinitionResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{36}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetDefinitionResponse) GetDefinition() *Definition {
@@ -2539,7 +2877,7 @@ type ListDefinitionsRequest struct {
 
 func (x *ListDefinitionsRequest) Reset() {
 	*x = ListDefinitionsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[37]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2889,7 @@ func (x *ListDefinitionsRequest) String() string {
 func (*ListDefinitionsRequest) ProtoMessage() {}
 
 func (x *ListDefinitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[37]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2902,7 @@ func (x *ListDefinitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDefinitionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDefinitionsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{37}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListDefinitionsRequest) GetName() string {
@@ -2601,7 +2939,7 @@ type ListDefinitionsResponse struct {
 
 func (x *ListDefinitionsResponse) Reset() {
 	*x = ListDefinitionsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[38]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +2951,7 @@ func (x *ListDefinitionsResponse) String() string {
 func (*ListDefinitionsResponse) ProtoMessage() {}
 
 func (x *ListDefinitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[38]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +2964,7 @@ func (x *ListDefinitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDefinitionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDefinitionsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{38}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListDefinitionsResponse) GetDefinitions() []*Definition {
@@ -2703,15 +3041,17 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\x16AwaitWorkflowsResponse\x123\n" +
 	"\tworkflows\x18\x01 \x03(\v2\x15.nervenet.v1.WorkflowR\tworkflows\x120\n" +
 	"\x14unknown_workflow_ids\x18\x02 \x03(\tR\x12unknownWorkflowIds\x12B\n" +
-	"\x11blocked_workflows\x18\x03 \x03(\v2\x15.nervenet.v1.WorkflowR\x10blockedWorkflows\"\xdb\x01\n" +
+	"\x11blocked_workflows\x18\x03 \x03(\v2\x15.nervenet.v1.WorkflowR\x10blockedWorkflows\"\xfc\x01\n" +
 	"\x12GetWorkflowRequest\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12-\n" +
 	"\x04wait\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12A\n" +
 	"\x0epayload_format\x18\x03 \x01(\x0e2\x1a.nervenet.v1.PayloadFormatR\rpayloadFormat\x122\n" +
-	"\x15include_task_payloads\x18\x04 \x01(\bR\x13includeTaskPayloads\"H\n" +
+	"\x15include_task_payloads\x18\x04 \x01(\bR\x13includeTaskPayloads\x12\x1f\n" +
+	"\vinput_steps\x18\x05 \x03(\tR\n" +
+	"inputSteps\"H\n" +
 	"\x13GetWorkflowResponse\x121\n" +
-	"\bworkflow\x18\x01 \x01(\v2\x15.nervenet.v1.WorkflowR\bworkflow\"\xe9\x02\n" +
+	"\bworkflow\x18\x01 \x01(\v2\x15.nervenet.v1.WorkflowR\bworkflow\"\x92\x05\n" +
 	"\x14ListWorkflowsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2721,14 +3061,45 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"definition\x18\x04 \x01(\tR\n" +
 	"definition\x12E\n" +
 	"\x06labels\x18\x05 \x03(\v2-.nervenet.v1.ListWorkflowsRequest.LabelsEntryR\x06labels\x12?\n" +
-	"\rstarted_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fstartedAfter\x1a9\n" +
+	"\rstarted_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fstartedAfter\x12#\n" +
+	"\rinclude_waits\x18\n" +
+	" \x01(\bR\fincludeWaits\x12%\n" +
+	"\x0einclude_counts\x18\v \x01(\bR\rincludeCounts\x12\x14\n" +
+	"\x05stuck\x18\f \x01(\bR\x05stuck\x12\x1a\n" +
+	"\bretrying\x18\r \x01(\bR\bretrying\x12\x12\n" +
+	"\x04slow\x18\x0e \x01(\bR\x04slow\x12\x1f\n" +
+	"\vwaiting_for\x18\x0f \x01(\tR\n" +
+	"waitingFor\x12:\n" +
+	"\vstuck_after\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"stuckAfter\x128\n" +
+	"\n" +
+	"slow_after\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\tslowAfter\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9d\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf7\x01\n" +
 	"\x15ListWorkflowsResponse\x123\n" +
 	"\tworkflows\x18\x01 \x03(\v2\x15.nervenet.v1.WorkflowR\tworkflows\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12'\n" +
-	"\x0fnamespace_count\x18\x03 \x01(\x03R\x0enamespaceCount\"\xdb\x01\n" +
+	"\x0fnamespace_count\x18\x03 \x01(\x03R\x0enamespaceCount\x12:\n" +
+	"\fstate_counts\x18\x04 \x03(\v2\x17.nervenet.v1.StateCountR\vstateCounts\x12\x1c\n" +
+	"\tuncounted\x18\x05 \x01(\x03R\tuncounted\"T\n" +
+	"\n" +
+	"StateCount\x120\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1a.nervenet.v1.WorkflowStateR\x05state\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"q\n" +
+	"\x10ListWaitsRequest\x12!\n" +
+	"\fworkflow_ids\x18\x01 \x03(\tR\vworkflowIds\x12:\n" +
+	"\vstuck_after\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"stuckAfter\"\x8a\x01\n" +
+	"\rWorkflowWaits\x12\x1f\n" +
+	"\vworkflow_id\x18\x01 \x01(\tR\n" +
+	"workflowId\x12\x10\n" +
+	"\x03run\x18\x02 \x01(\x05R\x03run\x12'\n" +
+	"\x05waits\x18\x03 \x03(\v2\x11.nervenet.v1.WaitR\x05waits\x12\x1d\n" +
+	"\n" +
+	"more_waits\x18\x04 \x01(\x05R\tmoreWaits\"M\n" +
+	"\x11ListWaitsResponse\x128\n" +
+	"\tworkflows\x18\x01 \x03(\v2\x1a.nervenet.v1.WorkflowWaitsR\tworkflows\"\xdb\x01\n" +
 	"\x12ListJournalRequest\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x1b\n" +
@@ -2867,13 +3238,14 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"Durability\x12\x1a\n" +
 	"\x16DURABILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11DURABILITY_NORMAL\x10\x01\x12\x15\n" +
-	"\x11DURABILITY_STRICT\x10\x022\xd6\f\n" +
+	"\x11DURABILITY_STRICT\x10\x022\xa2\r\n" +
 	"\x12CoordinatorService\x12V\n" +
 	"\rStartWorkflow\x12!.nervenet.v1.StartWorkflowRequest\x1a\".nervenet.v1.StartWorkflowResponse\x12Y\n" +
 	"\x0eStartWorkflows\x12\".nervenet.v1.StartWorkflowsRequest\x1a#.nervenet.v1.StartWorkflowsResponse\x12]\n" +
 	"\x0eAwaitWorkflows\x12\".nervenet.v1.AwaitWorkflowsRequest\x1a#.nervenet.v1.AwaitWorkflowsResponse(\x010\x01\x12P\n" +
 	"\vGetWorkflow\x12\x1f.nervenet.v1.GetWorkflowRequest\x1a .nervenet.v1.GetWorkflowResponse\x12V\n" +
-	"\rListWorkflows\x12!.nervenet.v1.ListWorkflowsRequest\x1a\".nervenet.v1.ListWorkflowsResponse\x12P\n" +
+	"\rListWorkflows\x12!.nervenet.v1.ListWorkflowsRequest\x1a\".nervenet.v1.ListWorkflowsResponse\x12J\n" +
+	"\tListWaits\x12\x1d.nervenet.v1.ListWaitsRequest\x1a\x1e.nervenet.v1.ListWaitsResponse\x12P\n" +
 	"\vListJournal\x12\x1f.nervenet.v1.ListJournalRequest\x1a .nervenet.v1.ListJournalResponse\x12X\n" +
 	"\rWatchWorkflow\x12!.nervenet.v1.WatchWorkflowRequest\x1a\".nervenet.v1.WatchWorkflowResponse0\x01\x12Y\n" +
 	"\x0eSignalWorkflow\x12\".nervenet.v1.SignalWorkflowRequest\x1a#.nervenet.v1.SignalWorkflowResponse\x12Y\n" +
@@ -2902,7 +3274,7 @@ func file_nervenet_v1_coordinator_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nervenet_v1_coordinator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_nervenet_v1_coordinator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_nervenet_v1_coordinator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_nervenet_v1_coordinator_service_proto_goTypes = []any{
 	(IfExists)(0),                     // 0: nervenet.v1.IfExists
 	(Durability)(0),                   // 1: nervenet.v1.Durability
@@ -2919,146 +3291,160 @@ var file_nervenet_v1_coordinator_service_proto_goTypes = []any{
 	(*GetWorkflowResponse)(nil),       // 12: nervenet.v1.GetWorkflowResponse
 	(*ListWorkflowsRequest)(nil),      // 13: nervenet.v1.ListWorkflowsRequest
 	(*ListWorkflowsResponse)(nil),     // 14: nervenet.v1.ListWorkflowsResponse
-	(*ListJournalRequest)(nil),        // 15: nervenet.v1.ListJournalRequest
-	(*ListJournalResponse)(nil),       // 16: nervenet.v1.ListJournalResponse
-	(*WatchWorkflowRequest)(nil),      // 17: nervenet.v1.WatchWorkflowRequest
-	(*WatchWorkflowResponse)(nil),     // 18: nervenet.v1.WatchWorkflowResponse
-	(*SignalWorkflowRequest)(nil),     // 19: nervenet.v1.SignalWorkflowRequest
-	(*SignalWorkflowResponse)(nil),    // 20: nervenet.v1.SignalWorkflowResponse
-	(*CancelWorkflowRequest)(nil),     // 21: nervenet.v1.CancelWorkflowRequest
-	(*CancelWorkflowResponse)(nil),    // 22: nervenet.v1.CancelWorkflowResponse
-	(*RetryWorkflowRequest)(nil),      // 23: nervenet.v1.RetryWorkflowRequest
-	(*RetryWorkflowResponse)(nil),     // 24: nervenet.v1.RetryWorkflowResponse
-	(*RestartWorkflowRequest)(nil),    // 25: nervenet.v1.RestartWorkflowRequest
-	(*RestartWorkflowResponse)(nil),   // 26: nervenet.v1.RestartWorkflowResponse
-	(*RunTaskRequest)(nil),            // 27: nervenet.v1.RunTaskRequest
-	(*RunTaskResponse)(nil),           // 28: nervenet.v1.RunTaskResponse
-	(*ListEscalationsRequest)(nil),    // 29: nervenet.v1.ListEscalationsRequest
-	(*ListEscalationsResponse)(nil),   // 30: nervenet.v1.ListEscalationsResponse
-	(*GetEscalationRequest)(nil),      // 31: nervenet.v1.GetEscalationRequest
-	(*GetEscalationResponse)(nil),     // 32: nervenet.v1.GetEscalationResponse
-	(*ResolveEscalationRequest)(nil),  // 33: nervenet.v1.ResolveEscalationRequest
-	(*ResolveEscalationResponse)(nil), // 34: nervenet.v1.ResolveEscalationResponse
-	(*PutDefinitionRequest)(nil),      // 35: nervenet.v1.PutDefinitionRequest
-	(*PutDefinitionResponse)(nil),     // 36: nervenet.v1.PutDefinitionResponse
-	(*GetDefinitionRequest)(nil),      // 37: nervenet.v1.GetDefinitionRequest
-	(*GetDefinitionResponse)(nil),     // 38: nervenet.v1.GetDefinitionResponse
-	(*ListDefinitionsRequest)(nil),    // 39: nervenet.v1.ListDefinitionsRequest
-	(*ListDefinitionsResponse)(nil),   // 40: nervenet.v1.ListDefinitionsResponse
-	nil,                               // 41: nervenet.v1.StartWorkflowRequest.LabelsEntry
-	nil,                               // 42: nervenet.v1.RequestStatus.MetadataEntry
-	nil,                               // 43: nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	nil,                               // 44: nervenet.v1.RunTaskRequest.LabelsEntry
-	(*Payload)(nil),                   // 45: nervenet.v1.Payload
-	(*durationpb.Duration)(nil),       // 46: google.protobuf.Duration
-	(PayloadFormat)(0),                // 47: nervenet.v1.PayloadFormat
-	(*TraceContext)(nil),              // 48: nervenet.v1.TraceContext
-	(*Workflow)(nil),                  // 49: nervenet.v1.Workflow
-	(WorkflowState)(0),                // 50: nervenet.v1.WorkflowState
-	(*timestamppb.Timestamp)(nil),     // 51: google.protobuf.Timestamp
-	(*JournalEntry)(nil),              // 52: nervenet.v1.JournalEntry
-	(*Blocked)(nil),                   // 53: nervenet.v1.Blocked
-	(*RetryPolicy)(nil),               // 54: nervenet.v1.RetryPolicy
-	(*Timeouts)(nil),                  // 55: nervenet.v1.Timeouts
-	(*Selection)(nil),                 // 56: nervenet.v1.Selection
-	(EscalationState)(0),              // 57: nervenet.v1.EscalationState
-	(*Escalation)(nil),                // 58: nervenet.v1.Escalation
-	(*EscalationResolution)(nil),      // 59: nervenet.v1.EscalationResolution
-	(*Definition)(nil),                // 60: nervenet.v1.Definition
+	(*StateCount)(nil),                // 15: nervenet.v1.StateCount
+	(*ListWaitsRequest)(nil),          // 16: nervenet.v1.ListWaitsRequest
+	(*WorkflowWaits)(nil),             // 17: nervenet.v1.WorkflowWaits
+	(*ListWaitsResponse)(nil),         // 18: nervenet.v1.ListWaitsResponse
+	(*ListJournalRequest)(nil),        // 19: nervenet.v1.ListJournalRequest
+	(*ListJournalResponse)(nil),       // 20: nervenet.v1.ListJournalResponse
+	(*WatchWorkflowRequest)(nil),      // 21: nervenet.v1.WatchWorkflowRequest
+	(*WatchWorkflowResponse)(nil),     // 22: nervenet.v1.WatchWorkflowResponse
+	(*SignalWorkflowRequest)(nil),     // 23: nervenet.v1.SignalWorkflowRequest
+	(*SignalWorkflowResponse)(nil),    // 24: nervenet.v1.SignalWorkflowResponse
+	(*CancelWorkflowRequest)(nil),     // 25: nervenet.v1.CancelWorkflowRequest
+	(*CancelWorkflowResponse)(nil),    // 26: nervenet.v1.CancelWorkflowResponse
+	(*RetryWorkflowRequest)(nil),      // 27: nervenet.v1.RetryWorkflowRequest
+	(*RetryWorkflowResponse)(nil),     // 28: nervenet.v1.RetryWorkflowResponse
+	(*RestartWorkflowRequest)(nil),    // 29: nervenet.v1.RestartWorkflowRequest
+	(*RestartWorkflowResponse)(nil),   // 30: nervenet.v1.RestartWorkflowResponse
+	(*RunTaskRequest)(nil),            // 31: nervenet.v1.RunTaskRequest
+	(*RunTaskResponse)(nil),           // 32: nervenet.v1.RunTaskResponse
+	(*ListEscalationsRequest)(nil),    // 33: nervenet.v1.ListEscalationsRequest
+	(*ListEscalationsResponse)(nil),   // 34: nervenet.v1.ListEscalationsResponse
+	(*GetEscalationRequest)(nil),      // 35: nervenet.v1.GetEscalationRequest
+	(*GetEscalationResponse)(nil),     // 36: nervenet.v1.GetEscalationResponse
+	(*ResolveEscalationRequest)(nil),  // 37: nervenet.v1.ResolveEscalationRequest
+	(*ResolveEscalationResponse)(nil), // 38: nervenet.v1.ResolveEscalationResponse
+	(*PutDefinitionRequest)(nil),      // 39: nervenet.v1.PutDefinitionRequest
+	(*PutDefinitionResponse)(nil),     // 40: nervenet.v1.PutDefinitionResponse
+	(*GetDefinitionRequest)(nil),      // 41: nervenet.v1.GetDefinitionRequest
+	(*GetDefinitionResponse)(nil),     // 42: nervenet.v1.GetDefinitionResponse
+	(*ListDefinitionsRequest)(nil),    // 43: nervenet.v1.ListDefinitionsRequest
+	(*ListDefinitionsResponse)(nil),   // 44: nervenet.v1.ListDefinitionsResponse
+	nil,                               // 45: nervenet.v1.StartWorkflowRequest.LabelsEntry
+	nil,                               // 46: nervenet.v1.RequestStatus.MetadataEntry
+	nil,                               // 47: nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	nil,                               // 48: nervenet.v1.RunTaskRequest.LabelsEntry
+	(*Payload)(nil),                   // 49: nervenet.v1.Payload
+	(*durationpb.Duration)(nil),       // 50: google.protobuf.Duration
+	(PayloadFormat)(0),                // 51: nervenet.v1.PayloadFormat
+	(*TraceContext)(nil),              // 52: nervenet.v1.TraceContext
+	(*Workflow)(nil),                  // 53: nervenet.v1.Workflow
+	(WorkflowState)(0),                // 54: nervenet.v1.WorkflowState
+	(*timestamppb.Timestamp)(nil),     // 55: google.protobuf.Timestamp
+	(*Wait)(nil),                      // 56: nervenet.v1.Wait
+	(*JournalEntry)(nil),              // 57: nervenet.v1.JournalEntry
+	(*Blocked)(nil),                   // 58: nervenet.v1.Blocked
+	(*RetryPolicy)(nil),               // 59: nervenet.v1.RetryPolicy
+	(*Timeouts)(nil),                  // 60: nervenet.v1.Timeouts
+	(*Selection)(nil),                 // 61: nervenet.v1.Selection
+	(EscalationState)(0),              // 62: nervenet.v1.EscalationState
+	(*Escalation)(nil),                // 63: nervenet.v1.Escalation
+	(*EscalationResolution)(nil),      // 64: nervenet.v1.EscalationResolution
+	(*Definition)(nil),                // 65: nervenet.v1.Definition
 }
 var file_nervenet_v1_coordinator_service_proto_depIdxs = []int32{
-	45, // 0: nervenet.v1.StartWorkflowRequest.input:type_name -> nervenet.v1.Payload
-	41, // 1: nervenet.v1.StartWorkflowRequest.labels:type_name -> nervenet.v1.StartWorkflowRequest.LabelsEntry
-	46, // 2: nervenet.v1.StartWorkflowRequest.timeout:type_name -> google.protobuf.Duration
+	49, // 0: nervenet.v1.StartWorkflowRequest.input:type_name -> nervenet.v1.Payload
+	45, // 1: nervenet.v1.StartWorkflowRequest.labels:type_name -> nervenet.v1.StartWorkflowRequest.LabelsEntry
+	50, // 2: nervenet.v1.StartWorkflowRequest.timeout:type_name -> google.protobuf.Duration
 	0,  // 3: nervenet.v1.StartWorkflowRequest.if_exists:type_name -> nervenet.v1.IfExists
 	1,  // 4: nervenet.v1.StartWorkflowRequest.durability:type_name -> nervenet.v1.Durability
-	46, // 5: nervenet.v1.StartWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	47, // 6: nervenet.v1.StartWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	48, // 7: nervenet.v1.StartWorkflowRequest.trace:type_name -> nervenet.v1.TraceContext
-	49, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	50, // 5: nervenet.v1.StartWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	51, // 6: nervenet.v1.StartWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	52, // 7: nervenet.v1.StartWorkflowRequest.trace:type_name -> nervenet.v1.TraceContext
+	53, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
 	2,  // 9: nervenet.v1.StartWorkflowsRequest.requests:type_name -> nervenet.v1.StartWorkflowRequest
 	6,  // 10: nervenet.v1.StartOutcome.error:type_name -> nervenet.v1.RequestStatus
-	42, // 11: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
-	46, // 12: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
+	46, // 11: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
+	50, // 12: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
 	7,  // 13: nervenet.v1.RequestStatus.fields:type_name -> nervenet.v1.FieldProblem
 	5,  // 14: nervenet.v1.StartWorkflowsResponse.outcomes:type_name -> nervenet.v1.StartOutcome
-	47, // 15: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	49, // 16: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	49, // 17: nervenet.v1.AwaitWorkflowsResponse.blocked_workflows:type_name -> nervenet.v1.Workflow
-	46, // 18: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	47, // 19: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	49, // 20: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	50, // 21: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
-	43, // 22: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	51, // 23: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
-	49, // 24: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	47, // 25: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	52, // 26: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
-	47, // 27: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	52, // 28: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
-	53, // 29: nervenet.v1.WatchWorkflowResponse.blocked:type_name -> nervenet.v1.Blocked
-	45, // 30: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
-	50, // 31: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
-	49, // 32: nervenet.v1.RetryWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	49, // 33: nervenet.v1.RestartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	45, // 34: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
-	54, // 35: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
-	55, // 36: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
-	56, // 37: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
-	44, // 38: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
-	46, // 39: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
-	47, // 40: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	49, // 41: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
-	57, // 42: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
-	58, // 43: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
-	58, // 44: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	59, // 45: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
-	58, // 46: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	60, // 47: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
-	60, // 48: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	60, // 49: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	60, // 50: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
-	2,  // 51: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
-	4,  // 52: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
-	9,  // 53: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
-	11, // 54: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
-	13, // 55: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
-	15, // 56: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
-	17, // 57: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
-	19, // 58: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
-	21, // 59: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
-	23, // 60: nervenet.v1.CoordinatorService.RetryWorkflow:input_type -> nervenet.v1.RetryWorkflowRequest
-	25, // 61: nervenet.v1.CoordinatorService.RestartWorkflow:input_type -> nervenet.v1.RestartWorkflowRequest
-	27, // 62: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
-	29, // 63: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
-	31, // 64: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
-	33, // 65: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
-	35, // 66: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
-	37, // 67: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
-	39, // 68: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
-	3,  // 69: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
-	8,  // 70: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
-	10, // 71: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
-	12, // 72: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
-	14, // 73: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
-	16, // 74: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
-	18, // 75: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
-	20, // 76: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
-	22, // 77: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
-	24, // 78: nervenet.v1.CoordinatorService.RetryWorkflow:output_type -> nervenet.v1.RetryWorkflowResponse
-	26, // 79: nervenet.v1.CoordinatorService.RestartWorkflow:output_type -> nervenet.v1.RestartWorkflowResponse
-	28, // 80: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
-	30, // 81: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
-	32, // 82: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
-	34, // 83: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
-	36, // 84: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
-	38, // 85: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
-	40, // 86: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
-	69, // [69:87] is the sub-list for method output_type
-	51, // [51:69] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	51, // 15: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	53, // 16: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	53, // 17: nervenet.v1.AwaitWorkflowsResponse.blocked_workflows:type_name -> nervenet.v1.Workflow
+	50, // 18: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	51, // 19: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	53, // 20: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	54, // 21: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
+	47, // 22: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	55, // 23: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
+	50, // 24: nervenet.v1.ListWorkflowsRequest.stuck_after:type_name -> google.protobuf.Duration
+	50, // 25: nervenet.v1.ListWorkflowsRequest.slow_after:type_name -> google.protobuf.Duration
+	53, // 26: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	15, // 27: nervenet.v1.ListWorkflowsResponse.state_counts:type_name -> nervenet.v1.StateCount
+	54, // 28: nervenet.v1.StateCount.state:type_name -> nervenet.v1.WorkflowState
+	50, // 29: nervenet.v1.ListWaitsRequest.stuck_after:type_name -> google.protobuf.Duration
+	56, // 30: nervenet.v1.WorkflowWaits.waits:type_name -> nervenet.v1.Wait
+	17, // 31: nervenet.v1.ListWaitsResponse.workflows:type_name -> nervenet.v1.WorkflowWaits
+	51, // 32: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	57, // 33: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
+	51, // 34: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	57, // 35: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
+	58, // 36: nervenet.v1.WatchWorkflowResponse.blocked:type_name -> nervenet.v1.Blocked
+	49, // 37: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
+	54, // 38: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
+	53, // 39: nervenet.v1.RetryWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	53, // 40: nervenet.v1.RestartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	49, // 41: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
+	59, // 42: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
+	60, // 43: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
+	61, // 44: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
+	48, // 45: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
+	50, // 46: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
+	51, // 47: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	53, // 48: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
+	62, // 49: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
+	63, // 50: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
+	63, // 51: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	64, // 52: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
+	63, // 53: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	65, // 54: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
+	65, // 55: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	65, // 56: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	65, // 57: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
+	2,  // 58: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
+	4,  // 59: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
+	9,  // 60: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
+	11, // 61: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
+	13, // 62: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
+	16, // 63: nervenet.v1.CoordinatorService.ListWaits:input_type -> nervenet.v1.ListWaitsRequest
+	19, // 64: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
+	21, // 65: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
+	23, // 66: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
+	25, // 67: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
+	27, // 68: nervenet.v1.CoordinatorService.RetryWorkflow:input_type -> nervenet.v1.RetryWorkflowRequest
+	29, // 69: nervenet.v1.CoordinatorService.RestartWorkflow:input_type -> nervenet.v1.RestartWorkflowRequest
+	31, // 70: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
+	33, // 71: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
+	35, // 72: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
+	37, // 73: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
+	39, // 74: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
+	41, // 75: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
+	43, // 76: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
+	3,  // 77: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
+	8,  // 78: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
+	10, // 79: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
+	12, // 80: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
+	14, // 81: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
+	18, // 82: nervenet.v1.CoordinatorService.ListWaits:output_type -> nervenet.v1.ListWaitsResponse
+	20, // 83: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
+	22, // 84: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
+	24, // 85: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
+	26, // 86: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
+	28, // 87: nervenet.v1.CoordinatorService.RetryWorkflow:output_type -> nervenet.v1.RetryWorkflowResponse
+	30, // 88: nervenet.v1.CoordinatorService.RestartWorkflow:output_type -> nervenet.v1.RestartWorkflowResponse
+	32, // 89: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
+	34, // 90: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
+	36, // 91: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
+	38, // 92: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
+	40, // 93: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
+	42, // 94: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
+	44, // 95: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
+	77, // [77:96] is the sub-list for method output_type
+	58, // [58:77] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_coordinator_service_proto_init() }
@@ -3074,7 +3460,7 @@ func file_nervenet_v1_coordinator_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_coordinator_service_proto_rawDesc), len(file_nervenet_v1_coordinator_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   43,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

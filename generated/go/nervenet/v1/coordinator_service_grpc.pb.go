@@ -26,6 +26,7 @@ const (
 	CoordinatorService_AwaitWorkflows_FullMethodName    = "/nervenet.v1.CoordinatorService/AwaitWorkflows"
 	CoordinatorService_GetWorkflow_FullMethodName       = "/nervenet.v1.CoordinatorService/GetWorkflow"
 	CoordinatorService_ListWorkflows_FullMethodName     = "/nervenet.v1.CoordinatorService/ListWorkflows"
+	CoordinatorService_ListWaits_FullMethodName         = "/nervenet.v1.CoordinatorService/ListWaits"
 	CoordinatorService_ListJournal_FullMethodName       = "/nervenet.v1.CoordinatorService/ListJournal"
 	CoordinatorService_WatchWorkflow_FullMethodName     = "/nervenet.v1.CoordinatorService/WatchWorkflow"
 	CoordinatorService_SignalWorkflow_FullMethodName    = "/nervenet.v1.CoordinatorService/SignalWorkflow"
@@ -61,6 +62,9 @@ type CoordinatorServiceClient interface {
 	GetWorkflow(ctx context.Context, in *GetWorkflowRequest, opts ...grpc.CallOption) (*GetWorkflowResponse, error)
 	// Lists workflows, newest first.
 	ListWorkflows(ctx context.Context, in *ListWorkflowsRequest, opts ...grpc.CallOption) (*ListWorkflowsResponse, error)
+	// What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+	// ListWorkflows asks every owner with it.
+	ListWaits(ctx context.Context, in *ListWaitsRequest, opts ...grpc.CallOption) (*ListWaitsResponse, error)
 	// Reads a workflow's journal.
 	ListJournal(ctx context.Context, in *ListJournalRequest, opts ...grpc.CallOption) (*ListJournalResponse, error)
 	// Follows a workflow from any entry to its end.
@@ -153,6 +157,16 @@ func (c *coordinatorServiceClient) ListWorkflows(ctx context.Context, in *ListWo
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListWorkflowsResponse)
 	err := c.cc.Invoke(ctx, CoordinatorService_ListWorkflows_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *coordinatorServiceClient) ListWaits(ctx context.Context, in *ListWaitsRequest, opts ...grpc.CallOption) (*ListWaitsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListWaitsResponse)
+	err := c.cc.Invoke(ctx, CoordinatorService_ListWaits_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -318,6 +332,9 @@ type CoordinatorServiceServer interface {
 	GetWorkflow(context.Context, *GetWorkflowRequest) (*GetWorkflowResponse, error)
 	// Lists workflows, newest first.
 	ListWorkflows(context.Context, *ListWorkflowsRequest) (*ListWorkflowsResponse, error)
+	// What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+	// ListWorkflows asks every owner with it.
+	ListWaits(context.Context, *ListWaitsRequest) (*ListWaitsResponse, error)
 	// Reads a workflow's journal.
 	ListJournal(context.Context, *ListJournalRequest) (*ListJournalResponse, error)
 	// Follows a workflow from any entry to its end.
@@ -377,6 +394,9 @@ func (UnimplementedCoordinatorServiceServer) GetWorkflow(context.Context, *GetWo
 }
 func (UnimplementedCoordinatorServiceServer) ListWorkflows(context.Context, *ListWorkflowsRequest) (*ListWorkflowsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListWorkflows not implemented")
+}
+func (UnimplementedCoordinatorServiceServer) ListWaits(context.Context, *ListWaitsRequest) (*ListWaitsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListWaits not implemented")
 }
 func (UnimplementedCoordinatorServiceServer) ListJournal(context.Context, *ListJournalRequest) (*ListJournalResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListJournal not implemented")
@@ -513,6 +533,24 @@ func _CoordinatorService_ListWorkflows_Handler(srv interface{}, ctx context.Cont
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CoordinatorServiceServer).ListWorkflows(ctx, req.(*ListWorkflowsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CoordinatorService_ListWaits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListWaitsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CoordinatorServiceServer).ListWaits(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CoordinatorService_ListWaits_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CoordinatorServiceServer).ListWaits(ctx, req.(*ListWaitsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -766,6 +804,10 @@ var CoordinatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListWorkflows",
 			Handler:    _CoordinatorService_ListWorkflows_Handler,
+		},
+		{
+			MethodName: "ListWaits",
+			Handler:    _CoordinatorService_ListWaits_Handler,
 		},
 		{
 			MethodName: "ListJournal",

@@ -11,6 +11,7 @@ package nervenetv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -148,6 +149,67 @@ func (x TaskState) Number() protoreflect.EnumNumber {
 // Deprecated: Use TaskState.Descriptor instead.
 func (TaskState) EnumDescriptor() ([]byte, []int) {
 	return file_nervenet_v1_task_proto_rawDescGZIP(), []int{1}
+}
+
+// What a step spends a part of its time with.
+type TaskPhase int32
+
+const (
+	// Unspecified.
+	TaskPhase_TASK_PHASE_UNSPECIFIED TaskPhase = 0
+	// It waits for an agent or a free slot.
+	TaskPhase_TASK_PHASE_QUEUED TaskPhase = 1
+	// An agent runs it; of a child: it runs.
+	TaskPhase_TASK_PHASE_RUNNING TaskPhase = 2
+	// It waits for the next attempt.
+	TaskPhase_TASK_PHASE_RETRY TaskPhase = 3
+	// It waits for a human.
+	TaskPhase_TASK_PHASE_HUMAN TaskPhase = 4
+)
+
+// Enum value maps for TaskPhase.
+var (
+	TaskPhase_name = map[int32]string{
+		0: "TASK_PHASE_UNSPECIFIED",
+		1: "TASK_PHASE_QUEUED",
+		2: "TASK_PHASE_RUNNING",
+		3: "TASK_PHASE_RETRY",
+		4: "TASK_PHASE_HUMAN",
+	}
+	TaskPhase_value = map[string]int32{
+		"TASK_PHASE_UNSPECIFIED": 0,
+		"TASK_PHASE_QUEUED":      1,
+		"TASK_PHASE_RUNNING":     2,
+		"TASK_PHASE_RETRY":       3,
+		"TASK_PHASE_HUMAN":       4,
+	}
+)
+
+func (x TaskPhase) Enum() *TaskPhase {
+	p := new(TaskPhase)
+	*p = x
+	return p
+}
+
+func (x TaskPhase) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TaskPhase) Descriptor() protoreflect.EnumDescriptor {
+	return file_nervenet_v1_task_proto_enumTypes[2].Descriptor()
+}
+
+func (TaskPhase) Type() protoreflect.EnumType {
+	return &file_nervenet_v1_task_proto_enumTypes[2]
+}
+
+func (x TaskPhase) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TaskPhase.Descriptor instead.
+func (TaskPhase) EnumDescriptor() ([]byte, []int) {
+	return file_nervenet_v1_task_proto_rawDescGZIP(), []int{2}
 }
 
 // What travels on a stream: one attempt at one task. A copy of it is harmless, by the journal's names.
@@ -781,6 +843,70 @@ func (x *TaskProgress) GetCheckpoint() *Payload {
 	return nil
 }
 
+// A part of a step's time.
+type TaskSpan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the step did.
+	Phase TaskPhase `protobuf:"varint,1,opt,name=phase,proto3,enum=nervenet.v1.TaskPhase" json:"phase,omitempty"`
+	// From when.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Until when; unset = it goes on.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskSpan) Reset() {
+	*x = TaskSpan{}
+	mi := &file_nervenet_v1_task_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskSpan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskSpan) ProtoMessage() {}
+
+func (x *TaskSpan) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_task_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskSpan.ProtoReflect.Descriptor instead.
+func (*TaskSpan) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_task_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TaskSpan) GetPhase() TaskPhase {
+	if x != nil {
+		return x.Phase
+	}
+	return TaskPhase_TASK_PHASE_UNSPECIFIED
+}
+
+func (x *TaskSpan) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *TaskSpan) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
 // One step of a workflow, for reading.
 type Task struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -815,14 +941,32 @@ type Task struct {
 	// The failed attempts so far, without payloads.
 	FailedAttempts []*Failure `protobuf:"bytes,15,rep,name=failed_attempts,json=failedAttempts,proto3" json:"failed_attempts,omitempty"`
 	// What it is or was waiting for from a human: the escalation's id.
-	EscalationId  string `protobuf:"bytes,16,opt,name=escalation_id,json=escalationId,proto3" json:"escalation_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	EscalationId string `protobuf:"bytes,16,opt,name=escalation_id,json=escalationId,proto3" json:"escalation_id,omitempty"`
+	// Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+	Input *Payload `protobuf:"bytes,17,opt,name=input,proto3" json:"input,omitempty"`
+	// Why the input of a step that the request names is missing.
+	InputProblem string `protobuf:"bytes,18,opt,name=input_problem,json=inputProblem,proto3" json:"input_problem,omitempty"`
+	// What it spent its time with, in order; of more than 24 parts the last ones.
+	Spans []*TaskSpan `protobuf:"bytes,19,rep,name=spans,proto3" json:"spans,omitempty"`
+	// How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+	QueuedDuration *durationpb.Duration `protobuf:"bytes,20,opt,name=queued_duration,json=queuedDuration,proto3" json:"queued_duration,omitempty"`
+	// How long agents ran it, in the same way.
+	RunDuration *durationpb.Duration `protobuf:"bytes,21,opt,name=run_duration,json=runDuration,proto3" json:"run_duration,omitempty"`
+	// How long it waited between two attempts, in the same way.
+	RetryDuration *durationpb.Duration `protobuf:"bytes,22,opt,name=retry_duration,json=retryDuration,proto3" json:"retry_duration,omitempty"`
+	// How long it waited for humans, in the same way.
+	HumanDuration *durationpb.Duration `protobuf:"bytes,23,opt,name=human_duration,json=humanDuration,proto3" json:"human_duration,omitempty"`
+	// While it is open: how many attempts it may have; 0 = no limit.
+	MaxAttempts int32 `protobuf:"varint,24,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	// Of a child: its workflow id.
+	ChildWorkflowId string `protobuf:"bytes,25,opt,name=child_workflow_id,json=childWorkflowId,proto3" json:"child_workflow_id,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_nervenet_v1_task_proto_msgTypes[4]
+	mi := &file_nervenet_v1_task_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -834,7 +978,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_task_proto_msgTypes[4]
+	mi := &file_nervenet_v1_task_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -847,7 +991,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_task_proto_rawDescGZIP(), []int{4}
+	return file_nervenet_v1_task_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Task) GetTaskId() string {
@@ -962,11 +1106,74 @@ func (x *Task) GetEscalationId() string {
 	return ""
 }
 
+func (x *Task) GetInput() *Payload {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+func (x *Task) GetInputProblem() string {
+	if x != nil {
+		return x.InputProblem
+	}
+	return ""
+}
+
+func (x *Task) GetSpans() []*TaskSpan {
+	if x != nil {
+		return x.Spans
+	}
+	return nil
+}
+
+func (x *Task) GetQueuedDuration() *durationpb.Duration {
+	if x != nil {
+		return x.QueuedDuration
+	}
+	return nil
+}
+
+func (x *Task) GetRunDuration() *durationpb.Duration {
+	if x != nil {
+		return x.RunDuration
+	}
+	return nil
+}
+
+func (x *Task) GetRetryDuration() *durationpb.Duration {
+	if x != nil {
+		return x.RetryDuration
+	}
+	return nil
+}
+
+func (x *Task) GetHumanDuration() *durationpb.Duration {
+	if x != nil {
+		return x.HumanDuration
+	}
+	return nil
+}
+
+func (x *Task) GetMaxAttempts() int32 {
+	if x != nil {
+		return x.MaxAttempts
+	}
+	return 0
+}
+
+func (x *Task) GetChildWorkflowId() string {
+	if x != nil {
+		return x.ChildWorkflowId
+	}
+	return ""
+}
+
 var File_nervenet_v1_task_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x16nervenet/v1/task.proto\x12\vnervenet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\"\xef\x05\n" +
+	"\x16nervenet/v1/task.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\"\xef\x05\n" +
 	"\fTaskEnvelope\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1f\n" +
 	"\vworkflow_id\x18\x02 \x01(\tR\n" +
@@ -1041,7 +1248,12 @@ const file_nervenet_v1_task_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\t \x01(\v2\x14.nervenet.v1.PayloadR\n" +
 	"checkpointB\v\n" +
-	"\t_fraction\"\xa5\x05\n" +
+	"\t_fraction\"\xaa\x01\n" +
+	"\bTaskSpan\x12,\n" +
+	"\x05phase\x18\x01 \x01(\x0e2\x16.nervenet.v1.TaskPhaseR\x05phase\x129\n" +
+	"\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xf8\b\n" +
 	"\x04Task\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x1e\n" +
@@ -1062,7 +1274,16 @@ const file_nervenet_v1_task_proto_rawDesc = "" +
 	"\twaits_for\x18\r \x01(\tR\bwaitsFor\x12\x1f\n" +
 	"\bfraction\x18\x0e \x01(\x01H\x00R\bfraction\x88\x01\x01\x12=\n" +
 	"\x0ffailed_attempts\x18\x0f \x03(\v2\x14.nervenet.v1.FailureR\x0efailedAttempts\x12#\n" +
-	"\rescalation_id\x18\x10 \x01(\tR\fescalationIdB\v\n" +
+	"\rescalation_id\x18\x10 \x01(\tR\fescalationId\x12*\n" +
+	"\x05input\x18\x11 \x01(\v2\x14.nervenet.v1.PayloadR\x05input\x12#\n" +
+	"\rinput_problem\x18\x12 \x01(\tR\finputProblem\x12+\n" +
+	"\x05spans\x18\x13 \x03(\v2\x15.nervenet.v1.TaskSpanR\x05spans\x12B\n" +
+	"\x0fqueued_duration\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\x0equeuedDuration\x12<\n" +
+	"\frun_duration\x18\x15 \x01(\v2\x19.google.protobuf.DurationR\vrunDuration\x12@\n" +
+	"\x0eretry_duration\x18\x16 \x01(\v2\x19.google.protobuf.DurationR\rretryDuration\x12@\n" +
+	"\x0ehuman_duration\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\rhumanDuration\x12!\n" +
+	"\fmax_attempts\x18\x18 \x01(\x05R\vmaxAttempts\x12*\n" +
+	"\x11child_workflow_id\x18\x19 \x01(\tR\x0fchildWorkflowIdB\v\n" +
 	"\t_fraction*\x89\x01\n" +
 	"\x0eQuestionSource\x12\x1f\n" +
 	"\x1bQUESTION_SOURCE_UNSPECIFIED\x10\x00\x12\x1c\n" +
@@ -1076,7 +1297,13 @@ const file_nervenet_v1_task_proto_rawDesc = "" +
 	"\x1cTASK_STATE_WAITING_FOR_HUMAN\x10\x03\x12\x18\n" +
 	"\x14TASK_STATE_SUCCEEDED\x10\x04\x12\x15\n" +
 	"\x11TASK_STATE_FAILED\x10\x05\x12\x17\n" +
-	"\x13TASK_STATE_CANCELED\x10\x06B8\n" +
+	"\x13TASK_STATE_CANCELED\x10\x06*\x82\x01\n" +
+	"\tTaskPhase\x12\x1a\n" +
+	"\x16TASK_PHASE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11TASK_PHASE_QUEUED\x10\x01\x12\x16\n" +
+	"\x12TASK_PHASE_RUNNING\x10\x02\x12\x14\n" +
+	"\x10TASK_PHASE_RETRY\x10\x03\x12\x14\n" +
+	"\x10TASK_PHASE_HUMAN\x10\x04B8\n" +
 	"\x0fdev.nervenet.v1P\x01Z#nervenet.dev/nervenet/v1;nervenetv1b\x06proto3"
 
 var (
@@ -1091,61 +1318,73 @@ func file_nervenet_v1_task_proto_rawDescGZIP() []byte {
 	return file_nervenet_v1_task_proto_rawDescData
 }
 
-var file_nervenet_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_nervenet_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_nervenet_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_nervenet_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_nervenet_v1_task_proto_goTypes = []any{
 	(QuestionSource)(0),           // 0: nervenet.v1.QuestionSource
 	(TaskState)(0),                // 1: nervenet.v1.TaskState
-	(*TaskEnvelope)(nil),          // 2: nervenet.v1.TaskEnvelope
-	(*TaskResult)(nil),            // 3: nervenet.v1.TaskResult
-	(*Question)(nil),              // 4: nervenet.v1.Question
-	(*TaskProgress)(nil),          // 5: nervenet.v1.TaskProgress
-	(*Task)(nil),                  // 6: nervenet.v1.Task
-	nil,                           // 7: nervenet.v1.TaskEnvelope.LabelsEntry
-	(*Payload)(nil),               // 8: nervenet.v1.Payload
-	(*TraceContext)(nil),          // 9: nervenet.v1.TraceContext
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*Timeouts)(nil),              // 11: nervenet.v1.Timeouts
-	(*Failure)(nil),               // 12: nervenet.v1.Failure
-	(*TokenUsage)(nil),            // 13: nervenet.v1.TokenUsage
+	(TaskPhase)(0),                // 2: nervenet.v1.TaskPhase
+	(*TaskEnvelope)(nil),          // 3: nervenet.v1.TaskEnvelope
+	(*TaskResult)(nil),            // 4: nervenet.v1.TaskResult
+	(*Question)(nil),              // 5: nervenet.v1.Question
+	(*TaskProgress)(nil),          // 6: nervenet.v1.TaskProgress
+	(*TaskSpan)(nil),              // 7: nervenet.v1.TaskSpan
+	(*Task)(nil),                  // 8: nervenet.v1.Task
+	nil,                           // 9: nervenet.v1.TaskEnvelope.LabelsEntry
+	(*Payload)(nil),               // 10: nervenet.v1.Payload
+	(*TraceContext)(nil),          // 11: nervenet.v1.TraceContext
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*Timeouts)(nil),              // 13: nervenet.v1.Timeouts
+	(*Failure)(nil),               // 14: nervenet.v1.Failure
+	(*TokenUsage)(nil),            // 15: nervenet.v1.TokenUsage
+	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
 }
 var file_nervenet_v1_task_proto_depIdxs = []int32{
-	8,  // 0: nervenet.v1.TaskEnvelope.input:type_name -> nervenet.v1.Payload
-	9,  // 1: nervenet.v1.TaskEnvelope.trace:type_name -> nervenet.v1.TraceContext
-	10, // 2: nervenet.v1.TaskEnvelope.deadline:type_name -> google.protobuf.Timestamp
-	11, // 3: nervenet.v1.TaskEnvelope.timeouts:type_name -> nervenet.v1.Timeouts
-	7,  // 4: nervenet.v1.TaskEnvelope.labels:type_name -> nervenet.v1.TaskEnvelope.LabelsEntry
-	10, // 5: nervenet.v1.TaskEnvelope.enqueue_time:type_name -> google.protobuf.Timestamp
-	8,  // 6: nervenet.v1.TaskEnvelope.checkpoint:type_name -> nervenet.v1.Payload
-	8,  // 7: nervenet.v1.TaskResult.output:type_name -> nervenet.v1.Payload
-	12, // 8: nervenet.v1.TaskResult.failure:type_name -> nervenet.v1.Failure
-	4,  // 9: nervenet.v1.TaskResult.question:type_name -> nervenet.v1.Question
-	13, // 10: nervenet.v1.TaskResult.usage:type_name -> nervenet.v1.TokenUsage
-	10, // 11: nervenet.v1.TaskResult.start_time:type_name -> google.protobuf.Timestamp
-	10, // 12: nervenet.v1.TaskResult.end_time:type_name -> google.protobuf.Timestamp
-	10, // 13: nervenet.v1.TaskResult.schedule_time:type_name -> google.protobuf.Timestamp
+	10, // 0: nervenet.v1.TaskEnvelope.input:type_name -> nervenet.v1.Payload
+	11, // 1: nervenet.v1.TaskEnvelope.trace:type_name -> nervenet.v1.TraceContext
+	12, // 2: nervenet.v1.TaskEnvelope.deadline:type_name -> google.protobuf.Timestamp
+	13, // 3: nervenet.v1.TaskEnvelope.timeouts:type_name -> nervenet.v1.Timeouts
+	9,  // 4: nervenet.v1.TaskEnvelope.labels:type_name -> nervenet.v1.TaskEnvelope.LabelsEntry
+	12, // 5: nervenet.v1.TaskEnvelope.enqueue_time:type_name -> google.protobuf.Timestamp
+	10, // 6: nervenet.v1.TaskEnvelope.checkpoint:type_name -> nervenet.v1.Payload
+	10, // 7: nervenet.v1.TaskResult.output:type_name -> nervenet.v1.Payload
+	14, // 8: nervenet.v1.TaskResult.failure:type_name -> nervenet.v1.Failure
+	5,  // 9: nervenet.v1.TaskResult.question:type_name -> nervenet.v1.Question
+	15, // 10: nervenet.v1.TaskResult.usage:type_name -> nervenet.v1.TokenUsage
+	12, // 11: nervenet.v1.TaskResult.start_time:type_name -> google.protobuf.Timestamp
+	12, // 12: nervenet.v1.TaskResult.end_time:type_name -> google.protobuf.Timestamp
+	12, // 13: nervenet.v1.TaskResult.schedule_time:type_name -> google.protobuf.Timestamp
 	0,  // 14: nervenet.v1.Question.source:type_name -> nervenet.v1.QuestionSource
-	8,  // 15: nervenet.v1.Question.context:type_name -> nervenet.v1.Payload
-	8,  // 16: nervenet.v1.Question.suggestion:type_name -> nervenet.v1.Payload
-	8,  // 17: nervenet.v1.Question.default_answer:type_name -> nervenet.v1.Payload
-	10, // 18: nervenet.v1.Question.deadline:type_name -> google.protobuf.Timestamp
-	12, // 19: nervenet.v1.Question.failure:type_name -> nervenet.v1.Failure
-	8,  // 20: nervenet.v1.TaskProgress.partial:type_name -> nervenet.v1.Payload
-	10, // 21: nervenet.v1.TaskProgress.time:type_name -> google.protobuf.Timestamp
-	8,  // 22: nervenet.v1.TaskProgress.checkpoint:type_name -> nervenet.v1.Payload
-	1,  // 23: nervenet.v1.Task.state:type_name -> nervenet.v1.TaskState
-	8,  // 24: nervenet.v1.Task.output:type_name -> nervenet.v1.Payload
-	12, // 25: nervenet.v1.Task.failure:type_name -> nervenet.v1.Failure
-	10, // 26: nervenet.v1.Task.schedule_time:type_name -> google.protobuf.Timestamp
-	10, // 27: nervenet.v1.Task.start_time:type_name -> google.protobuf.Timestamp
-	10, // 28: nervenet.v1.Task.end_time:type_name -> google.protobuf.Timestamp
-	13, // 29: nervenet.v1.Task.usage:type_name -> nervenet.v1.TokenUsage
-	12, // 30: nervenet.v1.Task.failed_attempts:type_name -> nervenet.v1.Failure
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	10, // 15: nervenet.v1.Question.context:type_name -> nervenet.v1.Payload
+	10, // 16: nervenet.v1.Question.suggestion:type_name -> nervenet.v1.Payload
+	10, // 17: nervenet.v1.Question.default_answer:type_name -> nervenet.v1.Payload
+	12, // 18: nervenet.v1.Question.deadline:type_name -> google.protobuf.Timestamp
+	14, // 19: nervenet.v1.Question.failure:type_name -> nervenet.v1.Failure
+	10, // 20: nervenet.v1.TaskProgress.partial:type_name -> nervenet.v1.Payload
+	12, // 21: nervenet.v1.TaskProgress.time:type_name -> google.protobuf.Timestamp
+	10, // 22: nervenet.v1.TaskProgress.checkpoint:type_name -> nervenet.v1.Payload
+	2,  // 23: nervenet.v1.TaskSpan.phase:type_name -> nervenet.v1.TaskPhase
+	12, // 24: nervenet.v1.TaskSpan.start_time:type_name -> google.protobuf.Timestamp
+	12, // 25: nervenet.v1.TaskSpan.end_time:type_name -> google.protobuf.Timestamp
+	1,  // 26: nervenet.v1.Task.state:type_name -> nervenet.v1.TaskState
+	10, // 27: nervenet.v1.Task.output:type_name -> nervenet.v1.Payload
+	14, // 28: nervenet.v1.Task.failure:type_name -> nervenet.v1.Failure
+	12, // 29: nervenet.v1.Task.schedule_time:type_name -> google.protobuf.Timestamp
+	12, // 30: nervenet.v1.Task.start_time:type_name -> google.protobuf.Timestamp
+	12, // 31: nervenet.v1.Task.end_time:type_name -> google.protobuf.Timestamp
+	15, // 32: nervenet.v1.Task.usage:type_name -> nervenet.v1.TokenUsage
+	14, // 33: nervenet.v1.Task.failed_attempts:type_name -> nervenet.v1.Failure
+	10, // 34: nervenet.v1.Task.input:type_name -> nervenet.v1.Payload
+	7,  // 35: nervenet.v1.Task.spans:type_name -> nervenet.v1.TaskSpan
+	16, // 36: nervenet.v1.Task.queued_duration:type_name -> google.protobuf.Duration
+	16, // 37: nervenet.v1.Task.run_duration:type_name -> google.protobuf.Duration
+	16, // 38: nervenet.v1.Task.retry_duration:type_name -> google.protobuf.Duration
+	16, // 39: nervenet.v1.Task.human_duration:type_name -> google.protobuf.Duration
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_task_proto_init() }
@@ -1160,14 +1399,14 @@ func file_nervenet_v1_task_proto_init() {
 		(*TaskResult_Question)(nil),
 	}
 	file_nervenet_v1_task_proto_msgTypes[3].OneofWrappers = []any{}
-	file_nervenet_v1_task_proto_msgTypes[4].OneofWrappers = []any{}
+	file_nervenet_v1_task_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_task_proto_rawDesc), len(file_nervenet_v1_task_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   6,
+			NumEnums:      3,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -103,6 +103,95 @@ func (WorkflowState) EnumDescriptor() ([]byte, []int) {
 	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{0}
 }
 
+// What kind of thing a workflow waits for, the most urgent first.
+type WaitKind int32
+
+const (
+	// Unspecified.
+	WaitKind_WAIT_KIND_UNSPECIFIED WaitKind = 0
+	// For code that fits: it is BLOCKED.
+	WaitKind_WAIT_KIND_BLOCKED WaitKind = 1
+	// For a node: the one that owns it is gone, or does not answer.
+	WaitKind_WAIT_KIND_NODE WaitKind = 2
+	// For the next attempt of a task that failed.
+	WaitKind_WAIT_KIND_RETRY WaitKind = 3
+	// For a human's answer.
+	WaitKind_WAIT_KIND_HUMAN WaitKind = 4
+	// For an agent that takes a task.
+	WaitKind_WAIT_KIND_QUEUED WaitKind = 5
+	// For an agent that runs a task.
+	WaitKind_WAIT_KIND_RUNNING WaitKind = 6
+	// For a child workflow.
+	WaitKind_WAIT_KIND_CHILD WaitKind = 7
+	// Until a signal to another workflow is delivered.
+	WaitKind_WAIT_KIND_DELIVERY WaitKind = 8
+	// For a signal.
+	WaitKind_WAIT_KIND_SIGNAL WaitKind = 9
+	// Until a moment: the code sleeps.
+	WaitKind_WAIT_KIND_SLEEP WaitKind = 10
+	// A time limit of the code: it gives up what it waits for at that moment.
+	WaitKind_WAIT_KIND_TIME_LIMIT WaitKind = 11
+)
+
+// Enum value maps for WaitKind.
+var (
+	WaitKind_name = map[int32]string{
+		0:  "WAIT_KIND_UNSPECIFIED",
+		1:  "WAIT_KIND_BLOCKED",
+		2:  "WAIT_KIND_NODE",
+		3:  "WAIT_KIND_RETRY",
+		4:  "WAIT_KIND_HUMAN",
+		5:  "WAIT_KIND_QUEUED",
+		6:  "WAIT_KIND_RUNNING",
+		7:  "WAIT_KIND_CHILD",
+		8:  "WAIT_KIND_DELIVERY",
+		9:  "WAIT_KIND_SIGNAL",
+		10: "WAIT_KIND_SLEEP",
+		11: "WAIT_KIND_TIME_LIMIT",
+	}
+	WaitKind_value = map[string]int32{
+		"WAIT_KIND_UNSPECIFIED": 0,
+		"WAIT_KIND_BLOCKED":     1,
+		"WAIT_KIND_NODE":        2,
+		"WAIT_KIND_RETRY":       3,
+		"WAIT_KIND_HUMAN":       4,
+		"WAIT_KIND_QUEUED":      5,
+		"WAIT_KIND_RUNNING":     6,
+		"WAIT_KIND_CHILD":       7,
+		"WAIT_KIND_DELIVERY":    8,
+		"WAIT_KIND_SIGNAL":      9,
+		"WAIT_KIND_SLEEP":       10,
+		"WAIT_KIND_TIME_LIMIT":  11,
+	}
+)
+
+func (x WaitKind) Enum() *WaitKind {
+	p := new(WaitKind)
+	*p = x
+	return p
+}
+
+func (x WaitKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WaitKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_nervenet_v1_workflow_proto_enumTypes[1].Descriptor()
+}
+
+func (WaitKind) Type() protoreflect.EnumType {
+	return &file_nervenet_v1_workflow_proto_enumTypes[1]
+}
+
+func (x WaitKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WaitKind.Descriptor instead.
+func (WaitKind) EnumDescriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{1}
+}
+
 // An escalation's state.
 type EscalationState int32
 
@@ -148,11 +237,11 @@ func (x EscalationState) String() string {
 }
 
 func (EscalationState) Descriptor() protoreflect.EnumDescriptor {
-	return file_nervenet_v1_workflow_proto_enumTypes[1].Descriptor()
+	return file_nervenet_v1_workflow_proto_enumTypes[2].Descriptor()
 }
 
 func (EscalationState) Type() protoreflect.EnumType {
-	return &file_nervenet_v1_workflow_proto_enumTypes[1]
+	return &file_nervenet_v1_workflow_proto_enumTypes[2]
 }
 
 func (x EscalationState) Number() protoreflect.EnumNumber {
@@ -161,7 +250,7 @@ func (x EscalationState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EscalationState.Descriptor instead.
 func (EscalationState) EnumDescriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{1}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{2}
 }
 
 // What a human can decide.
@@ -209,11 +298,11 @@ func (x EscalationAction) String() string {
 }
 
 func (EscalationAction) Descriptor() protoreflect.EnumDescriptor {
-	return file_nervenet_v1_workflow_proto_enumTypes[2].Descriptor()
+	return file_nervenet_v1_workflow_proto_enumTypes[3].Descriptor()
 }
 
 func (EscalationAction) Type() protoreflect.EnumType {
-	return &file_nervenet_v1_workflow_proto_enumTypes[2]
+	return &file_nervenet_v1_workflow_proto_enumTypes[3]
 }
 
 func (x EscalationAction) Number() protoreflect.EnumNumber {
@@ -222,7 +311,7 @@ func (x EscalationAction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EscalationAction.Descriptor instead.
 func (EscalationAction) EnumDescriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{2}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{3}
 }
 
 // Why a workflow is BLOCKED.
@@ -326,6 +415,280 @@ func (x *Blocked) GetError() string {
 	return ""
 }
 
+// What a workflow waits for. Waits that are alike (the same kind, capability, signal and reason; both stuck or not, and both
+// tried again or not) are one message, which has the oldest of them and their number.
+type Wait struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The kind.
+	Kind WaitKind `protobuf:"varint,1,opt,name=kind,proto3,enum=nervenet.v1.WaitKind" json:"kind,omitempty"`
+	// How many of the workflow's waits are alike; the other fields are of the oldest.
+	Count int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// One sentence with absolute moments: it stays true. Readers that show durations make their own from the other fields.
+	Words string `protobuf:"bytes,3,opt,name=words,proto3" json:"words,omitempty"`
+	// The step; of a timer its number.
+	Step string `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
+	// Of a task: the capability.
+	Capability string `protobuf:"bytes,5,opt,name=capability,proto3" json:"capability,omitempty"`
+	// The signal's name.
+	Signal string `protobuf:"bytes,6,opt,name=signal,proto3" json:"signal,omitempty"`
+	// Since when.
+	SinceTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
+	// When it ends in any case: of a sleep, a time limit, the deadline of a question, the next attempt.
+	DueTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=due_time,json=dueTime,proto3" json:"due_time,omitempty"`
+	// Who runs the task, or was sent it.
+	AgentId string `protobuf:"bytes,9,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// Of a task: the attempt that runs or comes next, from 1.
+	Attempt int32 `protobuf:"varint,10,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Of a task: how many attempts it may have; 0 = no limit.
+	MaxAttempts int32 `protobuf:"varint,11,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	// Of a task whose attempt failed: the last failure, without stack trace. An agent that stopped in an orderly way is none.
+	LastFailure *Failure `protobuf:"bytes,12,opt,name=last_failure,json=lastFailure,proto3" json:"last_failure,omitempty"`
+	// Of a human: the question.
+	Question string `protobuf:"bytes,13,opt,name=question,proto3" json:"question,omitempty"`
+	// Of a human: the escalation's id.
+	EscalationId string `protobuf:"bytes,14,opt,name=escalation_id,json=escalationId,proto3" json:"escalation_id,omitempty"`
+	// The child, or the workflow that a signal goes to.
+	WorkflowId string `protobuf:"bytes,15,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
+	// Why nobody does it, in words: "no live agent serves it"; of BLOCKED and NODE the cause.
+	Reason string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Of a running task: when its handler last gave a sign of life (progress, checkpoint, heartbeat); when it began, if it gave
+	// none.
+	AliveTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=alive_time,json=aliveTime,proto3" json:"alive_time,omitempty"`
+	// Of a running task: 0 to 1.
+	Fraction *float64 `protobuf:"fixed64,18,opt,name=fraction,proto3,oneof" json:"fraction,omitempty"`
+	// Whether somebody must do something: see ListWorkflowsRequest.stuck.
+	Stuck         bool `protobuf:"varint,19,opt,name=stuck,proto3" json:"stuck,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Wait) Reset() {
+	*x = Wait{}
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Wait) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Wait) ProtoMessage() {}
+
+func (x *Wait) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Wait.ProtoReflect.Descriptor instead.
+func (*Wait) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Wait) GetKind() WaitKind {
+	if x != nil {
+		return x.Kind
+	}
+	return WaitKind_WAIT_KIND_UNSPECIFIED
+}
+
+func (x *Wait) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Wait) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
+func (x *Wait) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *Wait) GetCapability() string {
+	if x != nil {
+		return x.Capability
+	}
+	return ""
+}
+
+func (x *Wait) GetSignal() string {
+	if x != nil {
+		return x.Signal
+	}
+	return ""
+}
+
+func (x *Wait) GetSinceTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SinceTime
+	}
+	return nil
+}
+
+func (x *Wait) GetDueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueTime
+	}
+	return nil
+}
+
+func (x *Wait) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *Wait) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Wait) GetMaxAttempts() int32 {
+	if x != nil {
+		return x.MaxAttempts
+	}
+	return 0
+}
+
+func (x *Wait) GetLastFailure() *Failure {
+	if x != nil {
+		return x.LastFailure
+	}
+	return nil
+}
+
+func (x *Wait) GetQuestion() string {
+	if x != nil {
+		return x.Question
+	}
+	return ""
+}
+
+func (x *Wait) GetEscalationId() string {
+	if x != nil {
+		return x.EscalationId
+	}
+	return ""
+}
+
+func (x *Wait) GetWorkflowId() string {
+	if x != nil {
+		return x.WorkflowId
+	}
+	return ""
+}
+
+func (x *Wait) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Wait) GetAliveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AliveTime
+	}
+	return nil
+}
+
+func (x *Wait) GetFraction() float64 {
+	if x != nil && x.Fraction != nil {
+		return *x.Fraction
+	}
+	return 0
+}
+
+func (x *Wait) GetStuck() bool {
+	if x != nil {
+		return x.Stuck
+	}
+	return false
+}
+
+// Signals of one name that came in and that the code has not received yet.
+type UnreadSignal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The signal's name.
+	Signal string `protobuf:"bytes,1,opt,name=signal,proto3" json:"signal,omitempty"`
+	// How many.
+	Count int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// When the oldest of them came in.
+	OldestTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=oldest_time,json=oldestTime,proto3" json:"oldest_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnreadSignal) Reset() {
+	*x = UnreadSignal{}
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnreadSignal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnreadSignal) ProtoMessage() {}
+
+func (x *UnreadSignal) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnreadSignal.ProtoReflect.Descriptor instead.
+func (*UnreadSignal) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *UnreadSignal) GetSignal() string {
+	if x != nil {
+		return x.Signal
+	}
+	return ""
+}
+
+func (x *UnreadSignal) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *UnreadSignal) GetOldestTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestTime
+	}
+	return nil
+}
+
 // One durable run of a definition.
 type Workflow struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -375,13 +738,20 @@ type Workflow struct {
 	Note string `protobuf:"bytes,22,opt,name=note,proto3" json:"note,omitempty"`
 	// Its open escalations.
 	OpenEscalations []string `protobuf:"bytes,23,rep,name=open_escalations,json=openEscalations,proto3" json:"open_escalations,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+	// on request.
+	Waits []*Wait `protobuf:"bytes,30,rep,name=waits,proto3" json:"waits,omitempty"`
+	// How many more waits there are.
+	MoreWaits int32 `protobuf:"varint,31,opt,name=more_waits,json=moreWaits,proto3" json:"more_waits,omitempty"`
+	// Signals that wait for the code. Not in lists.
+	UnreadSignals []*UnreadSignal `protobuf:"bytes,32,rep,name=unread_signals,json=unreadSignals,proto3" json:"unread_signals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Workflow) Reset() {
 	*x = Workflow{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[1]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -393,7 +763,7 @@ func (x *Workflow) String() string {
 func (*Workflow) ProtoMessage() {}
 
 func (x *Workflow) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[1]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -406,7 +776,7 @@ func (x *Workflow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Workflow.ProtoReflect.Descriptor instead.
 func (*Workflow) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{1}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Workflow) GetWorkflowId() string {
@@ -570,6 +940,27 @@ func (x *Workflow) GetOpenEscalations() []string {
 	return nil
 }
 
+func (x *Workflow) GetWaits() []*Wait {
+	if x != nil {
+		return x.Waits
+	}
+	return nil
+}
+
+func (x *Workflow) GetMoreWaits() int32 {
+	if x != nil {
+		return x.MoreWaits
+	}
+	return 0
+}
+
+func (x *Workflow) GetUnreadSignals() []*UnreadSignal {
+	if x != nil {
+		return x.UnreadSignals
+	}
+	return nil
+}
+
 // The step of another workflow that a child is.
 type ParentStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -585,7 +976,7 @@ type ParentStep struct {
 
 func (x *ParentStep) Reset() {
 	*x = ParentStep{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[2]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +988,7 @@ func (x *ParentStep) String() string {
 func (*ParentStep) ProtoMessage() {}
 
 func (x *ParentStep) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[2]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +1001,7 @@ func (x *ParentStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParentStep.ProtoReflect.Descriptor instead.
 func (*ParentStep) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{2}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ParentStep) GetWorkflowId() string {
@@ -666,7 +1057,7 @@ type StartAttributes struct {
 
 func (x *StartAttributes) Reset() {
 	*x = StartAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[3]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +1069,7 @@ func (x *StartAttributes) String() string {
 func (*StartAttributes) ProtoMessage() {}
 
 func (x *StartAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[3]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +1082,7 @@ func (x *StartAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartAttributes.ProtoReflect.Descriptor instead.
 func (*StartAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{3}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StartAttributes) GetDefinition() string {
@@ -782,7 +1173,7 @@ type TimerAttributes struct {
 
 func (x *TimerAttributes) Reset() {
 	*x = TimerAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[4]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +1185,7 @@ func (x *TimerAttributes) String() string {
 func (*TimerAttributes) ProtoMessage() {}
 
 func (x *TimerAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[4]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +1198,7 @@ func (x *TimerAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimerAttributes.ProtoReflect.Descriptor instead.
 func (*TimerAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{4}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TimerAttributes) GetDueTime() *timestamppb.Timestamp {
@@ -832,7 +1223,7 @@ type SignalAttributes struct {
 
 func (x *SignalAttributes) Reset() {
 	*x = SignalAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[5]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +1235,7 @@ func (x *SignalAttributes) String() string {
 func (*SignalAttributes) ProtoMessage() {}
 
 func (x *SignalAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[5]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +1248,7 @@ func (x *SignalAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalAttributes.ProtoReflect.Descriptor instead.
 func (*SignalAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{5}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SignalAttributes) GetSignal() string {
@@ -892,7 +1283,7 @@ type EscalatedAttributes struct {
 
 func (x *EscalatedAttributes) Reset() {
 	*x = EscalatedAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[6]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -904,7 +1295,7 @@ func (x *EscalatedAttributes) String() string {
 func (*EscalatedAttributes) ProtoMessage() {}
 
 func (x *EscalatedAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[6]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -917,7 +1308,7 @@ func (x *EscalatedAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EscalatedAttributes.ProtoReflect.Descriptor instead.
 func (*EscalatedAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{6}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EscalatedAttributes) GetQuestion() *Question {
@@ -948,7 +1339,7 @@ type DecidedAttributes struct {
 
 func (x *DecidedAttributes) Reset() {
 	*x = DecidedAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[7]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1351,7 @@ func (x *DecidedAttributes) String() string {
 func (*DecidedAttributes) ProtoMessage() {}
 
 func (x *DecidedAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[7]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1364,7 @@ func (x *DecidedAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecidedAttributes.ProtoReflect.Descriptor instead.
 func (*DecidedAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{7}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DecidedAttributes) GetAction() EscalationAction {
@@ -1029,7 +1420,7 @@ type PatchAttributes struct {
 
 func (x *PatchAttributes) Reset() {
 	*x = PatchAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[8]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1432,7 @@ func (x *PatchAttributes) String() string {
 func (*PatchAttributes) ProtoMessage() {}
 
 func (x *PatchAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[8]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1445,7 @@ func (x *PatchAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatchAttributes.ProtoReflect.Descriptor instead.
 func (*PatchAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{8}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PatchAttributes) GetAnswer() bool {
@@ -1079,7 +1470,7 @@ type ChildAttributes struct {
 
 func (x *ChildAttributes) Reset() {
 	*x = ChildAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[9]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1482,7 @@ func (x *ChildAttributes) String() string {
 func (*ChildAttributes) ProtoMessage() {}
 
 func (x *ChildAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[9]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1495,7 @@ func (x *ChildAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChildAttributes.ProtoReflect.Descriptor instead.
 func (*ChildAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{9}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ChildAttributes) GetWorkflowId() string {
@@ -1143,7 +1534,7 @@ type SentAttributes struct {
 
 func (x *SentAttributes) Reset() {
 	*x = SentAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[10]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1546,7 @@ func (x *SentAttributes) String() string {
 func (*SentAttributes) ProtoMessage() {}
 
 func (x *SentAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[10]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1559,7 @@ func (x *SentAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SentAttributes.ProtoReflect.Descriptor instead.
 func (*SentAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{10}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SentAttributes) GetWorkflowId() string {
@@ -1209,7 +1600,7 @@ type CancelAttributes struct {
 
 func (x *CancelAttributes) Reset() {
 	*x = CancelAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[11]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +1612,7 @@ func (x *CancelAttributes) String() string {
 func (*CancelAttributes) ProtoMessage() {}
 
 func (x *CancelAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[11]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +1625,7 @@ func (x *CancelAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelAttributes.ProtoReflect.Descriptor instead.
 func (*CancelAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{11}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CancelAttributes) GetReason() string {
@@ -1280,7 +1671,7 @@ type CloseAttributes struct {
 
 func (x *CloseAttributes) Reset() {
 	*x = CloseAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[12]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1683,7 @@ func (x *CloseAttributes) String() string {
 func (*CloseAttributes) ProtoMessage() {}
 
 func (x *CloseAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[12]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1696,7 @@ func (x *CloseAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseAttributes.ProtoReflect.Descriptor instead.
 func (*CloseAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{12}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CloseAttributes) GetState() WorkflowState {
@@ -1364,7 +1755,7 @@ type JournalEntry struct {
 
 func (x *JournalEntry) Reset() {
 	*x = JournalEntry{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[13]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1767,7 @@ func (x *JournalEntry) String() string {
 func (*JournalEntry) ProtoMessage() {}
 
 func (x *JournalEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[13]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1780,7 @@ func (x *JournalEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEntry.ProtoReflect.Descriptor instead.
 func (*JournalEntry) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{13}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *JournalEntry) GetSequence() int64 {
@@ -1642,7 +2033,7 @@ type EscalationResolution struct {
 
 func (x *EscalationResolution) Reset() {
 	*x = EscalationResolution{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[14]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +2045,7 @@ func (x *EscalationResolution) String() string {
 func (*EscalationResolution) ProtoMessage() {}
 
 func (x *EscalationResolution) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[14]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +2058,7 @@ func (x *EscalationResolution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EscalationResolution.ProtoReflect.Descriptor instead.
 func (*EscalationResolution) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{14}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EscalationResolution) GetAction() EscalationAction {
@@ -1734,7 +2125,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[15]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +2137,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[15]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +2150,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{15}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Escalation) GetEscalationId() string {
@@ -1871,7 +2262,7 @@ type Definition struct {
 
 func (x *Definition) Reset() {
 	*x = Definition{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[16]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +2274,7 @@ func (x *Definition) String() string {
 func (*Definition) ProtoMessage() {}
 
 func (x *Definition) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[16]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +2287,7 @@ func (x *Definition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Definition.ProtoReflect.Descriptor instead.
 func (*Definition) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{16}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Definition) GetName() string {
@@ -2002,7 +2393,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[17]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2405,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[17]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2418,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{17}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Step) GetName() string {
@@ -2204,7 +2595,7 @@ type ForEach struct {
 
 func (x *ForEach) Reset() {
 	*x = ForEach{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[18]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +2607,7 @@ func (x *ForEach) String() string {
 func (*ForEach) ProtoMessage() {}
 
 func (x *ForEach) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[18]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +2620,7 @@ func (x *ForEach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForEach.ProtoReflect.Descriptor instead.
 func (*ForEach) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{18}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ForEach) GetItems() string {
@@ -2259,7 +2650,7 @@ type CallAction struct {
 
 func (x *CallAction) Reset() {
 	*x = CallAction{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[19]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2271,7 +2662,7 @@ func (x *CallAction) String() string {
 func (*CallAction) ProtoMessage() {}
 
 func (x *CallAction) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[19]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2284,7 +2675,7 @@ func (x *CallAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallAction.ProtoReflect.Descriptor instead.
 func (*CallAction) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{19}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CallAction) GetCapability() string {
@@ -2325,7 +2716,7 @@ type AskAction struct {
 
 func (x *AskAction) Reset() {
 	*x = AskAction{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[20]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2337,7 +2728,7 @@ func (x *AskAction) String() string {
 func (*AskAction) ProtoMessage() {}
 
 func (x *AskAction) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[20]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2350,7 +2741,7 @@ func (x *AskAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskAction.ProtoReflect.Descriptor instead.
 func (*AskAction) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{20}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AskAction) GetQuestion() string {
@@ -2417,7 +2808,7 @@ type WorkflowAction struct {
 
 func (x *WorkflowAction) Reset() {
 	*x = WorkflowAction{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[21]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2429,7 +2820,7 @@ func (x *WorkflowAction) String() string {
 func (*WorkflowAction) ProtoMessage() {}
 
 func (x *WorkflowAction) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[21]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2442,7 +2833,7 @@ func (x *WorkflowAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkflowAction.ProtoReflect.Descriptor instead.
 func (*WorkflowAction) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{21}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WorkflowAction) GetDefinition() string {
@@ -2478,7 +2869,39 @@ const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\fagreed_steps\x18\x04 \x01(\x05R\vagreedSteps\x12\x16\n" +
 	"\x06detail\x18\x05 \x01(\tR\x06detail\x12.\n" +
 	"\x04time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error\"\xbb\a\n" +
+	"\x05error\x18\a \x01(\tR\x05error\"\xa5\x05\n" +
+	"\x04Wait\x12)\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x15.nervenet.v1.WaitKindR\x04kind\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\x12\x14\n" +
+	"\x05words\x18\x03 \x01(\tR\x05words\x12\x12\n" +
+	"\x04step\x18\x04 \x01(\tR\x04step\x12\x1e\n" +
+	"\n" +
+	"capability\x18\x05 \x01(\tR\n" +
+	"capability\x12\x16\n" +
+	"\x06signal\x18\x06 \x01(\tR\x06signal\x129\n" +
+	"\n" +
+	"since_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x125\n" +
+	"\bdue_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\x12\x19\n" +
+	"\bagent_id\x18\t \x01(\tR\aagentId\x12\x18\n" +
+	"\aattempt\x18\n" +
+	" \x01(\x05R\aattempt\x12!\n" +
+	"\fmax_attempts\x18\v \x01(\x05R\vmaxAttempts\x127\n" +
+	"\flast_failure\x18\f \x01(\v2\x14.nervenet.v1.FailureR\vlastFailure\x12\x1a\n" +
+	"\bquestion\x18\r \x01(\tR\bquestion\x12#\n" +
+	"\rescalation_id\x18\x0e \x01(\tR\fescalationId\x12\x1f\n" +
+	"\vworkflow_id\x18\x0f \x01(\tR\n" +
+	"workflowId\x12\x16\n" +
+	"\x06reason\x18\x10 \x01(\tR\x06reason\x129\n" +
+	"\n" +
+	"alive_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\taliveTime\x12\x1f\n" +
+	"\bfraction\x18\x12 \x01(\x01H\x00R\bfraction\x88\x01\x01\x12\x14\n" +
+	"\x05stuck\x18\x13 \x01(\bR\x05stuckB\v\n" +
+	"\t_fraction\"y\n" +
+	"\fUnreadSignal\x12\x16\n" +
+	"\x06signal\x18\x01 \x01(\tR\x06signal\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\x12;\n" +
+	"\voldest_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"oldestTime\"\xc5\b\n" +
 	"\bWorkflow\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x10\n" +
@@ -2508,7 +2931,11 @@ const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\x0fjournal_entries\x18\x14 \x01(\x03R\x0ejournalEntries\x12\x0e\n" +
 	"\x02at\x18\x15 \x01(\tR\x02at\x12\x12\n" +
 	"\x04note\x18\x16 \x01(\tR\x04note\x12)\n" +
-	"\x10open_escalations\x18\x17 \x03(\tR\x0fopenEscalations\x1a9\n" +
+	"\x10open_escalations\x18\x17 \x03(\tR\x0fopenEscalations\x12'\n" +
+	"\x05waits\x18\x1e \x03(\v2\x11.nervenet.v1.WaitR\x05waits\x12\x1d\n" +
+	"\n" +
+	"more_waits\x18\x1f \x01(\x05R\tmoreWaits\x12@\n" +
+	"\x0eunread_signals\x18  \x03(\v2\x19.nervenet.v1.UnreadSignalR\runreadSignals\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"S\n" +
@@ -2685,7 +3112,21 @@ const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\x18WORKFLOW_STATE_SUCCEEDED\x10\x05\x12\x19\n" +
 	"\x15WORKFLOW_STATE_FAILED\x10\x06\x12\x1b\n" +
 	"\x17WORKFLOW_STATE_CANCELED\x10\a\x12\x1c\n" +
-	"\x18WORKFLOW_STATE_TIMED_OUT\x10\b*\xab\x01\n" +
+	"\x18WORKFLOW_STATE_TIMED_OUT\x10\b*\x99\x02\n" +
+	"\bWaitKind\x12\x19\n" +
+	"\x15WAIT_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11WAIT_KIND_BLOCKED\x10\x01\x12\x12\n" +
+	"\x0eWAIT_KIND_NODE\x10\x02\x12\x13\n" +
+	"\x0fWAIT_KIND_RETRY\x10\x03\x12\x13\n" +
+	"\x0fWAIT_KIND_HUMAN\x10\x04\x12\x14\n" +
+	"\x10WAIT_KIND_QUEUED\x10\x05\x12\x15\n" +
+	"\x11WAIT_KIND_RUNNING\x10\x06\x12\x13\n" +
+	"\x0fWAIT_KIND_CHILD\x10\a\x12\x16\n" +
+	"\x12WAIT_KIND_DELIVERY\x10\b\x12\x14\n" +
+	"\x10WAIT_KIND_SIGNAL\x10\t\x12\x13\n" +
+	"\x0fWAIT_KIND_SLEEP\x10\n" +
+	"\x12\x18\n" +
+	"\x14WAIT_KIND_TIME_LIMIT\x10\v*\xab\x01\n" +
 	"\x0fEscalationState\x12 \n" +
 	"\x1cESCALATION_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ESCALATION_STATE_OPEN\x10\x01\x12\x1d\n" +
@@ -2712,121 +3153,132 @@ func file_nervenet_v1_workflow_proto_rawDescGZIP() []byte {
 	return file_nervenet_v1_workflow_proto_rawDescData
 }
 
-var file_nervenet_v1_workflow_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_nervenet_v1_workflow_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_nervenet_v1_workflow_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_nervenet_v1_workflow_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_nervenet_v1_workflow_proto_goTypes = []any{
 	(WorkflowState)(0),            // 0: nervenet.v1.WorkflowState
-	(EscalationState)(0),          // 1: nervenet.v1.EscalationState
-	(EscalationAction)(0),         // 2: nervenet.v1.EscalationAction
-	(*Blocked)(nil),               // 3: nervenet.v1.Blocked
-	(*Workflow)(nil),              // 4: nervenet.v1.Workflow
-	(*ParentStep)(nil),            // 5: nervenet.v1.ParentStep
-	(*StartAttributes)(nil),       // 6: nervenet.v1.StartAttributes
-	(*TimerAttributes)(nil),       // 7: nervenet.v1.TimerAttributes
-	(*SignalAttributes)(nil),      // 8: nervenet.v1.SignalAttributes
-	(*EscalatedAttributes)(nil),   // 9: nervenet.v1.EscalatedAttributes
-	(*DecidedAttributes)(nil),     // 10: nervenet.v1.DecidedAttributes
-	(*PatchAttributes)(nil),       // 11: nervenet.v1.PatchAttributes
-	(*ChildAttributes)(nil),       // 12: nervenet.v1.ChildAttributes
-	(*SentAttributes)(nil),        // 13: nervenet.v1.SentAttributes
-	(*CancelAttributes)(nil),      // 14: nervenet.v1.CancelAttributes
-	(*CloseAttributes)(nil),       // 15: nervenet.v1.CloseAttributes
-	(*JournalEntry)(nil),          // 16: nervenet.v1.JournalEntry
-	(*EscalationResolution)(nil),  // 17: nervenet.v1.EscalationResolution
-	(*Escalation)(nil),            // 18: nervenet.v1.Escalation
-	(*Definition)(nil),            // 19: nervenet.v1.Definition
-	(*Step)(nil),                  // 20: nervenet.v1.Step
-	(*ForEach)(nil),               // 21: nervenet.v1.ForEach
-	(*CallAction)(nil),            // 22: nervenet.v1.CallAction
-	(*AskAction)(nil),             // 23: nervenet.v1.AskAction
-	(*WorkflowAction)(nil),        // 24: nervenet.v1.WorkflowAction
-	nil,                           // 25: nervenet.v1.Workflow.LabelsEntry
-	nil,                           // 26: nervenet.v1.StartAttributes.LabelsEntry
-	nil,                           // 27: nervenet.v1.Step.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*Payload)(nil),               // 29: nervenet.v1.Payload
-	(*Failure)(nil),               // 30: nervenet.v1.Failure
-	(*Task)(nil),                  // 31: nervenet.v1.Task
-	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
-	(*TraceContext)(nil),          // 33: nervenet.v1.TraceContext
-	(*Question)(nil),              // 34: nervenet.v1.Question
-	(*TaskResult)(nil),            // 35: nervenet.v1.TaskResult
-	(*TaskProgress)(nil),          // 36: nervenet.v1.TaskProgress
-	(*RetryPolicy)(nil),           // 37: nervenet.v1.RetryPolicy
-	(*Timeouts)(nil),              // 38: nervenet.v1.Timeouts
-	(*Selection)(nil),             // 39: nervenet.v1.Selection
-	(*structpb.Struct)(nil),       // 40: google.protobuf.Struct
-	(*structpb.Value)(nil),        // 41: google.protobuf.Value
+	(WaitKind)(0),                 // 1: nervenet.v1.WaitKind
+	(EscalationState)(0),          // 2: nervenet.v1.EscalationState
+	(EscalationAction)(0),         // 3: nervenet.v1.EscalationAction
+	(*Blocked)(nil),               // 4: nervenet.v1.Blocked
+	(*Wait)(nil),                  // 5: nervenet.v1.Wait
+	(*UnreadSignal)(nil),          // 6: nervenet.v1.UnreadSignal
+	(*Workflow)(nil),              // 7: nervenet.v1.Workflow
+	(*ParentStep)(nil),            // 8: nervenet.v1.ParentStep
+	(*StartAttributes)(nil),       // 9: nervenet.v1.StartAttributes
+	(*TimerAttributes)(nil),       // 10: nervenet.v1.TimerAttributes
+	(*SignalAttributes)(nil),      // 11: nervenet.v1.SignalAttributes
+	(*EscalatedAttributes)(nil),   // 12: nervenet.v1.EscalatedAttributes
+	(*DecidedAttributes)(nil),     // 13: nervenet.v1.DecidedAttributes
+	(*PatchAttributes)(nil),       // 14: nervenet.v1.PatchAttributes
+	(*ChildAttributes)(nil),       // 15: nervenet.v1.ChildAttributes
+	(*SentAttributes)(nil),        // 16: nervenet.v1.SentAttributes
+	(*CancelAttributes)(nil),      // 17: nervenet.v1.CancelAttributes
+	(*CloseAttributes)(nil),       // 18: nervenet.v1.CloseAttributes
+	(*JournalEntry)(nil),          // 19: nervenet.v1.JournalEntry
+	(*EscalationResolution)(nil),  // 20: nervenet.v1.EscalationResolution
+	(*Escalation)(nil),            // 21: nervenet.v1.Escalation
+	(*Definition)(nil),            // 22: nervenet.v1.Definition
+	(*Step)(nil),                  // 23: nervenet.v1.Step
+	(*ForEach)(nil),               // 24: nervenet.v1.ForEach
+	(*CallAction)(nil),            // 25: nervenet.v1.CallAction
+	(*AskAction)(nil),             // 26: nervenet.v1.AskAction
+	(*WorkflowAction)(nil),        // 27: nervenet.v1.WorkflowAction
+	nil,                           // 28: nervenet.v1.Workflow.LabelsEntry
+	nil,                           // 29: nervenet.v1.StartAttributes.LabelsEntry
+	nil,                           // 30: nervenet.v1.Step.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*Failure)(nil),               // 32: nervenet.v1.Failure
+	(*Payload)(nil),               // 33: nervenet.v1.Payload
+	(*Task)(nil),                  // 34: nervenet.v1.Task
+	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
+	(*TraceContext)(nil),          // 36: nervenet.v1.TraceContext
+	(*Question)(nil),              // 37: nervenet.v1.Question
+	(*TaskResult)(nil),            // 38: nervenet.v1.TaskResult
+	(*TaskProgress)(nil),          // 39: nervenet.v1.TaskProgress
+	(*RetryPolicy)(nil),           // 40: nervenet.v1.RetryPolicy
+	(*Timeouts)(nil),              // 41: nervenet.v1.Timeouts
+	(*Selection)(nil),             // 42: nervenet.v1.Selection
+	(*structpb.Struct)(nil),       // 43: google.protobuf.Struct
+	(*structpb.Value)(nil),        // 44: google.protobuf.Value
 }
 var file_nervenet_v1_workflow_proto_depIdxs = []int32{
-	28, // 0: nervenet.v1.Blocked.time:type_name -> google.protobuf.Timestamp
-	0,  // 1: nervenet.v1.Workflow.state:type_name -> nervenet.v1.WorkflowState
-	29, // 2: nervenet.v1.Workflow.input:type_name -> nervenet.v1.Payload
-	29, // 3: nervenet.v1.Workflow.output:type_name -> nervenet.v1.Payload
-	30, // 4: nervenet.v1.Workflow.failure:type_name -> nervenet.v1.Failure
-	29, // 5: nervenet.v1.Workflow.view:type_name -> nervenet.v1.Payload
-	31, // 6: nervenet.v1.Workflow.tasks:type_name -> nervenet.v1.Task
-	28, // 7: nervenet.v1.Workflow.start_time:type_name -> google.protobuf.Timestamp
-	28, // 8: nervenet.v1.Workflow.close_time:type_name -> google.protobuf.Timestamp
-	25, // 9: nervenet.v1.Workflow.labels:type_name -> nervenet.v1.Workflow.LabelsEntry
-	3,  // 10: nervenet.v1.Workflow.blocked:type_name -> nervenet.v1.Blocked
-	29, // 11: nervenet.v1.StartAttributes.input:type_name -> nervenet.v1.Payload
-	26, // 12: nervenet.v1.StartAttributes.labels:type_name -> nervenet.v1.StartAttributes.LabelsEntry
-	32, // 13: nervenet.v1.StartAttributes.timeout:type_name -> google.protobuf.Duration
-	33, // 14: nervenet.v1.StartAttributes.trace:type_name -> nervenet.v1.TraceContext
-	5,  // 15: nervenet.v1.StartAttributes.parent:type_name -> nervenet.v1.ParentStep
-	28, // 16: nervenet.v1.TimerAttributes.due_time:type_name -> google.protobuf.Timestamp
-	29, // 17: nervenet.v1.SignalAttributes.payload:type_name -> nervenet.v1.Payload
-	34, // 18: nervenet.v1.EscalatedAttributes.question:type_name -> nervenet.v1.Question
-	2,  // 19: nervenet.v1.DecidedAttributes.action:type_name -> nervenet.v1.EscalationAction
-	29, // 20: nervenet.v1.DecidedAttributes.value:type_name -> nervenet.v1.Payload
-	30, // 21: nervenet.v1.ChildAttributes.failure:type_name -> nervenet.v1.Failure
-	30, // 22: nervenet.v1.SentAttributes.failure:type_name -> nervenet.v1.Failure
-	0,  // 23: nervenet.v1.CloseAttributes.state:type_name -> nervenet.v1.WorkflowState
-	29, // 24: nervenet.v1.CloseAttributes.output:type_name -> nervenet.v1.Payload
-	30, // 25: nervenet.v1.CloseAttributes.failure:type_name -> nervenet.v1.Failure
-	28, // 26: nervenet.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
-	6,  // 27: nervenet.v1.JournalEntry.start:type_name -> nervenet.v1.StartAttributes
-	35, // 28: nervenet.v1.JournalEntry.task:type_name -> nervenet.v1.TaskResult
-	7,  // 29: nervenet.v1.JournalEntry.timer:type_name -> nervenet.v1.TimerAttributes
-	8,  // 30: nervenet.v1.JournalEntry.signal:type_name -> nervenet.v1.SignalAttributes
-	9,  // 31: nervenet.v1.JournalEntry.escalated:type_name -> nervenet.v1.EscalatedAttributes
-	10, // 32: nervenet.v1.JournalEntry.decided:type_name -> nervenet.v1.DecidedAttributes
-	11, // 33: nervenet.v1.JournalEntry.patch:type_name -> nervenet.v1.PatchAttributes
-	14, // 34: nervenet.v1.JournalEntry.cancel:type_name -> nervenet.v1.CancelAttributes
-	15, // 35: nervenet.v1.JournalEntry.close:type_name -> nervenet.v1.CloseAttributes
-	36, // 36: nervenet.v1.JournalEntry.progress:type_name -> nervenet.v1.TaskProgress
-	12, // 37: nervenet.v1.JournalEntry.child:type_name -> nervenet.v1.ChildAttributes
-	13, // 38: nervenet.v1.JournalEntry.sent:type_name -> nervenet.v1.SentAttributes
-	2,  // 39: nervenet.v1.EscalationResolution.action:type_name -> nervenet.v1.EscalationAction
-	29, // 40: nervenet.v1.EscalationResolution.value:type_name -> nervenet.v1.Payload
-	34, // 41: nervenet.v1.Escalation.question:type_name -> nervenet.v1.Question
-	1,  // 42: nervenet.v1.Escalation.state:type_name -> nervenet.v1.EscalationState
-	28, // 43: nervenet.v1.Escalation.create_time:type_name -> google.protobuf.Timestamp
-	28, // 44: nervenet.v1.Escalation.resolve_time:type_name -> google.protobuf.Timestamp
-	17, // 45: nervenet.v1.Escalation.resolution:type_name -> nervenet.v1.EscalationResolution
-	20, // 46: nervenet.v1.Definition.steps:type_name -> nervenet.v1.Step
-	37, // 47: nervenet.v1.Definition.retry:type_name -> nervenet.v1.RetryPolicy
-	38, // 48: nervenet.v1.Definition.timeouts:type_name -> nervenet.v1.Timeouts
-	32, // 49: nervenet.v1.Definition.timeout:type_name -> google.protobuf.Duration
-	28, // 50: nervenet.v1.Definition.create_time:type_name -> google.protobuf.Timestamp
-	21, // 51: nervenet.v1.Step.for_each:type_name -> nervenet.v1.ForEach
-	22, // 52: nervenet.v1.Step.call:type_name -> nervenet.v1.CallAction
-	23, // 53: nervenet.v1.Step.ask:type_name -> nervenet.v1.AskAction
-	24, // 54: nervenet.v1.Step.workflow:type_name -> nervenet.v1.WorkflowAction
-	32, // 55: nervenet.v1.Step.sleep:type_name -> google.protobuf.Duration
-	37, // 56: nervenet.v1.Step.retry:type_name -> nervenet.v1.RetryPolicy
-	38, // 57: nervenet.v1.Step.timeouts:type_name -> nervenet.v1.Timeouts
-	39, // 58: nervenet.v1.Step.selection:type_name -> nervenet.v1.Selection
-	27, // 59: nervenet.v1.Step.labels:type_name -> nervenet.v1.Step.LabelsEntry
-	40, // 60: nervenet.v1.AskAction.answer_schema:type_name -> google.protobuf.Struct
-	32, // 61: nervenet.v1.AskAction.deadline:type_name -> google.protobuf.Duration
-	41, // 62: nervenet.v1.AskAction.default_answer:type_name -> google.protobuf.Value
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	31, // 0: nervenet.v1.Blocked.time:type_name -> google.protobuf.Timestamp
+	1,  // 1: nervenet.v1.Wait.kind:type_name -> nervenet.v1.WaitKind
+	31, // 2: nervenet.v1.Wait.since_time:type_name -> google.protobuf.Timestamp
+	31, // 3: nervenet.v1.Wait.due_time:type_name -> google.protobuf.Timestamp
+	32, // 4: nervenet.v1.Wait.last_failure:type_name -> nervenet.v1.Failure
+	31, // 5: nervenet.v1.Wait.alive_time:type_name -> google.protobuf.Timestamp
+	31, // 6: nervenet.v1.UnreadSignal.oldest_time:type_name -> google.protobuf.Timestamp
+	0,  // 7: nervenet.v1.Workflow.state:type_name -> nervenet.v1.WorkflowState
+	33, // 8: nervenet.v1.Workflow.input:type_name -> nervenet.v1.Payload
+	33, // 9: nervenet.v1.Workflow.output:type_name -> nervenet.v1.Payload
+	32, // 10: nervenet.v1.Workflow.failure:type_name -> nervenet.v1.Failure
+	33, // 11: nervenet.v1.Workflow.view:type_name -> nervenet.v1.Payload
+	34, // 12: nervenet.v1.Workflow.tasks:type_name -> nervenet.v1.Task
+	31, // 13: nervenet.v1.Workflow.start_time:type_name -> google.protobuf.Timestamp
+	31, // 14: nervenet.v1.Workflow.close_time:type_name -> google.protobuf.Timestamp
+	28, // 15: nervenet.v1.Workflow.labels:type_name -> nervenet.v1.Workflow.LabelsEntry
+	4,  // 16: nervenet.v1.Workflow.blocked:type_name -> nervenet.v1.Blocked
+	5,  // 17: nervenet.v1.Workflow.waits:type_name -> nervenet.v1.Wait
+	6,  // 18: nervenet.v1.Workflow.unread_signals:type_name -> nervenet.v1.UnreadSignal
+	33, // 19: nervenet.v1.StartAttributes.input:type_name -> nervenet.v1.Payload
+	29, // 20: nervenet.v1.StartAttributes.labels:type_name -> nervenet.v1.StartAttributes.LabelsEntry
+	35, // 21: nervenet.v1.StartAttributes.timeout:type_name -> google.protobuf.Duration
+	36, // 22: nervenet.v1.StartAttributes.trace:type_name -> nervenet.v1.TraceContext
+	8,  // 23: nervenet.v1.StartAttributes.parent:type_name -> nervenet.v1.ParentStep
+	31, // 24: nervenet.v1.TimerAttributes.due_time:type_name -> google.protobuf.Timestamp
+	33, // 25: nervenet.v1.SignalAttributes.payload:type_name -> nervenet.v1.Payload
+	37, // 26: nervenet.v1.EscalatedAttributes.question:type_name -> nervenet.v1.Question
+	3,  // 27: nervenet.v1.DecidedAttributes.action:type_name -> nervenet.v1.EscalationAction
+	33, // 28: nervenet.v1.DecidedAttributes.value:type_name -> nervenet.v1.Payload
+	32, // 29: nervenet.v1.ChildAttributes.failure:type_name -> nervenet.v1.Failure
+	32, // 30: nervenet.v1.SentAttributes.failure:type_name -> nervenet.v1.Failure
+	0,  // 31: nervenet.v1.CloseAttributes.state:type_name -> nervenet.v1.WorkflowState
+	33, // 32: nervenet.v1.CloseAttributes.output:type_name -> nervenet.v1.Payload
+	32, // 33: nervenet.v1.CloseAttributes.failure:type_name -> nervenet.v1.Failure
+	31, // 34: nervenet.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
+	9,  // 35: nervenet.v1.JournalEntry.start:type_name -> nervenet.v1.StartAttributes
+	38, // 36: nervenet.v1.JournalEntry.task:type_name -> nervenet.v1.TaskResult
+	10, // 37: nervenet.v1.JournalEntry.timer:type_name -> nervenet.v1.TimerAttributes
+	11, // 38: nervenet.v1.JournalEntry.signal:type_name -> nervenet.v1.SignalAttributes
+	12, // 39: nervenet.v1.JournalEntry.escalated:type_name -> nervenet.v1.EscalatedAttributes
+	13, // 40: nervenet.v1.JournalEntry.decided:type_name -> nervenet.v1.DecidedAttributes
+	14, // 41: nervenet.v1.JournalEntry.patch:type_name -> nervenet.v1.PatchAttributes
+	17, // 42: nervenet.v1.JournalEntry.cancel:type_name -> nervenet.v1.CancelAttributes
+	18, // 43: nervenet.v1.JournalEntry.close:type_name -> nervenet.v1.CloseAttributes
+	39, // 44: nervenet.v1.JournalEntry.progress:type_name -> nervenet.v1.TaskProgress
+	15, // 45: nervenet.v1.JournalEntry.child:type_name -> nervenet.v1.ChildAttributes
+	16, // 46: nervenet.v1.JournalEntry.sent:type_name -> nervenet.v1.SentAttributes
+	3,  // 47: nervenet.v1.EscalationResolution.action:type_name -> nervenet.v1.EscalationAction
+	33, // 48: nervenet.v1.EscalationResolution.value:type_name -> nervenet.v1.Payload
+	37, // 49: nervenet.v1.Escalation.question:type_name -> nervenet.v1.Question
+	2,  // 50: nervenet.v1.Escalation.state:type_name -> nervenet.v1.EscalationState
+	31, // 51: nervenet.v1.Escalation.create_time:type_name -> google.protobuf.Timestamp
+	31, // 52: nervenet.v1.Escalation.resolve_time:type_name -> google.protobuf.Timestamp
+	20, // 53: nervenet.v1.Escalation.resolution:type_name -> nervenet.v1.EscalationResolution
+	23, // 54: nervenet.v1.Definition.steps:type_name -> nervenet.v1.Step
+	40, // 55: nervenet.v1.Definition.retry:type_name -> nervenet.v1.RetryPolicy
+	41, // 56: nervenet.v1.Definition.timeouts:type_name -> nervenet.v1.Timeouts
+	35, // 57: nervenet.v1.Definition.timeout:type_name -> google.protobuf.Duration
+	31, // 58: nervenet.v1.Definition.create_time:type_name -> google.protobuf.Timestamp
+	24, // 59: nervenet.v1.Step.for_each:type_name -> nervenet.v1.ForEach
+	25, // 60: nervenet.v1.Step.call:type_name -> nervenet.v1.CallAction
+	26, // 61: nervenet.v1.Step.ask:type_name -> nervenet.v1.AskAction
+	27, // 62: nervenet.v1.Step.workflow:type_name -> nervenet.v1.WorkflowAction
+	35, // 63: nervenet.v1.Step.sleep:type_name -> google.protobuf.Duration
+	40, // 64: nervenet.v1.Step.retry:type_name -> nervenet.v1.RetryPolicy
+	41, // 65: nervenet.v1.Step.timeouts:type_name -> nervenet.v1.Timeouts
+	42, // 66: nervenet.v1.Step.selection:type_name -> nervenet.v1.Selection
+	30, // 67: nervenet.v1.Step.labels:type_name -> nervenet.v1.Step.LabelsEntry
+	43, // 68: nervenet.v1.AskAction.answer_schema:type_name -> google.protobuf.Struct
+	35, // 69: nervenet.v1.AskAction.deadline:type_name -> google.protobuf.Duration
+	44, // 70: nervenet.v1.AskAction.default_answer:type_name -> google.protobuf.Value
+	71, // [71:71] is the sub-list for method output_type
+	71, // [71:71] is the sub-list for method input_type
+	71, // [71:71] is the sub-list for extension type_name
+	71, // [71:71] is the sub-list for extension extendee
+	0,  // [0:71] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_workflow_proto_init() }
@@ -2836,7 +3288,8 @@ func file_nervenet_v1_workflow_proto_init() {
 	}
 	file_nervenet_v1_common_proto_init()
 	file_nervenet_v1_task_proto_init()
-	file_nervenet_v1_workflow_proto_msgTypes[13].OneofWrappers = []any{
+	file_nervenet_v1_workflow_proto_msgTypes[1].OneofWrappers = []any{}
+	file_nervenet_v1_workflow_proto_msgTypes[15].OneofWrappers = []any{
 		(*JournalEntry_Start)(nil),
 		(*JournalEntry_Task)(nil),
 		(*JournalEntry_Timer)(nil),
@@ -2850,7 +3303,7 @@ func file_nervenet_v1_workflow_proto_init() {
 		(*JournalEntry_Child)(nil),
 		(*JournalEntry_Sent)(nil),
 	}
-	file_nervenet_v1_workflow_proto_msgTypes[17].OneofWrappers = []any{
+	file_nervenet_v1_workflow_proto_msgTypes[19].OneofWrappers = []any{
 		(*Step_Call)(nil),
 		(*Step_Ask)(nil),
 		(*Step_Workflow)(nil),
@@ -2862,8 +3315,8 @@ func file_nervenet_v1_workflow_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_workflow_proto_rawDesc), len(file_nervenet_v1_workflow_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   25,
+			NumEnums:      4,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

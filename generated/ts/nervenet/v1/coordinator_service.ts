@@ -43,6 +43,7 @@ import {
   escalationStateFromJSON,
   escalationStateToJSON,
   JournalEntry,
+  Wait,
   Workflow,
   WorkflowState,
   workflowStateFromJSON,
@@ -286,6 +287,8 @@ export interface GetWorkflowRequest {
   payloadFormat: PayloadFormat;
   /** Outputs of tasks too. */
   includeTaskPayloads: boolean;
+  /** Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it. */
+  inputSteps: string[];
 }
 
 /** See GetWorkflow. */
@@ -307,7 +310,44 @@ export interface ListWorkflowsRequest {
   /** Only with all of these labels. */
   labels: { [key: string]: string };
   /** Only started at or after. */
-  startedAfter?: Date | undefined;
+  startedAfter?:
+    | Date
+    | undefined;
+  /**
+   * Tell what each open workflow waits for. Each node that owns some of them is asked once; a workflow whose node does not
+   * answer within a second is `partial`.
+   */
+  includeWaits: boolean;
+  /** Count the namespace's workflows by state. */
+  includeCounts: boolean;
+  /**
+   * Only open workflows that go on only if somebody does something:
+   *   - it is BLOCKED;
+   *   - no live node has the code, and its own is gone;
+   *   - a task is queued for longer than `stuck_after` and no live agent serves it;
+   *   - a task runs, and its handler gave no sign of life (progress, checkpoint, heartbeat) for longer than `stuck_after`.
+   * What waits for a human, a signal or a moment is not stuck, nor is a task that waits for busy agents.
+   */
+  stuck: boolean;
+  /**
+   * Only open workflows with a step that has failed and is tried again: it waits for its next attempt, or that attempt is
+   * queued or runs.
+   */
+  retrying: boolean;
+  /**
+   * Only open workflows that are older than `slow_after`. If that is unset: older than 95 % of the runs of their
+   * definition that closed last (of the namespace's newest 1,000 closed workflows, at least 20), or than an hour where
+   * there are fewer.
+   */
+  slow: boolean;
+  /** Only open workflows with a wait whose words have this text; upper and lower case are alike. */
+  waitingFor: string;
+  /** See `stuck`; unset = a minute without an agent, ten minutes without a sign of life. */
+  stuckAfter?:
+    | Duration
+    | undefined;
+  /** See `slow`. */
+  slowAfter?: Duration | undefined;
 }
 
 export interface ListWorkflowsRequest_LabelsEntry {
@@ -323,6 +363,44 @@ export interface ListWorkflowsResponse {
   nextPageToken: string;
   /** All workflows of the namespace that have not expired yet. The filters of the request do not change it. */
   namespaceCount: bigint;
+  /** How many of them have which state. The filters of the request do not change it. They may be some seconds old. */
+  stateCounts: StateCount[];
+  /** How many of them are in no `state_counts`: at most the newest 5,000 open and 5,000 closed ones are counted. */
+  uncounted: bigint;
+}
+
+/** How many workflows have a state. */
+export interface StateCount {
+  /** The state. */
+  state: WorkflowState;
+  /** How many. */
+  count: bigint;
+}
+
+/** See ListWaits. */
+export interface ListWaitsRequest {
+  /** Open workflows, at most 1,000. */
+  workflowIds: string[];
+  /** As in ListWorkflowsRequest. */
+  stuckAfter?: Duration | undefined;
+}
+
+/** What one workflow waits for. */
+export interface WorkflowWaits {
+  /** The workflow. */
+  workflowId: string;
+  /** Its run. */
+  run: number;
+  /** As in Workflow. */
+  waits: Wait[];
+  /** As in Workflow. */
+  moreWaits: number;
+}
+
+/** See ListWaits. */
+export interface ListWaitsResponse {
+  /** In the order of the request. */
+  workflows: WorkflowWaits[];
 }
 
 /** See ListJournal. */
@@ -1908,7 +1986,7 @@ export const AwaitWorkflowsResponse: MessageFns<AwaitWorkflowsResponse> = {
 };
 
 function createBaseGetWorkflowRequest(): GetWorkflowRequest {
-  return { workflowId: "", wait: undefined, payloadFormat: 0, includeTaskPayloads: false };
+  return { workflowId: "", wait: undefined, payloadFormat: 0, includeTaskPayloads: false, inputSteps: [] };
 }
 
 export const GetWorkflowRequest: MessageFns<GetWorkflowRequest> = {
@@ -1924,6 +2002,9 @@ export const GetWorkflowRequest: MessageFns<GetWorkflowRequest> = {
     }
     if (message.includeTaskPayloads !== false) {
       writer.uint32(32).bool(message.includeTaskPayloads);
+    }
+    for (const v of message.inputSteps) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -1973,6 +2054,14 @@ export const GetWorkflowRequest: MessageFns<GetWorkflowRequest> = {
             message.includeTaskPayloads = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.inputSteps.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2003,6 +2092,11 @@ export const GetWorkflowRequest: MessageFns<GetWorkflowRequest> = {
         : isSet(object.include_task_payloads)
         ? globalThis.Boolean(object.include_task_payloads)
         : false,
+      inputSteps: globalThis.Array.isArray(object?.inputSteps)
+        ? object.inputSteps.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.input_steps)
+        ? object.input_steps.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -2020,6 +2114,9 @@ export const GetWorkflowRequest: MessageFns<GetWorkflowRequest> = {
     if (message.includeTaskPayloads !== false) {
       obj.includeTaskPayloads = message.includeTaskPayloads;
     }
+    if (message.inputSteps?.length) {
+      obj.inputSteps = message.inputSteps;
+    }
     return obj;
   },
 
@@ -2032,6 +2129,7 @@ export const GetWorkflowRequest: MessageFns<GetWorkflowRequest> = {
     message.wait = (object.wait !== undefined && object.wait !== null) ? Duration.fromPartial(object.wait) : undefined;
     message.payloadFormat = object.payloadFormat ?? 0;
     message.includeTaskPayloads = object.includeTaskPayloads ?? false;
+    message.inputSteps = object.inputSteps?.map((e) => e) || [];
     return message;
   },
 };
@@ -2106,7 +2204,22 @@ export const GetWorkflowResponse: MessageFns<GetWorkflowResponse> = {
 };
 
 function createBaseListWorkflowsRequest(): ListWorkflowsRequest {
-  return { pageSize: 0, pageToken: "", states: [], definition: "", labels: {}, startedAfter: undefined };
+  return {
+    pageSize: 0,
+    pageToken: "",
+    states: [],
+    definition: "",
+    labels: {},
+    startedAfter: undefined,
+    includeWaits: false,
+    includeCounts: false,
+    stuck: false,
+    retrying: false,
+    slow: false,
+    waitingFor: "",
+    stuckAfter: undefined,
+    slowAfter: undefined,
+  };
 }
 
 export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
@@ -2132,6 +2245,30 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
     });
     if (message.startedAfter !== undefined) {
       Timestamp.encode(toTimestamp(message.startedAfter), writer.uint32(50).fork()).join();
+    }
+    if (message.includeWaits !== false) {
+      writer.uint32(80).bool(message.includeWaits);
+    }
+    if (message.includeCounts !== false) {
+      writer.uint32(88).bool(message.includeCounts);
+    }
+    if (message.stuck !== false) {
+      writer.uint32(96).bool(message.stuck);
+    }
+    if (message.retrying !== false) {
+      writer.uint32(104).bool(message.retrying);
+    }
+    if (message.slow !== false) {
+      writer.uint32(112).bool(message.slow);
+    }
+    if (message.waitingFor !== "") {
+      writer.uint32(122).string(message.waitingFor);
+    }
+    if (message.stuckAfter !== undefined) {
+      Duration.encode(message.stuckAfter, writer.uint32(130).fork()).join();
+    }
+    if (message.slowAfter !== undefined) {
+      Duration.encode(message.slowAfter, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -2210,6 +2347,70 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
             message.startedAfter = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.includeWaits = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.includeCounts = reader.bool();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.stuck = reader.bool();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.retrying = reader.bool();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.slow = reader.bool();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.waitingFor = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.stuckAfter = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.slowAfter = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2255,6 +2456,34 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
         : isSet(object.started_after)
         ? fromJsonTimestamp(object.started_after)
         : undefined,
+      includeWaits: isSet(object.includeWaits)
+        ? globalThis.Boolean(object.includeWaits)
+        : isSet(object.include_waits)
+        ? globalThis.Boolean(object.include_waits)
+        : false,
+      includeCounts: isSet(object.includeCounts)
+        ? globalThis.Boolean(object.includeCounts)
+        : isSet(object.include_counts)
+        ? globalThis.Boolean(object.include_counts)
+        : false,
+      stuck: isSet(object.stuck) ? globalThis.Boolean(object.stuck) : false,
+      retrying: isSet(object.retrying) ? globalThis.Boolean(object.retrying) : false,
+      slow: isSet(object.slow) ? globalThis.Boolean(object.slow) : false,
+      waitingFor: isSet(object.waitingFor)
+        ? globalThis.String(object.waitingFor)
+        : isSet(object.waiting_for)
+        ? globalThis.String(object.waiting_for)
+        : "",
+      stuckAfter: isSet(object.stuckAfter)
+        ? Duration.fromJSON(object.stuckAfter)
+        : isSet(object.stuck_after)
+        ? Duration.fromJSON(object.stuck_after)
+        : undefined,
+      slowAfter: isSet(object.slowAfter)
+        ? Duration.fromJSON(object.slowAfter)
+        : isSet(object.slow_after)
+        ? Duration.fromJSON(object.slow_after)
+        : undefined,
     };
   },
 
@@ -2284,6 +2513,30 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
     if (message.startedAfter !== undefined) {
       obj.startedAfter = message.startedAfter.toISOString();
     }
+    if (message.includeWaits !== false) {
+      obj.includeWaits = message.includeWaits;
+    }
+    if (message.includeCounts !== false) {
+      obj.includeCounts = message.includeCounts;
+    }
+    if (message.stuck !== false) {
+      obj.stuck = message.stuck;
+    }
+    if (message.retrying !== false) {
+      obj.retrying = message.retrying;
+    }
+    if (message.slow !== false) {
+      obj.slow = message.slow;
+    }
+    if (message.waitingFor !== "") {
+      obj.waitingFor = message.waitingFor;
+    }
+    if (message.stuckAfter !== undefined) {
+      obj.stuckAfter = Duration.toJSON(message.stuckAfter);
+    }
+    if (message.slowAfter !== undefined) {
+      obj.slowAfter = Duration.toJSON(message.slowAfter);
+    }
     return obj;
   },
 
@@ -2306,6 +2559,18 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
       {},
     );
     message.startedAfter = object.startedAfter ?? undefined;
+    message.includeWaits = object.includeWaits ?? false;
+    message.includeCounts = object.includeCounts ?? false;
+    message.stuck = object.stuck ?? false;
+    message.retrying = object.retrying ?? false;
+    message.slow = object.slow ?? false;
+    message.waitingFor = object.waitingFor ?? "";
+    message.stuckAfter = (object.stuckAfter !== undefined && object.stuckAfter !== null)
+      ? Duration.fromPartial(object.stuckAfter)
+      : undefined;
+    message.slowAfter = (object.slowAfter !== undefined && object.slowAfter !== null)
+      ? Duration.fromPartial(object.slowAfter)
+      : undefined;
     return message;
   },
 };
@@ -2396,7 +2661,7 @@ export const ListWorkflowsRequest_LabelsEntry: MessageFns<ListWorkflowsRequest_L
 };
 
 function createBaseListWorkflowsResponse(): ListWorkflowsResponse {
-  return { workflows: [], nextPageToken: "", namespaceCount: 0n };
+  return { workflows: [], nextPageToken: "", namespaceCount: 0n, stateCounts: [], uncounted: 0n };
 }
 
 export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
@@ -2412,6 +2677,15 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
         throw new globalThis.Error("value provided for field message.namespaceCount of type int64 too large");
       }
       writer.uint32(24).int64(message.namespaceCount);
+    }
+    for (const v of message.stateCounts) {
+      StateCount.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.uncounted !== 0n) {
+      if (BigInt.asIntN(64, message.uncounted) !== message.uncounted) {
+        throw new globalThis.Error("value provided for field message.uncounted of type int64 too large");
+      }
+      writer.uint32(40).int64(message.uncounted);
     }
     return writer;
   },
@@ -2453,6 +2727,22 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
             message.namespaceCount = reader.int64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stateCounts.push(StateCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.uncounted = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2480,6 +2770,12 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
         : isSet(object.namespace_count)
         ? BigInt(object.namespace_count)
         : 0n,
+      stateCounts: globalThis.Array.isArray(object?.stateCounts)
+        ? object.stateCounts.map((e: any) => StateCount.fromJSON(e))
+        : globalThis.Array.isArray(object?.state_counts)
+        ? object.state_counts.map((e: any) => StateCount.fromJSON(e))
+        : [],
+      uncounted: isSet(object.uncounted) ? BigInt(object.uncounted) : 0n,
     };
   },
 
@@ -2494,6 +2790,12 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
     if (message.namespaceCount !== 0n) {
       obj.namespaceCount = message.namespaceCount.toString();
     }
+    if (message.stateCounts?.length) {
+      obj.stateCounts = message.stateCounts.map((e) => StateCount.toJSON(e));
+    }
+    if (message.uncounted !== 0n) {
+      obj.uncounted = message.uncounted.toString();
+    }
     return obj;
   },
 
@@ -2507,6 +2809,387 @@ export const ListWorkflowsResponse: MessageFns<ListWorkflowsResponse> = {
     message.namespaceCount = (object.namespaceCount !== undefined && object.namespaceCount !== null)
       ? BigInt(object.namespaceCount)
       : 0n;
+    message.stateCounts = object.stateCounts?.map((e) => StateCount.fromPartial(e)) || [];
+    message.uncounted = (object.uncounted !== undefined && object.uncounted !== null) ? BigInt(object.uncounted) : 0n;
+    return message;
+  },
+};
+
+function createBaseStateCount(): StateCount {
+  return { state: 0, count: 0n };
+}
+
+export const StateCount: MessageFns<StateCount> = {
+  encode(message: StateCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== 0) {
+      writer.uint32(8).int32(message.state);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asIntN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type int64 too large");
+      }
+      writer.uint32(16).int64(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StateCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStateCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StateCount {
+    return {
+      state: isSet(object.state) ? workflowStateFromJSON(object.state) : 0,
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+    };
+  },
+
+  toJSON(message: StateCount): unknown {
+    const obj: any = {};
+    if (message.state !== 0) {
+      obj.state = workflowStateToJSON(message.state);
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StateCount>): StateCount {
+    return StateCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StateCount>): StateCount {
+    const message = createBaseStateCount();
+    message.state = object.state ?? 0;
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    return message;
+  },
+};
+
+function createBaseListWaitsRequest(): ListWaitsRequest {
+  return { workflowIds: [], stuckAfter: undefined };
+}
+
+export const ListWaitsRequest: MessageFns<ListWaitsRequest> = {
+  encode(message: ListWaitsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.workflowIds) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.stuckAfter !== undefined) {
+      Duration.encode(message.stuckAfter, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListWaitsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListWaitsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workflowIds.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stuckAfter = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListWaitsRequest {
+    return {
+      workflowIds: globalThis.Array.isArray(object?.workflowIds)
+        ? object.workflowIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.workflow_ids)
+        ? object.workflow_ids.map((e: any) => globalThis.String(e))
+        : [],
+      stuckAfter: isSet(object.stuckAfter)
+        ? Duration.fromJSON(object.stuckAfter)
+        : isSet(object.stuck_after)
+        ? Duration.fromJSON(object.stuck_after)
+        : undefined,
+    };
+  },
+
+  toJSON(message: ListWaitsRequest): unknown {
+    const obj: any = {};
+    if (message.workflowIds?.length) {
+      obj.workflowIds = message.workflowIds;
+    }
+    if (message.stuckAfter !== undefined) {
+      obj.stuckAfter = Duration.toJSON(message.stuckAfter);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListWaitsRequest>): ListWaitsRequest {
+    return ListWaitsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListWaitsRequest>): ListWaitsRequest {
+    const message = createBaseListWaitsRequest();
+    message.workflowIds = object.workflowIds?.map((e) => e) || [];
+    message.stuckAfter = (object.stuckAfter !== undefined && object.stuckAfter !== null)
+      ? Duration.fromPartial(object.stuckAfter)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseWorkflowWaits(): WorkflowWaits {
+  return { workflowId: "", run: 0, waits: [], moreWaits: 0 };
+}
+
+export const WorkflowWaits: MessageFns<WorkflowWaits> = {
+  encode(message: WorkflowWaits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workflowId !== "") {
+      writer.uint32(10).string(message.workflowId);
+    }
+    if (message.run !== 0) {
+      writer.uint32(16).int32(message.run);
+    }
+    for (const v of message.waits) {
+      Wait.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.moreWaits !== 0) {
+      writer.uint32(32).int32(message.moreWaits);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkflowWaits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkflowWaits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workflowId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.run = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.waits.push(Wait.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.moreWaits = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WorkflowWaits {
+    return {
+      workflowId: isSet(object.workflowId)
+        ? globalThis.String(object.workflowId)
+        : isSet(object.workflow_id)
+        ? globalThis.String(object.workflow_id)
+        : "",
+      run: isSet(object.run) ? globalThis.Number(object.run) : 0,
+      waits: globalThis.Array.isArray(object?.waits) ? object.waits.map((e: any) => Wait.fromJSON(e)) : [],
+      moreWaits: isSet(object.moreWaits)
+        ? globalThis.Number(object.moreWaits)
+        : isSet(object.more_waits)
+        ? globalThis.Number(object.more_waits)
+        : 0,
+    };
+  },
+
+  toJSON(message: WorkflowWaits): unknown {
+    const obj: any = {};
+    if (message.workflowId !== "") {
+      obj.workflowId = message.workflowId;
+    }
+    if (message.run !== 0) {
+      obj.run = Math.round(message.run);
+    }
+    if (message.waits?.length) {
+      obj.waits = message.waits.map((e) => Wait.toJSON(e));
+    }
+    if (message.moreWaits !== 0) {
+      obj.moreWaits = Math.round(message.moreWaits);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkflowWaits>): WorkflowWaits {
+    return WorkflowWaits.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkflowWaits>): WorkflowWaits {
+    const message = createBaseWorkflowWaits();
+    message.workflowId = object.workflowId ?? "";
+    message.run = object.run ?? 0;
+    message.waits = object.waits?.map((e) => Wait.fromPartial(e)) || [];
+    message.moreWaits = object.moreWaits ?? 0;
+    return message;
+  },
+};
+
+function createBaseListWaitsResponse(): ListWaitsResponse {
+  return { workflows: [] };
+}
+
+export const ListWaitsResponse: MessageFns<ListWaitsResponse> = {
+  encode(message: ListWaitsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.workflows) {
+      WorkflowWaits.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListWaitsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListWaitsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workflows.push(WorkflowWaits.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListWaitsResponse {
+    return {
+      workflows: globalThis.Array.isArray(object?.workflows)
+        ? object.workflows.map((e: any) => WorkflowWaits.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListWaitsResponse): unknown {
+    const obj: any = {};
+    if (message.workflows?.length) {
+      obj.workflows = message.workflows.map((e) => WorkflowWaits.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListWaitsResponse>): ListWaitsResponse {
+    return ListWaitsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListWaitsResponse>): ListWaitsResponse {
+    const message = createBaseListWaitsResponse();
+    message.workflows = object.workflows?.map((e) => WorkflowWaits.fromPartial(e)) || [];
     return message;
   },
 };
@@ -5377,6 +6060,19 @@ export const CoordinatorServiceService = {
       Buffer.from(ListWorkflowsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListWorkflowsResponse => ListWorkflowsResponse.decode(value),
   },
+  /**
+   * What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+   * ListWorkflows asks every owner with it.
+   */
+  listWaits: {
+    path: "/nervenet.v1.CoordinatorService/ListWaits" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListWaitsRequest): Buffer => Buffer.from(ListWaitsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListWaitsRequest => ListWaitsRequest.decode(value),
+    responseSerialize: (value: ListWaitsResponse): Buffer => Buffer.from(ListWaitsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListWaitsResponse => ListWaitsResponse.decode(value),
+  },
   /** Reads a workflow's journal. */
   listJournal: {
     path: "/nervenet.v1.CoordinatorService/ListJournal" as const,
@@ -5560,6 +6256,11 @@ export interface CoordinatorServiceServer extends UntypedServiceImplementation {
   getWorkflow: handleUnaryCall<GetWorkflowRequest, GetWorkflowResponse>;
   /** Lists workflows, newest first. */
   listWorkflows: handleUnaryCall<ListWorkflowsRequest, ListWorkflowsResponse>;
+  /**
+   * What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+   * ListWorkflows asks every owner with it.
+   */
+  listWaits: handleUnaryCall<ListWaitsRequest, ListWaitsResponse>;
   /** Reads a workflow's journal. */
   listJournal: handleUnaryCall<ListJournalRequest, ListJournalResponse>;
   /** Follows a workflow from any entry to its end. */
@@ -5682,6 +6383,25 @@ export interface CoordinatorServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListWorkflowsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+   * ListWorkflows asks every owner with it.
+   */
+  listWaits(
+    request: ListWaitsRequest,
+    callback: (error: ServiceError | null, response: ListWaitsResponse) => void,
+  ): ClientUnaryCall;
+  listWaits(
+    request: ListWaitsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListWaitsResponse) => void,
+  ): ClientUnaryCall;
+  listWaits(
+    request: ListWaitsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListWaitsResponse) => void,
   ): ClientUnaryCall;
   /** Reads a workflow's journal. */
   listJournal(

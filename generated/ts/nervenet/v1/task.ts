@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { Failure, Payload, Timeouts, TokenUsage, TraceContext } from "./common.js";
 
@@ -127,6 +128,63 @@ export function taskStateToJSON(object: TaskState): string {
     case TaskState.TASK_STATE_CANCELED:
       return "TASK_STATE_CANCELED";
     case TaskState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** What a step spends a part of its time with. */
+export enum TaskPhase {
+  /** TASK_PHASE_UNSPECIFIED - Unspecified. */
+  TASK_PHASE_UNSPECIFIED = 0,
+  /** TASK_PHASE_QUEUED - It waits for an agent or a free slot. */
+  TASK_PHASE_QUEUED = 1,
+  /** TASK_PHASE_RUNNING - An agent runs it; of a child: it runs. */
+  TASK_PHASE_RUNNING = 2,
+  /** TASK_PHASE_RETRY - It waits for the next attempt. */
+  TASK_PHASE_RETRY = 3,
+  /** TASK_PHASE_HUMAN - It waits for a human. */
+  TASK_PHASE_HUMAN = 4,
+  UNRECOGNIZED = -1,
+}
+
+export function taskPhaseFromJSON(object: any): TaskPhase {
+  switch (object) {
+    case 0:
+    case "TASK_PHASE_UNSPECIFIED":
+      return TaskPhase.TASK_PHASE_UNSPECIFIED;
+    case 1:
+    case "TASK_PHASE_QUEUED":
+      return TaskPhase.TASK_PHASE_QUEUED;
+    case 2:
+    case "TASK_PHASE_RUNNING":
+      return TaskPhase.TASK_PHASE_RUNNING;
+    case 3:
+    case "TASK_PHASE_RETRY":
+      return TaskPhase.TASK_PHASE_RETRY;
+    case 4:
+    case "TASK_PHASE_HUMAN":
+      return TaskPhase.TASK_PHASE_HUMAN;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return TaskPhase.UNRECOGNIZED;
+  }
+}
+
+export function taskPhaseToJSON(object: TaskPhase): string {
+  switch (object) {
+    case TaskPhase.TASK_PHASE_UNSPECIFIED:
+      return "TASK_PHASE_UNSPECIFIED";
+    case TaskPhase.TASK_PHASE_QUEUED:
+      return "TASK_PHASE_QUEUED";
+    case TaskPhase.TASK_PHASE_RUNNING:
+      return "TASK_PHASE_RUNNING";
+    case TaskPhase.TASK_PHASE_RETRY:
+      return "TASK_PHASE_RETRY";
+    case TaskPhase.TASK_PHASE_HUMAN:
+      return "TASK_PHASE_HUMAN";
+    case TaskPhase.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -293,6 +351,18 @@ export interface TaskProgress {
   checkpoint?: Payload | undefined;
 }
 
+/** A part of a step's time. */
+export interface TaskSpan {
+  /** What the step did. */
+  phase: TaskPhase;
+  /** From when. */
+  startTime?:
+    | Date
+    | undefined;
+  /** Until when; unset = it goes on. */
+  endTime?: Date | undefined;
+}
+
 /** One step of a workflow, for reading. */
 export interface Task {
   /** As in the envelope. */
@@ -339,6 +409,34 @@ export interface Task {
   failedAttempts: Failure[];
   /** What it is or was waiting for from a human: the escalation's id. */
   escalationId: string;
+  /** Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names. */
+  input?:
+    | Payload
+    | undefined;
+  /** Why the input of a step that the request names is missing. */
+  inputProblem: string;
+  /** What it spent its time with, in order; of more than 24 parts the last ones. */
+  spans: TaskSpan[];
+  /** How long it waited for agents: all of its parts that are over, also those that `spans` leaves out. */
+  queuedDuration?:
+    | Duration
+    | undefined;
+  /** How long agents ran it, in the same way. */
+  runDuration?:
+    | Duration
+    | undefined;
+  /** How long it waited between two attempts, in the same way. */
+  retryDuration?:
+    | Duration
+    | undefined;
+  /** How long it waited for humans, in the same way. */
+  humanDuration?:
+    | Duration
+    | undefined;
+  /** While it is open: how many attempts it may have; 0 = no limit. */
+  maxAttempts: number;
+  /** Of a child: its workflow id. */
+  childWorkflowId: string;
 }
 
 function createBaseTaskEnvelope(): TaskEnvelope {
@@ -1617,6 +1715,115 @@ export const TaskProgress: MessageFns<TaskProgress> = {
   },
 };
 
+function createBaseTaskSpan(): TaskSpan {
+  return { phase: 0, startTime: undefined, endTime: undefined };
+}
+
+export const TaskSpan: MessageFns<TaskSpan> = {
+  encode(message: TaskSpan, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.phase !== 0) {
+      writer.uint32(8).int32(message.phase);
+    }
+    if (message.startTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.startTime), writer.uint32(18).fork()).join();
+    }
+    if (message.endTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.endTime), writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskSpan {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskSpan();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.phase = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.startTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.endTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TaskSpan {
+    return {
+      phase: isSet(object.phase) ? taskPhaseFromJSON(object.phase) : 0,
+      startTime: isSet(object.startTime)
+        ? fromJsonTimestamp(object.startTime)
+        : isSet(object.start_time)
+        ? fromJsonTimestamp(object.start_time)
+        : undefined,
+      endTime: isSet(object.endTime)
+        ? fromJsonTimestamp(object.endTime)
+        : isSet(object.end_time)
+        ? fromJsonTimestamp(object.end_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: TaskSpan): unknown {
+    const obj: any = {};
+    if (message.phase !== 0) {
+      obj.phase = taskPhaseToJSON(message.phase);
+    }
+    if (message.startTime !== undefined) {
+      obj.startTime = message.startTime.toISOString();
+    }
+    if (message.endTime !== undefined) {
+      obj.endTime = message.endTime.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TaskSpan>): TaskSpan {
+    return TaskSpan.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TaskSpan>): TaskSpan {
+    const message = createBaseTaskSpan();
+    message.phase = object.phase ?? 0;
+    message.startTime = object.startTime ?? undefined;
+    message.endTime = object.endTime ?? undefined;
+    return message;
+  },
+};
+
 function createBaseTask(): Task {
   return {
     taskId: "",
@@ -1635,6 +1842,15 @@ function createBaseTask(): Task {
     fraction: undefined,
     failedAttempts: [],
     escalationId: "",
+    input: undefined,
+    inputProblem: "",
+    spans: [],
+    queuedDuration: undefined,
+    runDuration: undefined,
+    retryDuration: undefined,
+    humanDuration: undefined,
+    maxAttempts: 0,
+    childWorkflowId: "",
   };
 }
 
@@ -1687,6 +1903,33 @@ export const Task: MessageFns<Task> = {
     }
     if (message.escalationId !== "") {
       writer.uint32(130).string(message.escalationId);
+    }
+    if (message.input !== undefined) {
+      Payload.encode(message.input, writer.uint32(138).fork()).join();
+    }
+    if (message.inputProblem !== "") {
+      writer.uint32(146).string(message.inputProblem);
+    }
+    for (const v of message.spans) {
+      TaskSpan.encode(v!, writer.uint32(154).fork()).join();
+    }
+    if (message.queuedDuration !== undefined) {
+      Duration.encode(message.queuedDuration, writer.uint32(162).fork()).join();
+    }
+    if (message.runDuration !== undefined) {
+      Duration.encode(message.runDuration, writer.uint32(170).fork()).join();
+    }
+    if (message.retryDuration !== undefined) {
+      Duration.encode(message.retryDuration, writer.uint32(178).fork()).join();
+    }
+    if (message.humanDuration !== undefined) {
+      Duration.encode(message.humanDuration, writer.uint32(186).fork()).join();
+    }
+    if (message.maxAttempts !== 0) {
+      writer.uint32(192).int32(message.maxAttempts);
+    }
+    if (message.childWorkflowId !== "") {
+      writer.uint32(202).string(message.childWorkflowId);
     }
     return writer;
   },
@@ -1832,6 +2075,78 @@ export const Task: MessageFns<Task> = {
             message.escalationId = reader.string();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.input = Payload.decode(reader, reader.uint32());
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.inputProblem = reader.string();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.spans.push(TaskSpan.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.queuedDuration = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.runDuration = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.retryDuration = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.humanDuration = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.maxAttempts = reader.int32();
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.childWorkflowId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1896,6 +2211,45 @@ export const Task: MessageFns<Task> = {
         : isSet(object.escalation_id)
         ? globalThis.String(object.escalation_id)
         : "",
+      input: isSet(object.input) ? Payload.fromJSON(object.input) : undefined,
+      inputProblem: isSet(object.inputProblem)
+        ? globalThis.String(object.inputProblem)
+        : isSet(object.input_problem)
+        ? globalThis.String(object.input_problem)
+        : "",
+      spans: globalThis.Array.isArray(object?.spans)
+        ? object.spans.map((e: any) => TaskSpan.fromJSON(e))
+        : [],
+      queuedDuration: isSet(object.queuedDuration)
+        ? Duration.fromJSON(object.queuedDuration)
+        : isSet(object.queued_duration)
+        ? Duration.fromJSON(object.queued_duration)
+        : undefined,
+      runDuration: isSet(object.runDuration)
+        ? Duration.fromJSON(object.runDuration)
+        : isSet(object.run_duration)
+        ? Duration.fromJSON(object.run_duration)
+        : undefined,
+      retryDuration: isSet(object.retryDuration)
+        ? Duration.fromJSON(object.retryDuration)
+        : isSet(object.retry_duration)
+        ? Duration.fromJSON(object.retry_duration)
+        : undefined,
+      humanDuration: isSet(object.humanDuration)
+        ? Duration.fromJSON(object.humanDuration)
+        : isSet(object.human_duration)
+        ? Duration.fromJSON(object.human_duration)
+        : undefined,
+      maxAttempts: isSet(object.maxAttempts)
+        ? globalThis.Number(object.maxAttempts)
+        : isSet(object.max_attempts)
+        ? globalThis.Number(object.max_attempts)
+        : 0,
+      childWorkflowId: isSet(object.childWorkflowId)
+        ? globalThis.String(object.childWorkflowId)
+        : isSet(object.child_workflow_id)
+        ? globalThis.String(object.child_workflow_id)
+        : "",
     };
   },
 
@@ -1949,6 +2303,33 @@ export const Task: MessageFns<Task> = {
     if (message.escalationId !== "") {
       obj.escalationId = message.escalationId;
     }
+    if (message.input !== undefined) {
+      obj.input = Payload.toJSON(message.input);
+    }
+    if (message.inputProblem !== "") {
+      obj.inputProblem = message.inputProblem;
+    }
+    if (message.spans?.length) {
+      obj.spans = message.spans.map((e) => TaskSpan.toJSON(e));
+    }
+    if (message.queuedDuration !== undefined) {
+      obj.queuedDuration = Duration.toJSON(message.queuedDuration);
+    }
+    if (message.runDuration !== undefined) {
+      obj.runDuration = Duration.toJSON(message.runDuration);
+    }
+    if (message.retryDuration !== undefined) {
+      obj.retryDuration = Duration.toJSON(message.retryDuration);
+    }
+    if (message.humanDuration !== undefined) {
+      obj.humanDuration = Duration.toJSON(message.humanDuration);
+    }
+    if (message.maxAttempts !== 0) {
+      obj.maxAttempts = Math.round(message.maxAttempts);
+    }
+    if (message.childWorkflowId !== "") {
+      obj.childWorkflowId = message.childWorkflowId;
+    }
     return obj;
   },
 
@@ -1977,6 +2358,25 @@ export const Task: MessageFns<Task> = {
     message.fraction = object.fraction ?? undefined;
     message.failedAttempts = object.failedAttempts?.map((e) => Failure.fromPartial(e)) || [];
     message.escalationId = object.escalationId ?? "";
+    message.input = (object.input !== undefined && object.input !== null)
+      ? Payload.fromPartial(object.input)
+      : undefined;
+    message.inputProblem = object.inputProblem ?? "";
+    message.spans = object.spans?.map((e) => TaskSpan.fromPartial(e)) || [];
+    message.queuedDuration = (object.queuedDuration !== undefined && object.queuedDuration !== null)
+      ? Duration.fromPartial(object.queuedDuration)
+      : undefined;
+    message.runDuration = (object.runDuration !== undefined && object.runDuration !== null)
+      ? Duration.fromPartial(object.runDuration)
+      : undefined;
+    message.retryDuration = (object.retryDuration !== undefined && object.retryDuration !== null)
+      ? Duration.fromPartial(object.retryDuration)
+      : undefined;
+    message.humanDuration = (object.humanDuration !== undefined && object.humanDuration !== null)
+      ? Duration.fromPartial(object.humanDuration)
+      : undefined;
+    message.maxAttempts = object.maxAttempts ?? 0;
+    message.childWorkflowId = object.childWorkflowId ?? "";
     return message;
   },
 };

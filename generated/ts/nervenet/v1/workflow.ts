@@ -99,6 +99,112 @@ export function workflowStateToJSON(object: WorkflowState): string {
   }
 }
 
+/** What kind of thing a workflow waits for, the most urgent first. */
+export enum WaitKind {
+  /** WAIT_KIND_UNSPECIFIED - Unspecified. */
+  WAIT_KIND_UNSPECIFIED = 0,
+  /** WAIT_KIND_BLOCKED - For code that fits: it is BLOCKED. */
+  WAIT_KIND_BLOCKED = 1,
+  /** WAIT_KIND_NODE - For a node: the one that owns it is gone, or does not answer. */
+  WAIT_KIND_NODE = 2,
+  /** WAIT_KIND_RETRY - For the next attempt of a task that failed. */
+  WAIT_KIND_RETRY = 3,
+  /** WAIT_KIND_HUMAN - For a human's answer. */
+  WAIT_KIND_HUMAN = 4,
+  /** WAIT_KIND_QUEUED - For an agent that takes a task. */
+  WAIT_KIND_QUEUED = 5,
+  /** WAIT_KIND_RUNNING - For an agent that runs a task. */
+  WAIT_KIND_RUNNING = 6,
+  /** WAIT_KIND_CHILD - For a child workflow. */
+  WAIT_KIND_CHILD = 7,
+  /** WAIT_KIND_DELIVERY - Until a signal to another workflow is delivered. */
+  WAIT_KIND_DELIVERY = 8,
+  /** WAIT_KIND_SIGNAL - For a signal. */
+  WAIT_KIND_SIGNAL = 9,
+  /** WAIT_KIND_SLEEP - Until a moment: the code sleeps. */
+  WAIT_KIND_SLEEP = 10,
+  /** WAIT_KIND_TIME_LIMIT - A time limit of the code: it gives up what it waits for at that moment. */
+  WAIT_KIND_TIME_LIMIT = 11,
+  UNRECOGNIZED = -1,
+}
+
+export function waitKindFromJSON(object: any): WaitKind {
+  switch (object) {
+    case 0:
+    case "WAIT_KIND_UNSPECIFIED":
+      return WaitKind.WAIT_KIND_UNSPECIFIED;
+    case 1:
+    case "WAIT_KIND_BLOCKED":
+      return WaitKind.WAIT_KIND_BLOCKED;
+    case 2:
+    case "WAIT_KIND_NODE":
+      return WaitKind.WAIT_KIND_NODE;
+    case 3:
+    case "WAIT_KIND_RETRY":
+      return WaitKind.WAIT_KIND_RETRY;
+    case 4:
+    case "WAIT_KIND_HUMAN":
+      return WaitKind.WAIT_KIND_HUMAN;
+    case 5:
+    case "WAIT_KIND_QUEUED":
+      return WaitKind.WAIT_KIND_QUEUED;
+    case 6:
+    case "WAIT_KIND_RUNNING":
+      return WaitKind.WAIT_KIND_RUNNING;
+    case 7:
+    case "WAIT_KIND_CHILD":
+      return WaitKind.WAIT_KIND_CHILD;
+    case 8:
+    case "WAIT_KIND_DELIVERY":
+      return WaitKind.WAIT_KIND_DELIVERY;
+    case 9:
+    case "WAIT_KIND_SIGNAL":
+      return WaitKind.WAIT_KIND_SIGNAL;
+    case 10:
+    case "WAIT_KIND_SLEEP":
+      return WaitKind.WAIT_KIND_SLEEP;
+    case 11:
+    case "WAIT_KIND_TIME_LIMIT":
+      return WaitKind.WAIT_KIND_TIME_LIMIT;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return WaitKind.UNRECOGNIZED;
+  }
+}
+
+export function waitKindToJSON(object: WaitKind): string {
+  switch (object) {
+    case WaitKind.WAIT_KIND_UNSPECIFIED:
+      return "WAIT_KIND_UNSPECIFIED";
+    case WaitKind.WAIT_KIND_BLOCKED:
+      return "WAIT_KIND_BLOCKED";
+    case WaitKind.WAIT_KIND_NODE:
+      return "WAIT_KIND_NODE";
+    case WaitKind.WAIT_KIND_RETRY:
+      return "WAIT_KIND_RETRY";
+    case WaitKind.WAIT_KIND_HUMAN:
+      return "WAIT_KIND_HUMAN";
+    case WaitKind.WAIT_KIND_QUEUED:
+      return "WAIT_KIND_QUEUED";
+    case WaitKind.WAIT_KIND_RUNNING:
+      return "WAIT_KIND_RUNNING";
+    case WaitKind.WAIT_KIND_CHILD:
+      return "WAIT_KIND_CHILD";
+    case WaitKind.WAIT_KIND_DELIVERY:
+      return "WAIT_KIND_DELIVERY";
+    case WaitKind.WAIT_KIND_SIGNAL:
+      return "WAIT_KIND_SIGNAL";
+    case WaitKind.WAIT_KIND_SLEEP:
+      return "WAIT_KIND_SLEEP";
+    case WaitKind.WAIT_KIND_TIME_LIMIT:
+      return "WAIT_KIND_TIME_LIMIT";
+    case WaitKind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** An escalation's state. */
 export enum EscalationState {
   /** ESCALATION_STATE_UNSPECIFIED - Unspecified; as a filter: OPEN. */
@@ -236,6 +342,74 @@ export interface Blocked {
   error: string;
 }
 
+/**
+ * What a workflow waits for. Waits that are alike (the same kind, capability, signal and reason; both stuck or not, and both
+ * tried again or not) are one message, which has the oldest of them and their number.
+ */
+export interface Wait {
+  /** The kind. */
+  kind: WaitKind;
+  /** How many of the workflow's waits are alike; the other fields are of the oldest. */
+  count: number;
+  /** One sentence with absolute moments: it stays true. Readers that show durations make their own from the other fields. */
+  words: string;
+  /** The step; of a timer its number. */
+  step: string;
+  /** Of a task: the capability. */
+  capability: string;
+  /** The signal's name. */
+  signal: string;
+  /** Since when. */
+  sinceTime?:
+    | Date
+    | undefined;
+  /** When it ends in any case: of a sleep, a time limit, the deadline of a question, the next attempt. */
+  dueTime?:
+    | Date
+    | undefined;
+  /** Who runs the task, or was sent it. */
+  agentId: string;
+  /** Of a task: the attempt that runs or comes next, from 1. */
+  attempt: number;
+  /** Of a task: how many attempts it may have; 0 = no limit. */
+  maxAttempts: number;
+  /** Of a task whose attempt failed: the last failure, without stack trace. An agent that stopped in an orderly way is none. */
+  lastFailure?:
+    | Failure
+    | undefined;
+  /** Of a human: the question. */
+  question: string;
+  /** Of a human: the escalation's id. */
+  escalationId: string;
+  /** The child, or the workflow that a signal goes to. */
+  workflowId: string;
+  /** Why nobody does it, in words: "no live agent serves it"; of BLOCKED and NODE the cause. */
+  reason: string;
+  /**
+   * Of a running task: when its handler last gave a sign of life (progress, checkpoint, heartbeat); when it began, if it gave
+   * none.
+   */
+  aliveTime?:
+    | Date
+    | undefined;
+  /** Of a running task: 0 to 1. */
+  fraction?:
+    | number
+    | undefined;
+  /** Whether somebody must do something: see ListWorkflowsRequest.stuck. */
+  stuck: boolean;
+}
+
+/** Signals of one name that came in and that the code has not received yet. */
+export interface UnreadSignal {
+  /** The signal's name. */
+  signal: string;
+  /** How many. */
+  count: number;
+  /** When the oldest of them came in. */
+  oldestTime?: Date | undefined;
+}
+
 /** One durable run of a definition. */
 export interface Workflow {
   /** Chosen by the caller that started it. */
@@ -298,6 +472,15 @@ export interface Workflow {
   note: string;
   /** Its open escalations. */
   openEscalations: string[];
+  /**
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   */
+  waits: Wait[];
+  /** How many more waits there are. */
+  moreWaits: number;
+  /** Signals that wait for the code. Not in lists. */
+  unreadSignals: UnreadSignal[];
 }
 
 export interface Workflow_LabelsEntry {
@@ -871,6 +1054,522 @@ export const Blocked: MessageFns<Blocked> = {
   },
 };
 
+function createBaseWait(): Wait {
+  return {
+    kind: 0,
+    count: 0,
+    words: "",
+    step: "",
+    capability: "",
+    signal: "",
+    sinceTime: undefined,
+    dueTime: undefined,
+    agentId: "",
+    attempt: 0,
+    maxAttempts: 0,
+    lastFailure: undefined,
+    question: "",
+    escalationId: "",
+    workflowId: "",
+    reason: "",
+    aliveTime: undefined,
+    fraction: undefined,
+    stuck: false,
+  };
+}
+
+export const Wait: MessageFns<Wait> = {
+  encode(message: Wait, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).int32(message.count);
+    }
+    if (message.words !== "") {
+      writer.uint32(26).string(message.words);
+    }
+    if (message.step !== "") {
+      writer.uint32(34).string(message.step);
+    }
+    if (message.capability !== "") {
+      writer.uint32(42).string(message.capability);
+    }
+    if (message.signal !== "") {
+      writer.uint32(50).string(message.signal);
+    }
+    if (message.sinceTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.sinceTime), writer.uint32(58).fork()).join();
+    }
+    if (message.dueTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.dueTime), writer.uint32(66).fork()).join();
+    }
+    if (message.agentId !== "") {
+      writer.uint32(74).string(message.agentId);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(80).int32(message.attempt);
+    }
+    if (message.maxAttempts !== 0) {
+      writer.uint32(88).int32(message.maxAttempts);
+    }
+    if (message.lastFailure !== undefined) {
+      Failure.encode(message.lastFailure, writer.uint32(98).fork()).join();
+    }
+    if (message.question !== "") {
+      writer.uint32(106).string(message.question);
+    }
+    if (message.escalationId !== "") {
+      writer.uint32(114).string(message.escalationId);
+    }
+    if (message.workflowId !== "") {
+      writer.uint32(122).string(message.workflowId);
+    }
+    if (message.reason !== "") {
+      writer.uint32(130).string(message.reason);
+    }
+    if (message.aliveTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.aliveTime), writer.uint32(138).fork()).join();
+    }
+    if (message.fraction !== undefined) {
+      writer.uint32(145).double(message.fraction);
+    }
+    if (message.stuck !== false) {
+      writer.uint32(152).bool(message.stuck);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Wait {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWait();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.words = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.step = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.capability = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.signal = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.sinceTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.dueTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.attempt = reader.int32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.maxAttempts = reader.int32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.lastFailure = Failure.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.question = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.escalationId = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.workflowId = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.aliveTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 18: {
+            if (tag !== 145) {
+              break;
+            }
+
+            message.fraction = reader.double();
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.stuck = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Wait {
+    return {
+      kind: isSet(object.kind) ? waitKindFromJSON(object.kind) : 0,
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      words: isSet(object.words) ? globalThis.String(object.words) : "",
+      step: isSet(object.step) ? globalThis.String(object.step) : "",
+      capability: isSet(object.capability) ? globalThis.String(object.capability) : "",
+      signal: isSet(object.signal) ? globalThis.String(object.signal) : "",
+      sinceTime: isSet(object.sinceTime)
+        ? fromJsonTimestamp(object.sinceTime)
+        : isSet(object.since_time)
+        ? fromJsonTimestamp(object.since_time)
+        : undefined,
+      dueTime: isSet(object.dueTime)
+        ? fromJsonTimestamp(object.dueTime)
+        : isSet(object.due_time)
+        ? fromJsonTimestamp(object.due_time)
+        : undefined,
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      maxAttempts: isSet(object.maxAttempts)
+        ? globalThis.Number(object.maxAttempts)
+        : isSet(object.max_attempts)
+        ? globalThis.Number(object.max_attempts)
+        : 0,
+      lastFailure: isSet(object.lastFailure)
+        ? Failure.fromJSON(object.lastFailure)
+        : isSet(object.last_failure)
+        ? Failure.fromJSON(object.last_failure)
+        : undefined,
+      question: isSet(object.question) ? globalThis.String(object.question) : "",
+      escalationId: isSet(object.escalationId)
+        ? globalThis.String(object.escalationId)
+        : isSet(object.escalation_id)
+        ? globalThis.String(object.escalation_id)
+        : "",
+      workflowId: isSet(object.workflowId)
+        ? globalThis.String(object.workflowId)
+        : isSet(object.workflow_id)
+        ? globalThis.String(object.workflow_id)
+        : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      aliveTime: isSet(object.aliveTime)
+        ? fromJsonTimestamp(object.aliveTime)
+        : isSet(object.alive_time)
+        ? fromJsonTimestamp(object.alive_time)
+        : undefined,
+      fraction: isSet(object.fraction) ? globalThis.Number(object.fraction) : undefined,
+      stuck: isSet(object.stuck) ? globalThis.Boolean(object.stuck) : false,
+    };
+  },
+
+  toJSON(message: Wait): unknown {
+    const obj: any = {};
+    if (message.kind !== 0) {
+      obj.kind = waitKindToJSON(message.kind);
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.words !== "") {
+      obj.words = message.words;
+    }
+    if (message.step !== "") {
+      obj.step = message.step;
+    }
+    if (message.capability !== "") {
+      obj.capability = message.capability;
+    }
+    if (message.signal !== "") {
+      obj.signal = message.signal;
+    }
+    if (message.sinceTime !== undefined) {
+      obj.sinceTime = message.sinceTime.toISOString();
+    }
+    if (message.dueTime !== undefined) {
+      obj.dueTime = message.dueTime.toISOString();
+    }
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.maxAttempts !== 0) {
+      obj.maxAttempts = Math.round(message.maxAttempts);
+    }
+    if (message.lastFailure !== undefined) {
+      obj.lastFailure = Failure.toJSON(message.lastFailure);
+    }
+    if (message.question !== "") {
+      obj.question = message.question;
+    }
+    if (message.escalationId !== "") {
+      obj.escalationId = message.escalationId;
+    }
+    if (message.workflowId !== "") {
+      obj.workflowId = message.workflowId;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.aliveTime !== undefined) {
+      obj.aliveTime = message.aliveTime.toISOString();
+    }
+    if (message.fraction !== undefined) {
+      obj.fraction = floatToJson(message.fraction);
+    }
+    if (message.stuck !== false) {
+      obj.stuck = message.stuck;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Wait>): Wait {
+    return Wait.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Wait>): Wait {
+    const message = createBaseWait();
+    message.kind = object.kind ?? 0;
+    message.count = object.count ?? 0;
+    message.words = object.words ?? "";
+    message.step = object.step ?? "";
+    message.capability = object.capability ?? "";
+    message.signal = object.signal ?? "";
+    message.sinceTime = object.sinceTime ?? undefined;
+    message.dueTime = object.dueTime ?? undefined;
+    message.agentId = object.agentId ?? "";
+    message.attempt = object.attempt ?? 0;
+    message.maxAttempts = object.maxAttempts ?? 0;
+    message.lastFailure = (object.lastFailure !== undefined && object.lastFailure !== null)
+      ? Failure.fromPartial(object.lastFailure)
+      : undefined;
+    message.question = object.question ?? "";
+    message.escalationId = object.escalationId ?? "";
+    message.workflowId = object.workflowId ?? "";
+    message.reason = object.reason ?? "";
+    message.aliveTime = object.aliveTime ?? undefined;
+    message.fraction = object.fraction ?? undefined;
+    message.stuck = object.stuck ?? false;
+    return message;
+  },
+};
+
+function createBaseUnreadSignal(): UnreadSignal {
+  return { signal: "", count: 0, oldestTime: undefined };
+}
+
+export const UnreadSignal: MessageFns<UnreadSignal> = {
+  encode(message: UnreadSignal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.signal !== "") {
+      writer.uint32(10).string(message.signal);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).int32(message.count);
+    }
+    if (message.oldestTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.oldestTime), writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnreadSignal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnreadSignal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.signal = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.oldestTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UnreadSignal {
+    return {
+      signal: isSet(object.signal) ? globalThis.String(object.signal) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      oldestTime: isSet(object.oldestTime)
+        ? fromJsonTimestamp(object.oldestTime)
+        : isSet(object.oldest_time)
+        ? fromJsonTimestamp(object.oldest_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: UnreadSignal): unknown {
+    const obj: any = {};
+    if (message.signal !== "") {
+      obj.signal = message.signal;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.oldestTime !== undefined) {
+      obj.oldestTime = message.oldestTime.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UnreadSignal>): UnreadSignal {
+    return UnreadSignal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnreadSignal>): UnreadSignal {
+    const message = createBaseUnreadSignal();
+    message.signal = object.signal ?? "";
+    message.count = object.count ?? 0;
+    message.oldestTime = object.oldestTime ?? undefined;
+    return message;
+  },
+};
+
 function createBaseWorkflow(): Workflow {
   return {
     workflowId: "",
@@ -896,6 +1595,9 @@ function createBaseWorkflow(): Workflow {
     at: "",
     note: "",
     openEscalations: [],
+    waits: [],
+    moreWaits: 0,
+    unreadSignals: [],
   };
 }
 
@@ -975,6 +1677,15 @@ export const Workflow: MessageFns<Workflow> = {
     }
     for (const v of message.openEscalations) {
       writer.uint32(186).string(v!);
+    }
+    for (const v of message.waits) {
+      Wait.encode(v!, writer.uint32(242).fork()).join();
+    }
+    if (message.moreWaits !== 0) {
+      writer.uint32(248).int32(message.moreWaits);
+    }
+    for (const v of message.unreadSignals) {
+      UnreadSignal.encode(v!, writer.uint32(258).fork()).join();
     }
     return writer;
   },
@@ -1179,6 +1890,30 @@ export const Workflow: MessageFns<Workflow> = {
             message.openEscalations.push(reader.string());
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.waits.push(Wait.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 31: {
+            if (tag !== 248) {
+              break;
+            }
+
+            message.moreWaits = reader.int32();
+            continue;
+          }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.unreadSignals.push(UnreadSignal.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1261,6 +1996,19 @@ export const Workflow: MessageFns<Workflow> = {
         : globalThis.Array.isArray(object?.open_escalations)
         ? object.open_escalations.map((e: any) => globalThis.String(e))
         : [],
+      waits: globalThis.Array.isArray(object?.waits)
+        ? object.waits.map((e: any) => Wait.fromJSON(e))
+        : [],
+      moreWaits: isSet(object.moreWaits)
+        ? globalThis.Number(object.moreWaits)
+        : isSet(object.more_waits)
+        ? globalThis.Number(object.more_waits)
+        : 0,
+      unreadSignals: globalThis.Array.isArray(object?.unreadSignals)
+        ? object.unreadSignals.map((e: any) => UnreadSignal.fromJSON(e))
+        : globalThis.Array.isArray(object?.unread_signals)
+        ? object.unread_signals.map((e: any) => UnreadSignal.fromJSON(e))
+        : [],
     };
   },
 
@@ -1341,6 +2089,15 @@ export const Workflow: MessageFns<Workflow> = {
     if (message.openEscalations?.length) {
       obj.openEscalations = message.openEscalations;
     }
+    if (message.waits?.length) {
+      obj.waits = message.waits.map((e) => Wait.toJSON(e));
+    }
+    if (message.moreWaits !== 0) {
+      obj.moreWaits = Math.round(message.moreWaits);
+    }
+    if (message.unreadSignals?.length) {
+      obj.unreadSignals = message.unreadSignals.map((e) => UnreadSignal.toJSON(e));
+    }
     return obj;
   },
 
@@ -1392,6 +2149,9 @@ export const Workflow: MessageFns<Workflow> = {
     message.at = object.at ?? "";
     message.note = object.note ?? "";
     message.openEscalations = object.openEscalations?.map((e) => e) || [];
+    message.waits = object.waits?.map((e) => Wait.fromPartial(e)) || [];
+    message.moreWaits = object.moreWaits ?? 0;
+    message.unreadSignals = object.unreadSignals?.map((e) => UnreadSignal.fromPartial(e)) || [];
     return message;
   },
 };
@@ -4775,6 +5535,10 @@ function base64FromBytes(arr: Uint8Array): string {
     });
     return globalThis.btoa(bin.join(""));
   }
+}
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

@@ -173,6 +173,37 @@ public final class CoordinatorServiceGrpc {
     return getListWorkflowsMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.ListWaitsRequest,
+      dev.nervenet.v1.ListWaitsResponse> getListWaitsMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ListWaits",
+      requestType = dev.nervenet.v1.ListWaitsRequest.class,
+      responseType = dev.nervenet.v1.ListWaitsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.ListWaitsRequest,
+      dev.nervenet.v1.ListWaitsResponse> getListWaitsMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.ListWaitsRequest, dev.nervenet.v1.ListWaitsResponse> getListWaitsMethod;
+    if ((getListWaitsMethod = CoordinatorServiceGrpc.getListWaitsMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getListWaitsMethod = CoordinatorServiceGrpc.getListWaitsMethod) == null) {
+          CoordinatorServiceGrpc.getListWaitsMethod = getListWaitsMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.ListWaitsRequest, dev.nervenet.v1.ListWaitsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ListWaits"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListWaitsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListWaitsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("ListWaits"))
+              .build();
+        }
+      }
+    }
+    return getListWaitsMethod;
+  }
+
   private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.ListJournalRequest,
       dev.nervenet.v1.ListJournalResponse> getListJournalMethod;
 
@@ -697,6 +728,17 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+     * ListWorkflows asks every owner with it.
+     * </pre>
+     */
+    default void listWaits(dev.nervenet.v1.ListWaitsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListWaitsResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getListWaitsMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
      * Reads a workflow's journal.
      * </pre>
      */
@@ -931,6 +973,18 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+     * ListWorkflows asks every owner with it.
+     * </pre>
+     */
+    public void listWaits(dev.nervenet.v1.ListWaitsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListWaitsResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getListWaitsMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
      * Reads a workflow's journal.
      * </pre>
      */
@@ -1158,6 +1212,17 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+     * ListWorkflows asks every owner with it.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListWaitsResponse listWaits(dev.nervenet.v1.ListWaitsRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getListWaitsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
      * Reads a workflow's journal.
      * </pre>
      */
@@ -1358,6 +1423,17 @@ public final class CoordinatorServiceGrpc {
     public dev.nervenet.v1.ListWorkflowsResponse listWorkflows(dev.nervenet.v1.ListWorkflowsRequest request) {
       return io.grpc.stub.ClientCalls.blockingUnaryCall(
           getChannel(), getListWorkflowsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+     * ListWorkflows asks every owner with it.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListWaitsResponse listWaits(dev.nervenet.v1.ListWaitsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getListWaitsMethod(), getCallOptions(), request);
     }
 
     /**
@@ -1569,6 +1645,18 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * What open workflows of the node that is called wait for, from its memory; workflows of other nodes are left out.
+     * ListWorkflows asks every owner with it.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.ListWaitsResponse> listWaits(
+        dev.nervenet.v1.ListWaitsRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getListWaitsMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
      * Reads a workflow's journal.
      * </pre>
      */
@@ -1713,20 +1801,21 @@ public final class CoordinatorServiceGrpc {
   private static final int METHODID_START_WORKFLOWS = 1;
   private static final int METHODID_GET_WORKFLOW = 2;
   private static final int METHODID_LIST_WORKFLOWS = 3;
-  private static final int METHODID_LIST_JOURNAL = 4;
-  private static final int METHODID_WATCH_WORKFLOW = 5;
-  private static final int METHODID_SIGNAL_WORKFLOW = 6;
-  private static final int METHODID_CANCEL_WORKFLOW = 7;
-  private static final int METHODID_RETRY_WORKFLOW = 8;
-  private static final int METHODID_RESTART_WORKFLOW = 9;
-  private static final int METHODID_RUN_TASK = 10;
-  private static final int METHODID_LIST_ESCALATIONS = 11;
-  private static final int METHODID_GET_ESCALATION = 12;
-  private static final int METHODID_RESOLVE_ESCALATION = 13;
-  private static final int METHODID_PUT_DEFINITION = 14;
-  private static final int METHODID_GET_DEFINITION = 15;
-  private static final int METHODID_LIST_DEFINITIONS = 16;
-  private static final int METHODID_AWAIT_WORKFLOWS = 17;
+  private static final int METHODID_LIST_WAITS = 4;
+  private static final int METHODID_LIST_JOURNAL = 5;
+  private static final int METHODID_WATCH_WORKFLOW = 6;
+  private static final int METHODID_SIGNAL_WORKFLOW = 7;
+  private static final int METHODID_CANCEL_WORKFLOW = 8;
+  private static final int METHODID_RETRY_WORKFLOW = 9;
+  private static final int METHODID_RESTART_WORKFLOW = 10;
+  private static final int METHODID_RUN_TASK = 11;
+  private static final int METHODID_LIST_ESCALATIONS = 12;
+  private static final int METHODID_GET_ESCALATION = 13;
+  private static final int METHODID_RESOLVE_ESCALATION = 14;
+  private static final int METHODID_PUT_DEFINITION = 15;
+  private static final int METHODID_GET_DEFINITION = 16;
+  private static final int METHODID_LIST_DEFINITIONS = 17;
+  private static final int METHODID_AWAIT_WORKFLOWS = 18;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -1760,6 +1849,10 @@ public final class CoordinatorServiceGrpc {
         case METHODID_LIST_WORKFLOWS:
           serviceImpl.listWorkflows((dev.nervenet.v1.ListWorkflowsRequest) request,
               (io.grpc.stub.StreamObserver<dev.nervenet.v1.ListWorkflowsResponse>) responseObserver);
+          break;
+        case METHODID_LIST_WAITS:
+          serviceImpl.listWaits((dev.nervenet.v1.ListWaitsRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.ListWaitsResponse>) responseObserver);
           break;
         case METHODID_LIST_JOURNAL:
           serviceImpl.listJournal((dev.nervenet.v1.ListJournalRequest) request,
@@ -1869,6 +1962,13 @@ public final class CoordinatorServiceGrpc {
               dev.nervenet.v1.ListWorkflowsRequest,
               dev.nervenet.v1.ListWorkflowsResponse>(
                 service, METHODID_LIST_WORKFLOWS)))
+        .addMethod(
+          getListWaitsMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.ListWaitsRequest,
+              dev.nervenet.v1.ListWaitsResponse>(
+                service, METHODID_LIST_WAITS)))
         .addMethod(
           getListJournalMethod(),
           io.grpc.stub.ServerCalls.asyncUnaryCall(
@@ -2013,6 +2113,7 @@ public final class CoordinatorServiceGrpc {
               .addMethod(getAwaitWorkflowsMethod())
               .addMethod(getGetWorkflowMethod())
               .addMethod(getListWorkflowsMethod())
+              .addMethod(getListWaitsMethod())
               .addMethod(getListJournalMethod())
               .addMethod(getWatchWorkflowMethod())
               .addMethod(getSignalWorkflowMethod())

@@ -96,6 +96,26 @@ public final class CoordinatorServiceOuterClass {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_ListWorkflowsResponse_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_StateCount_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_StateCount_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_ListWaitsRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_ListWaitsRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_WorkflowWaits_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_WorkflowWaits_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_ListWaitsResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_ListWaitsResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_ListJournalRequest_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -288,163 +308,186 @@ public final class CoordinatorServiceOuterClass {
       "net.v1.WorkflowR\tworkflows\0220\n\024unknown_wo" +
       "rkflow_ids\030\002 \003(\tR\022unknownWorkflowIds\022B\n\021" +
       "blocked_workflows\030\003 \003(\0132\025.nervenet.v1.Wo" +
-      "rkflowR\020blockedWorkflows\"\333\001\n\022GetWorkflow" +
+      "rkflowR\020blockedWorkflows\"\374\001\n\022GetWorkflow" +
       "Request\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId" +
       "\022-\n\004wait\030\002 \001(\0132\031.google.protobuf.Duratio" +
       "nR\004wait\022A\n\016payload_format\030\003 \001(\0162\032.nerven" +
       "et.v1.PayloadFormatR\rpayloadFormat\0222\n\025in" +
       "clude_task_payloads\030\004 \001(\010R\023includeTaskPa" +
-      "yloads\"H\n\023GetWorkflowResponse\0221\n\010workflo" +
+      "yloads\022\037\n\013input_steps\030\005 \003(\tR\ninputSteps\"" +
+      "H\n\023GetWorkflowResponse\0221\n\010workflow\030\001 \001(\013" +
+      "2\025.nervenet.v1.WorkflowR\010workflow\"\222\005\n\024Li" +
+      "stWorkflowsRequest\022\033\n\tpage_size\030\001 \001(\005R\010p" +
+      "ageSize\022\035\n\npage_token\030\002 \001(\tR\tpageToken\0222" +
+      "\n\006states\030\003 \003(\0162\032.nervenet.v1.WorkflowSta" +
+      "teR\006states\022\036\n\ndefinition\030\004 \001(\tR\ndefiniti" +
+      "on\022E\n\006labels\030\005 \003(\0132-.nervenet.v1.ListWor" +
+      "kflowsRequest.LabelsEntryR\006labels\022?\n\rsta" +
+      "rted_after\030\006 \001(\0132\032.google.protobuf.Times" +
+      "tampR\014startedAfter\022#\n\rinclude_waits\030\n \001(" +
+      "\010R\014includeWaits\022%\n\016include_counts\030\013 \001(\010R" +
+      "\rincludeCounts\022\024\n\005stuck\030\014 \001(\010R\005stuck\022\032\n\010" +
+      "retrying\030\r \001(\010R\010retrying\022\022\n\004slow\030\016 \001(\010R\004" +
+      "slow\022\037\n\013waiting_for\030\017 \001(\tR\nwaitingFor\022:\n" +
+      "\013stuck_after\030\020 \001(\0132\031.google.protobuf.Dur" +
+      "ationR\nstuckAfter\0228\n\nslow_after\030\021 \001(\0132\031." +
+      "google.protobuf.DurationR\tslowAfter\0329\n\013L" +
+      "abelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 " +
+      "\001(\tR\005value:\0028\001\"\367\001\n\025ListWorkflowsResponse" +
+      "\0223\n\tworkflows\030\001 \003(\0132\025.nervenet.v1.Workfl" +
+      "owR\tworkflows\022&\n\017next_page_token\030\002 \001(\tR\r" +
+      "nextPageToken\022\'\n\017namespace_count\030\003 \001(\003R\016" +
+      "namespaceCount\022:\n\014state_counts\030\004 \003(\0132\027.n" +
+      "ervenet.v1.StateCountR\013stateCounts\022\034\n\tun" +
+      "counted\030\005 \001(\003R\tuncounted\"T\n\nStateCount\0220" +
+      "\n\005state\030\001 \001(\0162\032.nervenet.v1.WorkflowStat" +
+      "eR\005state\022\024\n\005count\030\002 \001(\003R\005count\"q\n\020ListWa" +
+      "itsRequest\022!\n\014workflow_ids\030\001 \003(\tR\013workfl" +
+      "owIds\022:\n\013stuck_after\030\002 \001(\0132\031.google.prot" +
+      "obuf.DurationR\nstuckAfter\"\212\001\n\rWorkflowWa" +
+      "its\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\020\n\003" +
+      "run\030\002 \001(\005R\003run\022\'\n\005waits\030\003 \003(\0132\021.nervenet" +
+      ".v1.WaitR\005waits\022\035\n\nmore_waits\030\004 \001(\005R\tmor" +
+      "eWaits\"M\n\021ListWaitsResponse\0228\n\tworkflows" +
+      "\030\001 \003(\0132\032.nervenet.v1.WorkflowWaitsR\twork" +
+      "flows\"\333\001\n\022ListJournalRequest\022\037\n\013workflow" +
+      "_id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_size\030\002 \001(\005" +
+      "R\010pageSize\022\035\n\npage_token\030\003 \001(\tR\tpageToke" +
+      "n\022%\n\016after_sequence\030\004 \001(\003R\rafterSequence" +
+      "\022A\n\016payload_format\030\005 \001(\0162\032.nervenet.v1.P" +
+      "ayloadFormatR\rpayloadFormat\"r\n\023ListJourn" +
+      "alResponse\0223\n\007entries\030\001 \003(\0132\031.nervenet.v" +
+      "1.JournalEntryR\007entries\022&\n\017next_page_tok" +
+      "en\030\002 \001(\tR\rnextPageToken\"\367\001\n\024WatchWorkflo" +
+      "wRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowI" +
+      "d\022%\n\016after_sequence\030\002 \001(\003R\rafterSequence" +
+      "\022)\n\020include_progress\030\003 \001(\010R\017includeProgr" +
+      "ess\022)\n\020include_partials\030\004 \001(\010R\017includePa" +
+      "rtials\022A\n\016payload_format\030\005 \001(\0162\032.nervene" +
+      "t.v1.PayloadFormatR\rpayloadFormat\"x\n\025Wat" +
+      "chWorkflowResponse\022/\n\005entry\030\001 \001(\0132\031.nerv" +
+      "enet.v1.JournalEntryR\005entry\022.\n\007blocked\030\002" +
+      " \001(\0132\024.nervenet.v1.BlockedR\007blocked\"\327\001\n\025" +
+      "SignalWorkflowRequest\022\037\n\013workflow_id\030\001 \001" +
+      "(\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR\006signal\022." +
+      "\n\007payload\030\003 \001(\0132\024.nervenet.v1.PayloadR\007p" +
+      "ayload\022\035\n\nrequest_id\030\004 \001(\tR\trequestId\022\026\n" +
+      "\006sender\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 \001(" +
+      "\010R\nundeclared\"N\n\026SignalWorkflowResponse\022" +
+      "\032\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007created\030\002" +
+      " \001(\010R\007created\"n\n\025CancelWorkflowRequest\022\037" +
+      "\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006reaso" +
+      "n\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 \001(\tR\trequ" +
+      "ester\"d\n\026CancelWorkflowResponse\0220\n\005state" +
+      "\030\001 \001(\0162\032.nervenet.v1.WorkflowStateR\005stat" +
+      "e\022\030\n\007created\030\002 \001(\010R\007created\"7\n\024RetryWork" +
+      "flowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkfl" +
+      "owId\"d\n\025RetryWorkflowResponse\0221\n\010workflo" +
       "w\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010workflow" +
-      "\"\351\002\n\024ListWorkflowsRequest\022\033\n\tpage_size\030\001" +
-      " \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001(\tR\tpage" +
-      "Token\0222\n\006states\030\003 \003(\0162\032.nervenet.v1.Work" +
-      "flowStateR\006states\022\036\n\ndefinition\030\004 \001(\tR\nd" +
-      "efinition\022E\n\006labels\030\005 \003(\0132-.nervenet.v1." +
-      "ListWorkflowsRequest.LabelsEntryR\006labels" +
-      "\022?\n\rstarted_after\030\006 \001(\0132\032.google.protobu" +
-      "f.TimestampR\014startedAfter\0329\n\013LabelsEntry" +
-      "\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value" +
-      ":\0028\001\"\235\001\n\025ListWorkflowsResponse\0223\n\tworkfl" +
-      "ows\030\001 \003(\0132\025.nervenet.v1.WorkflowR\tworkfl" +
-      "ows\022&\n\017next_page_token\030\002 \001(\tR\rnextPageTo" +
-      "ken\022\'\n\017namespace_count\030\003 \001(\003R\016namespaceC" +
-      "ount\"\333\001\n\022ListJournalRequest\022\037\n\013workflow_" +
-      "id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_size\030\002 \001(\005R" +
-      "\010pageSize\022\035\n\npage_token\030\003 \001(\tR\tpageToken" +
-      "\022%\n\016after_sequence\030\004 \001(\003R\rafterSequence\022" +
-      "A\n\016payload_format\030\005 \001(\0162\032.nervenet.v1.Pa" +
-      "yloadFormatR\rpayloadFormat\"r\n\023ListJourna" +
-      "lResponse\0223\n\007entries\030\001 \003(\0132\031.nervenet.v1" +
-      ".JournalEntryR\007entries\022&\n\017next_page_toke" +
-      "n\030\002 \001(\tR\rnextPageToken\"\367\001\n\024WatchWorkflow" +
-      "Request\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId" +
-      "\022%\n\016after_sequence\030\002 \001(\003R\rafterSequence\022" +
-      ")\n\020include_progress\030\003 \001(\010R\017includeProgre" +
-      "ss\022)\n\020include_partials\030\004 \001(\010R\017includePar" +
-      "tials\022A\n\016payload_format\030\005 \001(\0162\032.nervenet" +
-      ".v1.PayloadFormatR\rpayloadFormat\"x\n\025Watc" +
-      "hWorkflowResponse\022/\n\005entry\030\001 \001(\0132\031.nerve" +
-      "net.v1.JournalEntryR\005entry\022.\n\007blocked\030\002 " +
-      "\001(\0132\024.nervenet.v1.BlockedR\007blocked\"\327\001\n\025S" +
-      "ignalWorkflowRequest\022\037\n\013workflow_id\030\001 \001(" +
-      "\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR\006signal\022.\n" +
-      "\007payload\030\003 \001(\0132\024.nervenet.v1.PayloadR\007pa" +
-      "yload\022\035\n\nrequest_id\030\004 \001(\tR\trequestId\022\026\n\006" +
-      "sender\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 \001(\010" +
-      "R\nundeclared\"N\n\026SignalWorkflowResponse\022\032" +
-      "\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007created\030\002 " +
-      "\001(\010R\007created\"n\n\025CancelWorkflowRequest\022\037\n" +
-      "\013workflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006reason" +
-      "\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 \001(\tR\treque" +
-      "ster\"d\n\026CancelWorkflowResponse\0220\n\005state\030" +
-      "\001 \001(\0162\032.nervenet.v1.WorkflowStateR\005state" +
-      "\022\030\n\007created\030\002 \001(\010R\007created\"7\n\024RetryWorkf" +
-      "lowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflo" +
-      "wId\"d\n\025RetryWorkflowResponse\0221\n\010workflow" +
-      "\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010workflow\022" +
-      "\030\n\007retried\030\002 \001(\010R\007retried\"\233\001\n\026RestartWor" +
-      "kflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkf" +
-      "lowId\022\020\n\003run\030\002 \001(\005R\003run\022\030\n\007version\030\003 \001(\005" +
-      "R\007version\022\026\n\006reason\030\004 \001(\tR\006reason\022\034\n\treq" +
-      "uester\030\005 \001(\tR\trequester\"f\n\027RestartWorkfl" +
-      "owResponse\0221\n\010workflow\030\001 \001(\0132\025.nervenet." +
-      "v1.WorkflowR\010workflow\022\030\n\007created\030\002 \001(\010R\007" +
-      "created\"\202\004\n\016RunTaskRequest\022\035\n\nrequest_id" +
-      "\030\001 \001(\tR\trequestId\022\036\n\ncapability\030\002 \001(\tR\nc" +
-      "apability\022*\n\005input\030\003 \001(\0132\024.nervenet.v1.P" +
-      "ayloadR\005input\022.\n\005retry\030\004 \001(\0132\030.nervenet." +
-      "v1.RetryPolicyR\005retry\0221\n\010timeouts\030\005 \001(\0132" +
-      "\025.nervenet.v1.TimeoutsR\010timeouts\0224\n\tsele" +
-      "ction\030\006 \001(\0132\026.nervenet.v1.SelectionR\tsel" +
-      "ection\022?\n\006labels\030\007 \003(\0132\'.nervenet.v1.Run" +
-      "TaskRequest.LabelsEntryR\006labels\022-\n\004wait\030" +
-      "\010 \001(\0132\031.google.protobuf.DurationR\004wait\022A" +
-      "\n\016payload_format\030\t \001(\0162\032.nervenet.v1.Pay" +
-      "loadFormatR\rpayloadFormat\0329\n\013LabelsEntry" +
-      "\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value" +
-      ":\0028\001\"D\n\017RunTaskResponse\0221\n\010workflow\030\001 \001(" +
-      "\0132\025.nervenet.v1.WorkflowR\010workflow\"\251\001\n\026L" +
-      "istEscalationsRequest\022\033\n\tpage_size\030\001 \001(\005" +
-      "R\010pageSize\022\035\n\npage_token\030\002 \001(\tR\tpageToke" +
-      "n\022\037\n\013workflow_id\030\003 \001(\tR\nworkflowId\0222\n\005st" +
-      "ate\030\004 \001(\0162\034.nervenet.v1.EscalationStateR" +
-      "\005state\"\233\001\n\027ListEscalationsResponse\0229\n\013es" +
-      "calations\030\001 \003(\0132\027.nervenet.v1.Escalation" +
-      "R\013escalations\022&\n\017next_page_token\030\002 \001(\tR\r" +
-      "nextPageToken\022\035\n\nopen_count\030\003 \001(\003R\topenC" +
-      "ount\";\n\024GetEscalationRequest\022#\n\rescalati" +
-      "on_id\030\001 \001(\tR\014escalationId\"P\n\025GetEscalati" +
-      "onResponse\0227\n\nescalation\030\001 \001(\0132\027.nervene" +
-      "t.v1.EscalationR\nescalation\"\202\001\n\030ResolveE" +
-      "scalationRequest\022#\n\rescalation_id\030\001 \001(\tR" +
-      "\014escalationId\022A\n\nresolution\030\002 \001(\0132!.nerv" +
-      "enet.v1.EscalationResolutionR\nresolution" +
-      "\"T\n\031ResolveEscalationResponse\0227\n\nescalat" +
-      "ion\030\001 \001(\0132\027.nervenet.v1.EscalationR\nesca" +
-      "lation\"t\n\024PutDefinitionRequest\0227\n\ndefini" +
+      "\022\030\n\007retried\030\002 \001(\010R\007retried\"\233\001\n\026RestartWo" +
+      "rkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nwork" +
+      "flowId\022\020\n\003run\030\002 \001(\005R\003run\022\030\n\007version\030\003 \001(" +
+      "\005R\007version\022\026\n\006reason\030\004 \001(\tR\006reason\022\034\n\tre" +
+      "quester\030\005 \001(\tR\trequester\"f\n\027RestartWorkf" +
+      "lowResponse\0221\n\010workflow\030\001 \001(\0132\025.nervenet" +
+      ".v1.WorkflowR\010workflow\022\030\n\007created\030\002 \001(\010R" +
+      "\007created\"\202\004\n\016RunTaskRequest\022\035\n\nrequest_i" +
+      "d\030\001 \001(\tR\trequestId\022\036\n\ncapability\030\002 \001(\tR\n" +
+      "capability\022*\n\005input\030\003 \001(\0132\024.nervenet.v1." +
+      "PayloadR\005input\022.\n\005retry\030\004 \001(\0132\030.nervenet" +
+      ".v1.RetryPolicyR\005retry\0221\n\010timeouts\030\005 \001(\013" +
+      "2\025.nervenet.v1.TimeoutsR\010timeouts\0224\n\tsel" +
+      "ection\030\006 \001(\0132\026.nervenet.v1.SelectionR\tse" +
+      "lection\022?\n\006labels\030\007 \003(\0132\'.nervenet.v1.Ru" +
+      "nTaskRequest.LabelsEntryR\006labels\022-\n\004wait" +
+      "\030\010 \001(\0132\031.google.protobuf.DurationR\004wait\022" +
+      "A\n\016payload_format\030\t \001(\0162\032.nervenet.v1.Pa" +
+      "yloadFormatR\rpayloadFormat\0329\n\013LabelsEntr" +
+      "y\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005valu" +
+      "e:\0028\001\"D\n\017RunTaskResponse\0221\n\010workflow\030\001 \001" +
+      "(\0132\025.nervenet.v1.WorkflowR\010workflow\"\251\001\n\026" +
+      "ListEscalationsRequest\022\033\n\tpage_size\030\001 \001(" +
+      "\005R\010pageSize\022\035\n\npage_token\030\002 \001(\tR\tpageTok" +
+      "en\022\037\n\013workflow_id\030\003 \001(\tR\nworkflowId\0222\n\005s" +
+      "tate\030\004 \001(\0162\034.nervenet.v1.EscalationState" +
+      "R\005state\"\233\001\n\027ListEscalationsResponse\0229\n\013e" +
+      "scalations\030\001 \003(\0132\027.nervenet.v1.Escalatio" +
+      "nR\013escalations\022&\n\017next_page_token\030\002 \001(\tR" +
+      "\rnextPageToken\022\035\n\nopen_count\030\003 \001(\003R\topen" +
+      "Count\";\n\024GetEscalationRequest\022#\n\rescalat" +
+      "ion_id\030\001 \001(\tR\014escalationId\"P\n\025GetEscalat" +
+      "ionResponse\0227\n\nescalation\030\001 \001(\0132\027.nerven" +
+      "et.v1.EscalationR\nescalation\"\202\001\n\030Resolve" +
+      "EscalationRequest\022#\n\rescalation_id\030\001 \001(\t" +
+      "R\014escalationId\022A\n\nresolution\030\002 \001(\0132!.ner" +
+      "venet.v1.EscalationResolutionR\nresolutio" +
+      "n\"T\n\031ResolveEscalationResponse\0227\n\nescala" +
+      "tion\030\001 \001(\0132\027.nervenet.v1.EscalationR\nesc" +
+      "alation\"t\n\024PutDefinitionRequest\0227\n\ndefin" +
+      "ition\030\001 \001(\0132\027.nervenet.v1.DefinitionR\nde" +
+      "finition\022#\n\rvalidate_only\030\002 \001(\010R\014validat" +
+      "eOnly\"j\n\025PutDefinitionResponse\0227\n\ndefini" +
       "tion\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndef" +
-      "inition\022#\n\rvalidate_only\030\002 \001(\010R\014validate" +
-      "Only\"j\n\025PutDefinitionResponse\0227\n\ndefinit" +
-      "ion\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndefi" +
-      "nition\022\030\n\007created\030\002 \001(\010R\007created\"D\n\024GetD" +
-      "efinitionRequest\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007" +
-      "version\030\002 \001(\005R\007version\"P\n\025GetDefinitionR" +
-      "esponse\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v" +
-      "1.DefinitionR\ndefinition\"h\n\026ListDefiniti" +
-      "onsRequest\022\022\n\004name\030\001 \001(\tR\004name\022\033\n\tpage_s" +
-      "ize\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR" +
-      "\tpageToken\"|\n\027ListDefinitionsResponse\0229\n" +
-      "\013definitions\030\001 \003(\0132\027.nervenet.v1.Definit" +
-      "ionR\013definitions\022&\n\017next_page_token\030\002 \001(" +
-      "\tR\rnextPageToken*o\n\010IfExists\022\031\n\025IF_EXIST" +
-      "S_UNSPECIFIED\020\000\022\022\n\016IF_EXISTS_SAME\020\001\022\023\n\017I" +
-      "F_EXISTS_ERROR\020\002\022\037\n\033IF_EXISTS_RESTART_IF" +
-      "_CLOSED\020\003*V\n\nDurability\022\032\n\026DURABILITY_UN" +
-      "SPECIFIED\020\000\022\025\n\021DURABILITY_NORMAL\020\001\022\025\n\021DU" +
-      "RABILITY_STRICT\020\0022\326\014\n\022CoordinatorService" +
-      "\022V\n\rStartWorkflow\022!.nervenet.v1.StartWor" +
-      "kflowRequest\032\".nervenet.v1.StartWorkflow" +
-      "Response\022Y\n\016StartWorkflows\022\".nervenet.v1" +
-      ".StartWorkflowsRequest\032#.nervenet.v1.Sta" +
-      "rtWorkflowsResponse\022]\n\016AwaitWorkflows\022\"." +
-      "nervenet.v1.AwaitWorkflowsRequest\032#.nerv" +
-      "enet.v1.AwaitWorkflowsResponse(\0010\001\022P\n\013Ge" +
-      "tWorkflow\022\037.nervenet.v1.GetWorkflowReque" +
-      "st\032 .nervenet.v1.GetWorkflowResponse\022V\n\r" +
-      "ListWorkflows\022!.nervenet.v1.ListWorkflow" +
-      "sRequest\032\".nervenet.v1.ListWorkflowsResp" +
-      "onse\022P\n\013ListJournal\022\037.nervenet.v1.ListJo" +
-      "urnalRequest\032 .nervenet.v1.ListJournalRe" +
-      "sponse\022X\n\rWatchWorkflow\022!.nervenet.v1.Wa" +
-      "tchWorkflowRequest\032\".nervenet.v1.WatchWo" +
-      "rkflowResponse0\001\022Y\n\016SignalWorkflow\022\".ner" +
-      "venet.v1.SignalWorkflowRequest\032#.nervene" +
-      "t.v1.SignalWorkflowResponse\022Y\n\016CancelWor" +
-      "kflow\022\".nervenet.v1.CancelWorkflowReques" +
-      "t\032#.nervenet.v1.CancelWorkflowResponse\022V" +
-      "\n\rRetryWorkflow\022!.nervenet.v1.RetryWorkf" +
-      "lowRequest\032\".nervenet.v1.RetryWorkflowRe" +
-      "sponse\022\\\n\017RestartWorkflow\022#.nervenet.v1." +
-      "RestartWorkflowRequest\032$.nervenet.v1.Res" +
-      "tartWorkflowResponse\022D\n\007RunTask\022\033.nerven" +
-      "et.v1.RunTaskRequest\032\034.nervenet.v1.RunTa" +
-      "skResponse\022\\\n\017ListEscalations\022#.nervenet" +
-      ".v1.ListEscalationsRequest\032$.nervenet.v1" +
-      ".ListEscalationsResponse\022V\n\rGetEscalatio" +
-      "n\022!.nervenet.v1.GetEscalationRequest\032\".n" +
-      "ervenet.v1.GetEscalationResponse\022b\n\021Reso" +
-      "lveEscalation\022%.nervenet.v1.ResolveEscal" +
-      "ationRequest\032&.nervenet.v1.ResolveEscala" +
-      "tionResponse\022V\n\rPutDefinition\022!.nervenet" +
-      ".v1.PutDefinitionRequest\032\".nervenet.v1.P" +
-      "utDefinitionResponse\022V\n\rGetDefinition\022!." +
-      "nervenet.v1.GetDefinitionRequest\032\".nerve" +
-      "net.v1.GetDefinitionResponse\022\\\n\017ListDefi" +
-      "nitions\022#.nervenet.v1.ListDefinitionsReq" +
-      "uest\032$.nervenet.v1.ListDefinitionsRespon" +
-      "seB8\n\017dev.nervenet.v1P\001Z#nervenet.dev/ne" +
-      "rvenet/v1;nervenetv1b\006proto3"
+      "inition\022\030\n\007created\030\002 \001(\010R\007created\"D\n\024Get" +
+      "DefinitionRequest\022\022\n\004name\030\001 \001(\tR\004name\022\030\n" +
+      "\007version\030\002 \001(\005R\007version\"P\n\025GetDefinition" +
+      "Response\0227\n\ndefinition\030\001 \001(\0132\027.nervenet." +
+      "v1.DefinitionR\ndefinition\"h\n\026ListDefinit" +
+      "ionsRequest\022\022\n\004name\030\001 \001(\tR\004name\022\033\n\tpage_" +
+      "size\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\t" +
+      "R\tpageToken\"|\n\027ListDefinitionsResponse\0229" +
+      "\n\013definitions\030\001 \003(\0132\027.nervenet.v1.Defini" +
+      "tionR\013definitions\022&\n\017next_page_token\030\002 \001" +
+      "(\tR\rnextPageToken*o\n\010IfExists\022\031\n\025IF_EXIS" +
+      "TS_UNSPECIFIED\020\000\022\022\n\016IF_EXISTS_SAME\020\001\022\023\n\017" +
+      "IF_EXISTS_ERROR\020\002\022\037\n\033IF_EXISTS_RESTART_I" +
+      "F_CLOSED\020\003*V\n\nDurability\022\032\n\026DURABILITY_U" +
+      "NSPECIFIED\020\000\022\025\n\021DURABILITY_NORMAL\020\001\022\025\n\021D" +
+      "URABILITY_STRICT\020\0022\242\r\n\022CoordinatorServic" +
+      "e\022V\n\rStartWorkflow\022!.nervenet.v1.StartWo" +
+      "rkflowRequest\032\".nervenet.v1.StartWorkflo" +
+      "wResponse\022Y\n\016StartWorkflows\022\".nervenet.v" +
+      "1.StartWorkflowsRequest\032#.nervenet.v1.St" +
+      "artWorkflowsResponse\022]\n\016AwaitWorkflows\022\"" +
+      ".nervenet.v1.AwaitWorkflowsRequest\032#.ner" +
+      "venet.v1.AwaitWorkflowsResponse(\0010\001\022P\n\013G" +
+      "etWorkflow\022\037.nervenet.v1.GetWorkflowRequ" +
+      "est\032 .nervenet.v1.GetWorkflowResponse\022V\n" +
+      "\rListWorkflows\022!.nervenet.v1.ListWorkflo" +
+      "wsRequest\032\".nervenet.v1.ListWorkflowsRes" +
+      "ponse\022J\n\tListWaits\022\035.nervenet.v1.ListWai" +
+      "tsRequest\032\036.nervenet.v1.ListWaitsRespons" +
+      "e\022P\n\013ListJournal\022\037.nervenet.v1.ListJourn" +
+      "alRequest\032 .nervenet.v1.ListJournalRespo" +
+      "nse\022X\n\rWatchWorkflow\022!.nervenet.v1.Watch" +
+      "WorkflowRequest\032\".nervenet.v1.WatchWorkf" +
+      "lowResponse0\001\022Y\n\016SignalWorkflow\022\".nerven" +
+      "et.v1.SignalWorkflowRequest\032#.nervenet.v" +
+      "1.SignalWorkflowResponse\022Y\n\016CancelWorkfl" +
+      "ow\022\".nervenet.v1.CancelWorkflowRequest\032#" +
+      ".nervenet.v1.CancelWorkflowResponse\022V\n\rR" +
+      "etryWorkflow\022!.nervenet.v1.RetryWorkflow" +
+      "Request\032\".nervenet.v1.RetryWorkflowRespo" +
+      "nse\022\\\n\017RestartWorkflow\022#.nervenet.v1.Res" +
+      "tartWorkflowRequest\032$.nervenet.v1.Restar" +
+      "tWorkflowResponse\022D\n\007RunTask\022\033.nervenet." +
+      "v1.RunTaskRequest\032\034.nervenet.v1.RunTaskR" +
+      "esponse\022\\\n\017ListEscalations\022#.nervenet.v1" +
+      ".ListEscalationsRequest\032$.nervenet.v1.Li" +
+      "stEscalationsResponse\022V\n\rGetEscalation\022!" +
+      ".nervenet.v1.GetEscalationRequest\032\".nerv" +
+      "enet.v1.GetEscalationResponse\022b\n\021Resolve" +
+      "Escalation\022%.nervenet.v1.ResolveEscalati" +
+      "onRequest\032&.nervenet.v1.ResolveEscalatio" +
+      "nResponse\022V\n\rPutDefinition\022!.nervenet.v1" +
+      ".PutDefinitionRequest\032\".nervenet.v1.PutD" +
+      "efinitionResponse\022V\n\rGetDefinition\022!.ner" +
+      "venet.v1.GetDefinitionRequest\032\".nervenet" +
+      ".v1.GetDefinitionResponse\022\\\n\017ListDefinit" +
+      "ions\022#.nervenet.v1.ListDefinitionsReques" +
+      "t\032$.nervenet.v1.ListDefinitionsResponseB" +
+      "8\n\017dev.nervenet.v1P\001Z#nervenet.dev/nerve" +
+      "net/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -525,7 +568,7 @@ public final class CoordinatorServiceOuterClass {
     internal_static_nervenet_v1_GetWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetWorkflowRequest_descriptor,
-        new java.lang.String[] { "WorkflowId", "Wait", "PayloadFormat", "IncludeTaskPayloads", });
+        new java.lang.String[] { "WorkflowId", "Wait", "PayloadFormat", "IncludeTaskPayloads", "InputSteps", });
     internal_static_nervenet_v1_GetWorkflowResponse_descriptor =
       getDescriptor().getMessageTypes().get(10);
     internal_static_nervenet_v1_GetWorkflowResponse_fieldAccessorTable = new
@@ -537,7 +580,7 @@ public final class CoordinatorServiceOuterClass {
     internal_static_nervenet_v1_ListWorkflowsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListWorkflowsRequest_descriptor,
-        new java.lang.String[] { "PageSize", "PageToken", "States", "Definition", "Labels", "StartedAfter", });
+        new java.lang.String[] { "PageSize", "PageToken", "States", "Definition", "Labels", "StartedAfter", "IncludeWaits", "IncludeCounts", "Stuck", "Retrying", "Slow", "WaitingFor", "StuckAfter", "SlowAfter", });
     internal_static_nervenet_v1_ListWorkflowsRequest_LabelsEntry_descriptor =
       internal_static_nervenet_v1_ListWorkflowsRequest_descriptor.getNestedTypes().get(0);
     internal_static_nervenet_v1_ListWorkflowsRequest_LabelsEntry_fieldAccessorTable = new
@@ -549,81 +592,105 @@ public final class CoordinatorServiceOuterClass {
     internal_static_nervenet_v1_ListWorkflowsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListWorkflowsResponse_descriptor,
-        new java.lang.String[] { "Workflows", "NextPageToken", "NamespaceCount", });
-    internal_static_nervenet_v1_ListJournalRequest_descriptor =
+        new java.lang.String[] { "Workflows", "NextPageToken", "NamespaceCount", "StateCounts", "Uncounted", });
+    internal_static_nervenet_v1_StateCount_descriptor =
       getDescriptor().getMessageTypes().get(13);
+    internal_static_nervenet_v1_StateCount_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_StateCount_descriptor,
+        new java.lang.String[] { "State", "Count", });
+    internal_static_nervenet_v1_ListWaitsRequest_descriptor =
+      getDescriptor().getMessageTypes().get(14);
+    internal_static_nervenet_v1_ListWaitsRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_ListWaitsRequest_descriptor,
+        new java.lang.String[] { "WorkflowIds", "StuckAfter", });
+    internal_static_nervenet_v1_WorkflowWaits_descriptor =
+      getDescriptor().getMessageTypes().get(15);
+    internal_static_nervenet_v1_WorkflowWaits_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_WorkflowWaits_descriptor,
+        new java.lang.String[] { "WorkflowId", "Run", "Waits", "MoreWaits", });
+    internal_static_nervenet_v1_ListWaitsResponse_descriptor =
+      getDescriptor().getMessageTypes().get(16);
+    internal_static_nervenet_v1_ListWaitsResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_ListWaitsResponse_descriptor,
+        new java.lang.String[] { "Workflows", });
+    internal_static_nervenet_v1_ListJournalRequest_descriptor =
+      getDescriptor().getMessageTypes().get(17);
     internal_static_nervenet_v1_ListJournalRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListJournalRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "PageSize", "PageToken", "AfterSequence", "PayloadFormat", });
     internal_static_nervenet_v1_ListJournalResponse_descriptor =
-      getDescriptor().getMessageTypes().get(14);
+      getDescriptor().getMessageTypes().get(18);
     internal_static_nervenet_v1_ListJournalResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListJournalResponse_descriptor,
         new java.lang.String[] { "Entries", "NextPageToken", });
     internal_static_nervenet_v1_WatchWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(15);
+      getDescriptor().getMessageTypes().get(19);
     internal_static_nervenet_v1_WatchWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WatchWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "AfterSequence", "IncludeProgress", "IncludePartials", "PayloadFormat", });
     internal_static_nervenet_v1_WatchWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(16);
+      getDescriptor().getMessageTypes().get(20);
     internal_static_nervenet_v1_WatchWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WatchWorkflowResponse_descriptor,
         new java.lang.String[] { "Entry", "Blocked", });
     internal_static_nervenet_v1_SignalWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(17);
+      getDescriptor().getMessageTypes().get(21);
     internal_static_nervenet_v1_SignalWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SignalWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "Signal", "Payload", "RequestId", "Sender", "Undeclared", });
     internal_static_nervenet_v1_SignalWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(18);
+      getDescriptor().getMessageTypes().get(22);
     internal_static_nervenet_v1_SignalWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SignalWorkflowResponse_descriptor,
         new java.lang.String[] { "Sequence", "Created", });
     internal_static_nervenet_v1_CancelWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(19);
+      getDescriptor().getMessageTypes().get(23);
     internal_static_nervenet_v1_CancelWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CancelWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "Reason", "Requester", });
     internal_static_nervenet_v1_CancelWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(20);
+      getDescriptor().getMessageTypes().get(24);
     internal_static_nervenet_v1_CancelWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CancelWorkflowResponse_descriptor,
         new java.lang.String[] { "State", "Created", });
     internal_static_nervenet_v1_RetryWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(21);
+      getDescriptor().getMessageTypes().get(25);
     internal_static_nervenet_v1_RetryWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RetryWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", });
     internal_static_nervenet_v1_RetryWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(22);
+      getDescriptor().getMessageTypes().get(26);
     internal_static_nervenet_v1_RetryWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RetryWorkflowResponse_descriptor,
         new java.lang.String[] { "Workflow", "Retried", });
     internal_static_nervenet_v1_RestartWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(23);
+      getDescriptor().getMessageTypes().get(27);
     internal_static_nervenet_v1_RestartWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RestartWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "Run", "Version", "Reason", "Requester", });
     internal_static_nervenet_v1_RestartWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(24);
+      getDescriptor().getMessageTypes().get(28);
     internal_static_nervenet_v1_RestartWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RestartWorkflowResponse_descriptor,
         new java.lang.String[] { "Workflow", "Created", });
     internal_static_nervenet_v1_RunTaskRequest_descriptor =
-      getDescriptor().getMessageTypes().get(25);
+      getDescriptor().getMessageTypes().get(29);
     internal_static_nervenet_v1_RunTaskRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RunTaskRequest_descriptor,
@@ -635,79 +702,79 @@ public final class CoordinatorServiceOuterClass {
         internal_static_nervenet_v1_RunTaskRequest_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_RunTaskResponse_descriptor =
-      getDescriptor().getMessageTypes().get(26);
+      getDescriptor().getMessageTypes().get(30);
     internal_static_nervenet_v1_RunTaskResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RunTaskResponse_descriptor,
         new java.lang.String[] { "Workflow", });
     internal_static_nervenet_v1_ListEscalationsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(27);
+      getDescriptor().getMessageTypes().get(31);
     internal_static_nervenet_v1_ListEscalationsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListEscalationsRequest_descriptor,
         new java.lang.String[] { "PageSize", "PageToken", "WorkflowId", "State", });
     internal_static_nervenet_v1_ListEscalationsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(28);
+      getDescriptor().getMessageTypes().get(32);
     internal_static_nervenet_v1_ListEscalationsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListEscalationsResponse_descriptor,
         new java.lang.String[] { "Escalations", "NextPageToken", "OpenCount", });
     internal_static_nervenet_v1_GetEscalationRequest_descriptor =
-      getDescriptor().getMessageTypes().get(29);
+      getDescriptor().getMessageTypes().get(33);
     internal_static_nervenet_v1_GetEscalationRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetEscalationRequest_descriptor,
         new java.lang.String[] { "EscalationId", });
     internal_static_nervenet_v1_GetEscalationResponse_descriptor =
-      getDescriptor().getMessageTypes().get(30);
+      getDescriptor().getMessageTypes().get(34);
     internal_static_nervenet_v1_GetEscalationResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetEscalationResponse_descriptor,
         new java.lang.String[] { "Escalation", });
     internal_static_nervenet_v1_ResolveEscalationRequest_descriptor =
-      getDescriptor().getMessageTypes().get(31);
+      getDescriptor().getMessageTypes().get(35);
     internal_static_nervenet_v1_ResolveEscalationRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ResolveEscalationRequest_descriptor,
         new java.lang.String[] { "EscalationId", "Resolution", });
     internal_static_nervenet_v1_ResolveEscalationResponse_descriptor =
-      getDescriptor().getMessageTypes().get(32);
+      getDescriptor().getMessageTypes().get(36);
     internal_static_nervenet_v1_ResolveEscalationResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ResolveEscalationResponse_descriptor,
         new java.lang.String[] { "Escalation", });
     internal_static_nervenet_v1_PutDefinitionRequest_descriptor =
-      getDescriptor().getMessageTypes().get(33);
+      getDescriptor().getMessageTypes().get(37);
     internal_static_nervenet_v1_PutDefinitionRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_PutDefinitionRequest_descriptor,
         new java.lang.String[] { "Definition", "ValidateOnly", });
     internal_static_nervenet_v1_PutDefinitionResponse_descriptor =
-      getDescriptor().getMessageTypes().get(34);
+      getDescriptor().getMessageTypes().get(38);
     internal_static_nervenet_v1_PutDefinitionResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_PutDefinitionResponse_descriptor,
         new java.lang.String[] { "Definition", "Created", });
     internal_static_nervenet_v1_GetDefinitionRequest_descriptor =
-      getDescriptor().getMessageTypes().get(35);
+      getDescriptor().getMessageTypes().get(39);
     internal_static_nervenet_v1_GetDefinitionRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetDefinitionRequest_descriptor,
         new java.lang.String[] { "Name", "Version", });
     internal_static_nervenet_v1_GetDefinitionResponse_descriptor =
-      getDescriptor().getMessageTypes().get(36);
+      getDescriptor().getMessageTypes().get(40);
     internal_static_nervenet_v1_GetDefinitionResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetDefinitionResponse_descriptor,
         new java.lang.String[] { "Definition", });
     internal_static_nervenet_v1_ListDefinitionsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(37);
+      getDescriptor().getMessageTypes().get(41);
     internal_static_nervenet_v1_ListDefinitionsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListDefinitionsRequest_descriptor,
         new java.lang.String[] { "Name", "PageSize", "PageToken", });
     internal_static_nervenet_v1_ListDefinitionsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(38);
+      getDescriptor().getMessageTypes().get(42);
     internal_static_nervenet_v1_ListDefinitionsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListDefinitionsResponse_descriptor,

@@ -157,7 +157,7 @@ public enum EscalationAction
   }
   public static final com.google.protobuf.Descriptors.EnumDescriptor
       getDescriptor() {
-    return dev.nervenet.v1.WorkflowOuterClass.getDescriptor().getEnumTypes().get(2);
+    return dev.nervenet.v1.WorkflowOuterClass.getDescriptor().getEnumTypes().get(3);
   }
 
   private static final EscalationAction[] VALUES = values();

@@ -157,7 +157,7 @@ public enum EscalationState
   }
   public static final com.google.protobuf.Descriptors.EnumDescriptor
       getDescriptor() {
-    return dev.nervenet.v1.WorkflowOuterClass.getDescriptor().getEnumTypes().get(1);
+    return dev.nervenet.v1.WorkflowOuterClass.getDescriptor().getEnumTypes().get(2);
   }
 
   private static final EscalationState[] VALUES = values();

@@ -23,6 +23,8 @@ private static final long serialVersionUID = 0L;
   private GetWorkflowRequest() {
     workflowId_ = "";
     payloadFormat_ = 0;
+    inputSteps_ =
+        com.google.protobuf.LazyStringArrayList.emptyList();
   }
 
   @java.lang.Override
@@ -175,6 +177,59 @@ private static final long serialVersionUID = 0L;
     return includeTaskPayloads_;
   }
 
+  public static final int INPUT_STEPS_FIELD_NUMBER = 5;
+  @SuppressWarnings("serial")
+  private com.google.protobuf.LazyStringArrayList inputSteps_ =
+      com.google.protobuf.LazyStringArrayList.emptyList();
+  /**
+   * <pre>
+   * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+   * </pre>
+   *
+   * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+   * @return A list containing the inputSteps.
+   */
+  public com.google.protobuf.ProtocolStringList
+      getInputStepsList() {
+    return inputSteps_;
+  }
+  /**
+   * <pre>
+   * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+   * </pre>
+   *
+   * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+   * @return The count of inputSteps.
+   */
+  public int getInputStepsCount() {
+    return inputSteps_.size();
+  }
+  /**
+   * <pre>
+   * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+   * </pre>
+   *
+   * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+   * @param index The index of the element to return.
+   * @return The inputSteps at the given index.
+   */
+  public java.lang.String getInputSteps(int index) {
+    return inputSteps_.get(index);
+  }
+  /**
+   * <pre>
+   * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+   * </pre>
+   *
+   * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+   * @param index The index of the value to return.
+   * @return The bytes of the inputSteps at the given index.
+   */
+  public com.google.protobuf.ByteString
+      getInputStepsBytes(int index) {
+    return inputSteps_.getByteString(index);
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -201,6 +256,9 @@ private static final long serialVersionUID = 0L;
     if (includeTaskPayloads_ != false) {
       output.writeBool(4, includeTaskPayloads_);
     }
+    for (int i = 0; i < inputSteps_.size(); i++) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 5, inputSteps_.getRaw(i));
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -224,6 +282,14 @@ private static final long serialVersionUID = 0L;
     if (includeTaskPayloads_ != false) {
       size += com.google.protobuf.CodedOutputStream
         .computeBoolSize(4, includeTaskPayloads_);
+    }
+    {
+      int dataSize = 0;
+      for (int i = 0; i < inputSteps_.size(); i++) {
+        dataSize += computeStringSizeNoTag(inputSteps_.getRaw(i));
+      }
+      size += dataSize;
+      size += 1 * getInputStepsList().size();
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -250,6 +316,8 @@ private static final long serialVersionUID = 0L;
     if (payloadFormat_ != other.payloadFormat_) return false;
     if (getIncludeTaskPayloads()
         != other.getIncludeTaskPayloads()) return false;
+    if (!getInputStepsList()
+        .equals(other.getInputStepsList())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -272,6 +340,10 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + INCLUDE_TASK_PAYLOADS_FIELD_NUMBER;
     hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
         getIncludeTaskPayloads());
+    if (getInputStepsCount() > 0) {
+      hash = (37 * hash) + INPUT_STEPS_FIELD_NUMBER;
+      hash = (53 * hash) + getInputStepsList().hashCode();
+    }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -421,6 +493,8 @@ private static final long serialVersionUID = 0L;
       }
       payloadFormat_ = 0;
       includeTaskPayloads_ = false;
+      inputSteps_ =
+          com.google.protobuf.LazyStringArrayList.emptyList();
       return this;
     }
 
@@ -469,6 +543,10 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000008) != 0)) {
         result.includeTaskPayloads_ = includeTaskPayloads_;
+      }
+      if (((from_bitField0_ & 0x00000010) != 0)) {
+        inputSteps_.makeImmutable();
+        result.inputSteps_ = inputSteps_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -531,6 +609,16 @@ private static final long serialVersionUID = 0L;
       if (other.getIncludeTaskPayloads() != false) {
         setIncludeTaskPayloads(other.getIncludeTaskPayloads());
       }
+      if (!other.inputSteps_.isEmpty()) {
+        if (inputSteps_.isEmpty()) {
+          inputSteps_ = other.inputSteps_;
+          bitField0_ |= 0x00000010;
+        } else {
+          ensureInputStepsIsMutable();
+          inputSteps_.addAll(other.inputSteps_);
+        }
+        onChanged();
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -579,6 +667,12 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000008;
               break;
             } // case 32
+            case 42: {
+              java.lang.String s = input.readStringRequireUtf8();
+              ensureInputStepsIsMutable();
+              inputSteps_.add(s);
+              break;
+            } // case 42
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -967,6 +1061,153 @@ private static final long serialVersionUID = 0L;
     public Builder clearIncludeTaskPayloads() {
       bitField0_ = (bitField0_ & ~0x00000008);
       includeTaskPayloads_ = false;
+      onChanged();
+      return this;
+    }
+
+    private com.google.protobuf.LazyStringArrayList inputSteps_ =
+        com.google.protobuf.LazyStringArrayList.emptyList();
+    private void ensureInputStepsIsMutable() {
+      if (!inputSteps_.isModifiable()) {
+        inputSteps_ = new com.google.protobuf.LazyStringArrayList(inputSteps_);
+      }
+      bitField0_ |= 0x00000010;
+    }
+    /**
+     * <pre>
+     * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+     * </pre>
+     *
+     * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+     * @return A list containing the inputSteps.
+     */
+    public com.google.protobuf.ProtocolStringList
+        getInputStepsList() {
+      inputSteps_.makeImmutable();
+      return inputSteps_;
+    }
+    /**
+     * <pre>
+     * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+     * </pre>
+     *
+     * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+     * @return The count of inputSteps.
+     */
+    public int getInputStepsCount() {
+      return inputSteps_.size();
+    }
+    /**
+     * <pre>
+     * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+     * </pre>
+     *
+     * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+     * @param index The index of the element to return.
+     * @return The inputSteps at the given index.
+     */
+    public java.lang.String getInputSteps(int index) {
+      return inputSteps_.get(index);
+    }
+    /**
+     * <pre>
+     * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+     * </pre>
+     *
+     * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+     * @param index The index of the value to return.
+     * @return The bytes of the inputSteps at the given index.
+     */
+    public com.google.protobuf.ByteString
+        getInputStepsBytes(int index) {
+      return inputSteps_.getByteString(index);
+    }
+    /**
+     * <pre>
+     * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+     * </pre>
+     *
+     * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+     * @param index The index to set the value at.
+     * @param value The inputSteps to set.
+     * @return This builder for chaining.
+     */
+    public Builder setInputSteps(
+        int index, java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      ensureInputStepsIsMutable();
+      inputSteps_.set(index, value);
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+     * </pre>
+     *
+     * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+     * @param value The inputSteps to add.
+     * @return This builder for chaining.
+     */
+    public Builder addInputSteps(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      ensureInputStepsIsMutable();
+      inputSteps_.add(value);
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+     * </pre>
+     *
+     * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+     * @param values The inputSteps to add.
+     * @return This builder for chaining.
+     */
+    public Builder addAllInputSteps(
+        java.lang.Iterable<java.lang.String> values) {
+      ensureInputStepsIsMutable();
+      com.google.protobuf.AbstractMessageLite.Builder.addAll(
+          values, inputSteps_);
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+     * </pre>
+     *
+     * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearInputSteps() {
+      inputSteps_ =
+        com.google.protobuf.LazyStringArrayList.emptyList();
+      bitField0_ = (bitField0_ & ~0x00000010);;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+     * </pre>
+     *
+     * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+     * @param value The bytes of the inputSteps to add.
+     * @return This builder for chaining.
+     */
+    public Builder addInputStepsBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      ensureInputStepsIsMutable();
+      inputSteps_.add(value);
+      bitField0_ |= 0x00000010;
       onChanged();
       return this;
     }

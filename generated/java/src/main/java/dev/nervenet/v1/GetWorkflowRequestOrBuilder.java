@@ -86,4 +86,45 @@ public interface GetWorkflowRequestOrBuilder extends
    * @return The includeTaskPayloads.
    */
   boolean getIncludeTaskPayloads();
+
+  /**
+   * <pre>
+   * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+   * </pre>
+   *
+   * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+   * @return A list containing the inputSteps.
+   */
+  java.util.List<java.lang.String>
+      getInputStepsList();
+  /**
+   * <pre>
+   * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+   * </pre>
+   *
+   * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+   * @return The count of inputSteps.
+   */
+  int getInputStepsCount();
+  /**
+   * <pre>
+   * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+   * </pre>
+   *
+   * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+   * @param index The index of the element to return.
+   * @return The inputSteps at the given index.
+   */
+  java.lang.String getInputSteps(int index);
+  /**
+   * <pre>
+   * Give the inputs of these steps too, at most 100. A node that has the code replays the journal for it.
+   * </pre>
+   *
+   * <code>repeated string input_steps = 5 [json_name = "inputSteps"];</code>
+   * @param index The index of the value to return.
+   * @return The bytes of the inputSteps at the given index.
+   */
+  com.google.protobuf.ByteString
+      getInputStepsBytes(int index);
 }

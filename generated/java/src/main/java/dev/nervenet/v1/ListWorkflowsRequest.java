@@ -24,6 +24,7 @@ private static final long serialVersionUID = 0L;
     pageToken_ = "";
     states_ = java.util.Collections.emptyList();
     definition_ = "";
+    waitingFor_ = "";
   }
 
   @java.lang.Override
@@ -379,6 +380,213 @@ java.lang.String defaultValue) {
     return startedAfter_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : startedAfter_;
   }
 
+  public static final int INCLUDE_WAITS_FIELD_NUMBER = 10;
+  private boolean includeWaits_ = false;
+  /**
+   * <pre>
+   * Tell what each open workflow waits for. Each node that owns some of them is asked once; a workflow whose node does not
+   * answer within a second is `partial`.
+   * </pre>
+   *
+   * <code>bool include_waits = 10 [json_name = "includeWaits"];</code>
+   * @return The includeWaits.
+   */
+  @java.lang.Override
+  public boolean getIncludeWaits() {
+    return includeWaits_;
+  }
+
+  public static final int INCLUDE_COUNTS_FIELD_NUMBER = 11;
+  private boolean includeCounts_ = false;
+  /**
+   * <pre>
+   * Count the namespace's workflows by state.
+   * </pre>
+   *
+   * <code>bool include_counts = 11 [json_name = "includeCounts"];</code>
+   * @return The includeCounts.
+   */
+  @java.lang.Override
+  public boolean getIncludeCounts() {
+    return includeCounts_;
+  }
+
+  public static final int STUCK_FIELD_NUMBER = 12;
+  private boolean stuck_ = false;
+  /**
+   * <pre>
+   * Only open workflows that go on only if somebody does something:
+   *   - it is BLOCKED;
+   *   - no live node has the code, and its own is gone;
+   *   - a task is queued for longer than `stuck_after` and no live agent serves it;
+   *   - a task runs, and its handler gave no sign of life (progress, checkpoint, heartbeat) for longer than `stuck_after`.
+   * What waits for a human, a signal or a moment is not stuck, nor is a task that waits for busy agents.
+   * </pre>
+   *
+   * <code>bool stuck = 12 [json_name = "stuck"];</code>
+   * @return The stuck.
+   */
+  @java.lang.Override
+  public boolean getStuck() {
+    return stuck_;
+  }
+
+  public static final int RETRYING_FIELD_NUMBER = 13;
+  private boolean retrying_ = false;
+  /**
+   * <pre>
+   * Only open workflows with a step that has failed and is tried again: it waits for its next attempt, or that attempt is
+   * queued or runs.
+   * </pre>
+   *
+   * <code>bool retrying = 13 [json_name = "retrying"];</code>
+   * @return The retrying.
+   */
+  @java.lang.Override
+  public boolean getRetrying() {
+    return retrying_;
+  }
+
+  public static final int SLOW_FIELD_NUMBER = 14;
+  private boolean slow_ = false;
+  /**
+   * <pre>
+   * Only open workflows that are older than `slow_after`. If that is unset: older than 95 % of the runs of their
+   * definition that closed last (of the namespace's newest 1,000 closed workflows, at least 20), or than an hour where
+   * there are fewer.
+   * </pre>
+   *
+   * <code>bool slow = 14 [json_name = "slow"];</code>
+   * @return The slow.
+   */
+  @java.lang.Override
+  public boolean getSlow() {
+    return slow_;
+  }
+
+  public static final int WAITING_FOR_FIELD_NUMBER = 15;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object waitingFor_ = "";
+  /**
+   * <pre>
+   * Only open workflows with a wait whose words have this text; upper and lower case are alike.
+   * </pre>
+   *
+   * <code>string waiting_for = 15 [json_name = "waitingFor"];</code>
+   * @return The waitingFor.
+   */
+  @java.lang.Override
+  public java.lang.String getWaitingFor() {
+    java.lang.Object ref = waitingFor_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      waitingFor_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Only open workflows with a wait whose words have this text; upper and lower case are alike.
+   * </pre>
+   *
+   * <code>string waiting_for = 15 [json_name = "waitingFor"];</code>
+   * @return The bytes for waitingFor.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getWaitingForBytes() {
+    java.lang.Object ref = waitingFor_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      waitingFor_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
+  public static final int STUCK_AFTER_FIELD_NUMBER = 16;
+  private com.google.protobuf.Duration stuckAfter_;
+  /**
+   * <pre>
+   * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+   * @return Whether the stuckAfter field is set.
+   */
+  @java.lang.Override
+  public boolean hasStuckAfter() {
+    return ((bitField0_ & 0x00000002) != 0);
+  }
+  /**
+   * <pre>
+   * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+   * @return The stuckAfter.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Duration getStuckAfter() {
+    return stuckAfter_ == null ? com.google.protobuf.Duration.getDefaultInstance() : stuckAfter_;
+  }
+  /**
+   * <pre>
+   * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.DurationOrBuilder getStuckAfterOrBuilder() {
+    return stuckAfter_ == null ? com.google.protobuf.Duration.getDefaultInstance() : stuckAfter_;
+  }
+
+  public static final int SLOW_AFTER_FIELD_NUMBER = 17;
+  private com.google.protobuf.Duration slowAfter_;
+  /**
+   * <pre>
+   * See `slow`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+   * @return Whether the slowAfter field is set.
+   */
+  @java.lang.Override
+  public boolean hasSlowAfter() {
+    return ((bitField0_ & 0x00000004) != 0);
+  }
+  /**
+   * <pre>
+   * See `slow`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+   * @return The slowAfter.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Duration getSlowAfter() {
+    return slowAfter_ == null ? com.google.protobuf.Duration.getDefaultInstance() : slowAfter_;
+  }
+  /**
+   * <pre>
+   * See `slow`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.DurationOrBuilder getSlowAfterOrBuilder() {
+    return slowAfter_ == null ? com.google.protobuf.Duration.getDefaultInstance() : slowAfter_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -418,6 +626,30 @@ java.lang.String defaultValue) {
         5);
     if (((bitField0_ & 0x00000001) != 0)) {
       output.writeMessage(6, getStartedAfter());
+    }
+    if (includeWaits_ != false) {
+      output.writeBool(10, includeWaits_);
+    }
+    if (includeCounts_ != false) {
+      output.writeBool(11, includeCounts_);
+    }
+    if (stuck_ != false) {
+      output.writeBool(12, stuck_);
+    }
+    if (retrying_ != false) {
+      output.writeBool(13, retrying_);
+    }
+    if (slow_ != false) {
+      output.writeBool(14, slow_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(waitingFor_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 15, waitingFor_);
+    }
+    if (((bitField0_ & 0x00000002) != 0)) {
+      output.writeMessage(16, getStuckAfter());
+    }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      output.writeMessage(17, getSlowAfter());
     }
     getUnknownFields().writeTo(output);
   }
@@ -464,6 +696,37 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(6, getStartedAfter());
     }
+    if (includeWaits_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(10, includeWaits_);
+    }
+    if (includeCounts_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(11, includeCounts_);
+    }
+    if (stuck_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(12, stuck_);
+    }
+    if (retrying_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(13, retrying_);
+    }
+    if (slow_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(14, slow_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(waitingFor_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(15, waitingFor_);
+    }
+    if (((bitField0_ & 0x00000002) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(16, getStuckAfter());
+    }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(17, getSlowAfter());
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -493,6 +756,28 @@ java.lang.String defaultValue) {
       if (!getStartedAfter()
           .equals(other.getStartedAfter())) return false;
     }
+    if (getIncludeWaits()
+        != other.getIncludeWaits()) return false;
+    if (getIncludeCounts()
+        != other.getIncludeCounts()) return false;
+    if (getStuck()
+        != other.getStuck()) return false;
+    if (getRetrying()
+        != other.getRetrying()) return false;
+    if (getSlow()
+        != other.getSlow()) return false;
+    if (!getWaitingFor()
+        .equals(other.getWaitingFor())) return false;
+    if (hasStuckAfter() != other.hasStuckAfter()) return false;
+    if (hasStuckAfter()) {
+      if (!getStuckAfter()
+          .equals(other.getStuckAfter())) return false;
+    }
+    if (hasSlowAfter() != other.hasSlowAfter()) return false;
+    if (hasSlowAfter()) {
+      if (!getSlowAfter()
+          .equals(other.getSlowAfter())) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -521,6 +806,31 @@ java.lang.String defaultValue) {
     if (hasStartedAfter()) {
       hash = (37 * hash) + STARTED_AFTER_FIELD_NUMBER;
       hash = (53 * hash) + getStartedAfter().hashCode();
+    }
+    hash = (37 * hash) + INCLUDE_WAITS_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getIncludeWaits());
+    hash = (37 * hash) + INCLUDE_COUNTS_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getIncludeCounts());
+    hash = (37 * hash) + STUCK_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getStuck());
+    hash = (37 * hash) + RETRYING_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getRetrying());
+    hash = (37 * hash) + SLOW_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getSlow());
+    hash = (37 * hash) + WAITING_FOR_FIELD_NUMBER;
+    hash = (53 * hash) + getWaitingFor().hashCode();
+    if (hasStuckAfter()) {
+      hash = (37 * hash) + STUCK_AFTER_FIELD_NUMBER;
+      hash = (53 * hash) + getStuckAfter().hashCode();
+    }
+    if (hasSlowAfter()) {
+      hash = (37 * hash) + SLOW_AFTER_FIELD_NUMBER;
+      hash = (53 * hash) + getSlowAfter().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -679,6 +989,8 @@ java.lang.String defaultValue) {
       if (com.google.protobuf.GeneratedMessageV3
               .alwaysUseFieldBuilders) {
         getStartedAfterFieldBuilder();
+        getStuckAfterFieldBuilder();
+        getSlowAfterFieldBuilder();
       }
     }
     @java.lang.Override
@@ -695,6 +1007,22 @@ java.lang.String defaultValue) {
       if (startedAfterBuilder_ != null) {
         startedAfterBuilder_.dispose();
         startedAfterBuilder_ = null;
+      }
+      includeWaits_ = false;
+      includeCounts_ = false;
+      stuck_ = false;
+      retrying_ = false;
+      slow_ = false;
+      waitingFor_ = "";
+      stuckAfter_ = null;
+      if (stuckAfterBuilder_ != null) {
+        stuckAfterBuilder_.dispose();
+        stuckAfterBuilder_ = null;
+      }
+      slowAfter_ = null;
+      if (slowAfterBuilder_ != null) {
+        slowAfterBuilder_.dispose();
+        slowAfterBuilder_ = null;
       }
       return this;
     }
@@ -757,6 +1085,36 @@ java.lang.String defaultValue) {
             ? startedAfter_
             : startedAfterBuilder_.build();
         to_bitField0_ |= 0x00000001;
+      }
+      if (((from_bitField0_ & 0x00000040) != 0)) {
+        result.includeWaits_ = includeWaits_;
+      }
+      if (((from_bitField0_ & 0x00000080) != 0)) {
+        result.includeCounts_ = includeCounts_;
+      }
+      if (((from_bitField0_ & 0x00000100) != 0)) {
+        result.stuck_ = stuck_;
+      }
+      if (((from_bitField0_ & 0x00000200) != 0)) {
+        result.retrying_ = retrying_;
+      }
+      if (((from_bitField0_ & 0x00000400) != 0)) {
+        result.slow_ = slow_;
+      }
+      if (((from_bitField0_ & 0x00000800) != 0)) {
+        result.waitingFor_ = waitingFor_;
+      }
+      if (((from_bitField0_ & 0x00001000) != 0)) {
+        result.stuckAfter_ = stuckAfterBuilder_ == null
+            ? stuckAfter_
+            : stuckAfterBuilder_.build();
+        to_bitField0_ |= 0x00000002;
+      }
+      if (((from_bitField0_ & 0x00002000) != 0)) {
+        result.slowAfter_ = slowAfterBuilder_ == null
+            ? slowAfter_
+            : slowAfterBuilder_.build();
+        to_bitField0_ |= 0x00000004;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -834,6 +1192,32 @@ java.lang.String defaultValue) {
       if (other.hasStartedAfter()) {
         mergeStartedAfter(other.getStartedAfter());
       }
+      if (other.getIncludeWaits() != false) {
+        setIncludeWaits(other.getIncludeWaits());
+      }
+      if (other.getIncludeCounts() != false) {
+        setIncludeCounts(other.getIncludeCounts());
+      }
+      if (other.getStuck() != false) {
+        setStuck(other.getStuck());
+      }
+      if (other.getRetrying() != false) {
+        setRetrying(other.getRetrying());
+      }
+      if (other.getSlow() != false) {
+        setSlow(other.getSlow());
+      }
+      if (!other.getWaitingFor().isEmpty()) {
+        waitingFor_ = other.waitingFor_;
+        bitField0_ |= 0x00000800;
+        onChanged();
+      }
+      if (other.hasStuckAfter()) {
+        mergeStuckAfter(other.getStuckAfter());
+      }
+      if (other.hasSlowAfter()) {
+        mergeSlowAfter(other.getSlowAfter());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -908,6 +1292,50 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00000020;
               break;
             } // case 50
+            case 80: {
+              includeWaits_ = input.readBool();
+              bitField0_ |= 0x00000040;
+              break;
+            } // case 80
+            case 88: {
+              includeCounts_ = input.readBool();
+              bitField0_ |= 0x00000080;
+              break;
+            } // case 88
+            case 96: {
+              stuck_ = input.readBool();
+              bitField0_ |= 0x00000100;
+              break;
+            } // case 96
+            case 104: {
+              retrying_ = input.readBool();
+              bitField0_ |= 0x00000200;
+              break;
+            } // case 104
+            case 112: {
+              slow_ = input.readBool();
+              bitField0_ |= 0x00000400;
+              break;
+            } // case 112
+            case 122: {
+              waitingFor_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000800;
+              break;
+            } // case 122
+            case 130: {
+              input.readMessage(
+                  getStuckAfterFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00001000;
+              break;
+            } // case 130
+            case 138: {
+              input.readMessage(
+                  getSlowAfterFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00002000;
+              break;
+            } // case 138
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1651,6 +2079,659 @@ java.lang.String defaultValue) {
         startedAfter_ = null;
       }
       return startedAfterBuilder_;
+    }
+
+    private boolean includeWaits_ ;
+    /**
+     * <pre>
+     * Tell what each open workflow waits for. Each node that owns some of them is asked once; a workflow whose node does not
+     * answer within a second is `partial`.
+     * </pre>
+     *
+     * <code>bool include_waits = 10 [json_name = "includeWaits"];</code>
+     * @return The includeWaits.
+     */
+    @java.lang.Override
+    public boolean getIncludeWaits() {
+      return includeWaits_;
+    }
+    /**
+     * <pre>
+     * Tell what each open workflow waits for. Each node that owns some of them is asked once; a workflow whose node does not
+     * answer within a second is `partial`.
+     * </pre>
+     *
+     * <code>bool include_waits = 10 [json_name = "includeWaits"];</code>
+     * @param value The includeWaits to set.
+     * @return This builder for chaining.
+     */
+    public Builder setIncludeWaits(boolean value) {
+
+      includeWaits_ = value;
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Tell what each open workflow waits for. Each node that owns some of them is asked once; a workflow whose node does not
+     * answer within a second is `partial`.
+     * </pre>
+     *
+     * <code>bool include_waits = 10 [json_name = "includeWaits"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearIncludeWaits() {
+      bitField0_ = (bitField0_ & ~0x00000040);
+      includeWaits_ = false;
+      onChanged();
+      return this;
+    }
+
+    private boolean includeCounts_ ;
+    /**
+     * <pre>
+     * Count the namespace's workflows by state.
+     * </pre>
+     *
+     * <code>bool include_counts = 11 [json_name = "includeCounts"];</code>
+     * @return The includeCounts.
+     */
+    @java.lang.Override
+    public boolean getIncludeCounts() {
+      return includeCounts_;
+    }
+    /**
+     * <pre>
+     * Count the namespace's workflows by state.
+     * </pre>
+     *
+     * <code>bool include_counts = 11 [json_name = "includeCounts"];</code>
+     * @param value The includeCounts to set.
+     * @return This builder for chaining.
+     */
+    public Builder setIncludeCounts(boolean value) {
+
+      includeCounts_ = value;
+      bitField0_ |= 0x00000080;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Count the namespace's workflows by state.
+     * </pre>
+     *
+     * <code>bool include_counts = 11 [json_name = "includeCounts"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearIncludeCounts() {
+      bitField0_ = (bitField0_ & ~0x00000080);
+      includeCounts_ = false;
+      onChanged();
+      return this;
+    }
+
+    private boolean stuck_ ;
+    /**
+     * <pre>
+     * Only open workflows that go on only if somebody does something:
+     *   - it is BLOCKED;
+     *   - no live node has the code, and its own is gone;
+     *   - a task is queued for longer than `stuck_after` and no live agent serves it;
+     *   - a task runs, and its handler gave no sign of life (progress, checkpoint, heartbeat) for longer than `stuck_after`.
+     * What waits for a human, a signal or a moment is not stuck, nor is a task that waits for busy agents.
+     * </pre>
+     *
+     * <code>bool stuck = 12 [json_name = "stuck"];</code>
+     * @return The stuck.
+     */
+    @java.lang.Override
+    public boolean getStuck() {
+      return stuck_;
+    }
+    /**
+     * <pre>
+     * Only open workflows that go on only if somebody does something:
+     *   - it is BLOCKED;
+     *   - no live node has the code, and its own is gone;
+     *   - a task is queued for longer than `stuck_after` and no live agent serves it;
+     *   - a task runs, and its handler gave no sign of life (progress, checkpoint, heartbeat) for longer than `stuck_after`.
+     * What waits for a human, a signal or a moment is not stuck, nor is a task that waits for busy agents.
+     * </pre>
+     *
+     * <code>bool stuck = 12 [json_name = "stuck"];</code>
+     * @param value The stuck to set.
+     * @return This builder for chaining.
+     */
+    public Builder setStuck(boolean value) {
+
+      stuck_ = value;
+      bitField0_ |= 0x00000100;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only open workflows that go on only if somebody does something:
+     *   - it is BLOCKED;
+     *   - no live node has the code, and its own is gone;
+     *   - a task is queued for longer than `stuck_after` and no live agent serves it;
+     *   - a task runs, and its handler gave no sign of life (progress, checkpoint, heartbeat) for longer than `stuck_after`.
+     * What waits for a human, a signal or a moment is not stuck, nor is a task that waits for busy agents.
+     * </pre>
+     *
+     * <code>bool stuck = 12 [json_name = "stuck"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearStuck() {
+      bitField0_ = (bitField0_ & ~0x00000100);
+      stuck_ = false;
+      onChanged();
+      return this;
+    }
+
+    private boolean retrying_ ;
+    /**
+     * <pre>
+     * Only open workflows with a step that has failed and is tried again: it waits for its next attempt, or that attempt is
+     * queued or runs.
+     * </pre>
+     *
+     * <code>bool retrying = 13 [json_name = "retrying"];</code>
+     * @return The retrying.
+     */
+    @java.lang.Override
+    public boolean getRetrying() {
+      return retrying_;
+    }
+    /**
+     * <pre>
+     * Only open workflows with a step that has failed and is tried again: it waits for its next attempt, or that attempt is
+     * queued or runs.
+     * </pre>
+     *
+     * <code>bool retrying = 13 [json_name = "retrying"];</code>
+     * @param value The retrying to set.
+     * @return This builder for chaining.
+     */
+    public Builder setRetrying(boolean value) {
+
+      retrying_ = value;
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only open workflows with a step that has failed and is tried again: it waits for its next attempt, or that attempt is
+     * queued or runs.
+     * </pre>
+     *
+     * <code>bool retrying = 13 [json_name = "retrying"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearRetrying() {
+      bitField0_ = (bitField0_ & ~0x00000200);
+      retrying_ = false;
+      onChanged();
+      return this;
+    }
+
+    private boolean slow_ ;
+    /**
+     * <pre>
+     * Only open workflows that are older than `slow_after`. If that is unset: older than 95 % of the runs of their
+     * definition that closed last (of the namespace's newest 1,000 closed workflows, at least 20), or than an hour where
+     * there are fewer.
+     * </pre>
+     *
+     * <code>bool slow = 14 [json_name = "slow"];</code>
+     * @return The slow.
+     */
+    @java.lang.Override
+    public boolean getSlow() {
+      return slow_;
+    }
+    /**
+     * <pre>
+     * Only open workflows that are older than `slow_after`. If that is unset: older than 95 % of the runs of their
+     * definition that closed last (of the namespace's newest 1,000 closed workflows, at least 20), or than an hour where
+     * there are fewer.
+     * </pre>
+     *
+     * <code>bool slow = 14 [json_name = "slow"];</code>
+     * @param value The slow to set.
+     * @return This builder for chaining.
+     */
+    public Builder setSlow(boolean value) {
+
+      slow_ = value;
+      bitField0_ |= 0x00000400;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only open workflows that are older than `slow_after`. If that is unset: older than 95 % of the runs of their
+     * definition that closed last (of the namespace's newest 1,000 closed workflows, at least 20), or than an hour where
+     * there are fewer.
+     * </pre>
+     *
+     * <code>bool slow = 14 [json_name = "slow"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearSlow() {
+      bitField0_ = (bitField0_ & ~0x00000400);
+      slow_ = false;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object waitingFor_ = "";
+    /**
+     * <pre>
+     * Only open workflows with a wait whose words have this text; upper and lower case are alike.
+     * </pre>
+     *
+     * <code>string waiting_for = 15 [json_name = "waitingFor"];</code>
+     * @return The waitingFor.
+     */
+    public java.lang.String getWaitingFor() {
+      java.lang.Object ref = waitingFor_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        waitingFor_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Only open workflows with a wait whose words have this text; upper and lower case are alike.
+     * </pre>
+     *
+     * <code>string waiting_for = 15 [json_name = "waitingFor"];</code>
+     * @return The bytes for waitingFor.
+     */
+    public com.google.protobuf.ByteString
+        getWaitingForBytes() {
+      java.lang.Object ref = waitingFor_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        waitingFor_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Only open workflows with a wait whose words have this text; upper and lower case are alike.
+     * </pre>
+     *
+     * <code>string waiting_for = 15 [json_name = "waitingFor"];</code>
+     * @param value The waitingFor to set.
+     * @return This builder for chaining.
+     */
+    public Builder setWaitingFor(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      waitingFor_ = value;
+      bitField0_ |= 0x00000800;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only open workflows with a wait whose words have this text; upper and lower case are alike.
+     * </pre>
+     *
+     * <code>string waiting_for = 15 [json_name = "waitingFor"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearWaitingFor() {
+      waitingFor_ = getDefaultInstance().getWaitingFor();
+      bitField0_ = (bitField0_ & ~0x00000800);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only open workflows with a wait whose words have this text; upper and lower case are alike.
+     * </pre>
+     *
+     * <code>string waiting_for = 15 [json_name = "waitingFor"];</code>
+     * @param value The bytes for waitingFor to set.
+     * @return This builder for chaining.
+     */
+    public Builder setWaitingForBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      waitingFor_ = value;
+      bitField0_ |= 0x00000800;
+      onChanged();
+      return this;
+    }
+
+    private com.google.protobuf.Duration stuckAfter_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> stuckAfterBuilder_;
+    /**
+     * <pre>
+     * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+     * @return Whether the stuckAfter field is set.
+     */
+    public boolean hasStuckAfter() {
+      return ((bitField0_ & 0x00001000) != 0);
+    }
+    /**
+     * <pre>
+     * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+     * @return The stuckAfter.
+     */
+    public com.google.protobuf.Duration getStuckAfter() {
+      if (stuckAfterBuilder_ == null) {
+        return stuckAfter_ == null ? com.google.protobuf.Duration.getDefaultInstance() : stuckAfter_;
+      } else {
+        return stuckAfterBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+     */
+    public Builder setStuckAfter(com.google.protobuf.Duration value) {
+      if (stuckAfterBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        stuckAfter_ = value;
+      } else {
+        stuckAfterBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00001000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+     */
+    public Builder setStuckAfter(
+        com.google.protobuf.Duration.Builder builderForValue) {
+      if (stuckAfterBuilder_ == null) {
+        stuckAfter_ = builderForValue.build();
+      } else {
+        stuckAfterBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00001000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+     */
+    public Builder mergeStuckAfter(com.google.protobuf.Duration value) {
+      if (stuckAfterBuilder_ == null) {
+        if (((bitField0_ & 0x00001000) != 0) &&
+          stuckAfter_ != null &&
+          stuckAfter_ != com.google.protobuf.Duration.getDefaultInstance()) {
+          getStuckAfterBuilder().mergeFrom(value);
+        } else {
+          stuckAfter_ = value;
+        }
+      } else {
+        stuckAfterBuilder_.mergeFrom(value);
+      }
+      if (stuckAfter_ != null) {
+        bitField0_ |= 0x00001000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+     */
+    public Builder clearStuckAfter() {
+      bitField0_ = (bitField0_ & ~0x00001000);
+      stuckAfter_ = null;
+      if (stuckAfterBuilder_ != null) {
+        stuckAfterBuilder_.dispose();
+        stuckAfterBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+     */
+    public com.google.protobuf.Duration.Builder getStuckAfterBuilder() {
+      bitField0_ |= 0x00001000;
+      onChanged();
+      return getStuckAfterFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+     */
+    public com.google.protobuf.DurationOrBuilder getStuckAfterOrBuilder() {
+      if (stuckAfterBuilder_ != null) {
+        return stuckAfterBuilder_.getMessageOrBuilder();
+      } else {
+        return stuckAfter_ == null ?
+            com.google.protobuf.Duration.getDefaultInstance() : stuckAfter_;
+      }
+    }
+    /**
+     * <pre>
+     * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> 
+        getStuckAfterFieldBuilder() {
+      if (stuckAfterBuilder_ == null) {
+        stuckAfterBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder>(
+                getStuckAfter(),
+                getParentForChildren(),
+                isClean());
+        stuckAfter_ = null;
+      }
+      return stuckAfterBuilder_;
+    }
+
+    private com.google.protobuf.Duration slowAfter_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> slowAfterBuilder_;
+    /**
+     * <pre>
+     * See `slow`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+     * @return Whether the slowAfter field is set.
+     */
+    public boolean hasSlowAfter() {
+      return ((bitField0_ & 0x00002000) != 0);
+    }
+    /**
+     * <pre>
+     * See `slow`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+     * @return The slowAfter.
+     */
+    public com.google.protobuf.Duration getSlowAfter() {
+      if (slowAfterBuilder_ == null) {
+        return slowAfter_ == null ? com.google.protobuf.Duration.getDefaultInstance() : slowAfter_;
+      } else {
+        return slowAfterBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * See `slow`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+     */
+    public Builder setSlowAfter(com.google.protobuf.Duration value) {
+      if (slowAfterBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        slowAfter_ = value;
+      } else {
+        slowAfterBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * See `slow`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+     */
+    public Builder setSlowAfter(
+        com.google.protobuf.Duration.Builder builderForValue) {
+      if (slowAfterBuilder_ == null) {
+        slowAfter_ = builderForValue.build();
+      } else {
+        slowAfterBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * See `slow`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+     */
+    public Builder mergeSlowAfter(com.google.protobuf.Duration value) {
+      if (slowAfterBuilder_ == null) {
+        if (((bitField0_ & 0x00002000) != 0) &&
+          slowAfter_ != null &&
+          slowAfter_ != com.google.protobuf.Duration.getDefaultInstance()) {
+          getSlowAfterBuilder().mergeFrom(value);
+        } else {
+          slowAfter_ = value;
+        }
+      } else {
+        slowAfterBuilder_.mergeFrom(value);
+      }
+      if (slowAfter_ != null) {
+        bitField0_ |= 0x00002000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * See `slow`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+     */
+    public Builder clearSlowAfter() {
+      bitField0_ = (bitField0_ & ~0x00002000);
+      slowAfter_ = null;
+      if (slowAfterBuilder_ != null) {
+        slowAfterBuilder_.dispose();
+        slowAfterBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * See `slow`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+     */
+    public com.google.protobuf.Duration.Builder getSlowAfterBuilder() {
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return getSlowAfterFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * See `slow`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+     */
+    public com.google.protobuf.DurationOrBuilder getSlowAfterOrBuilder() {
+      if (slowAfterBuilder_ != null) {
+        return slowAfterBuilder_.getMessageOrBuilder();
+      } else {
+        return slowAfter_ == null ?
+            com.google.protobuf.Duration.getDefaultInstance() : slowAfter_;
+      }
+    }
+    /**
+     * <pre>
+     * See `slow`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> 
+        getSlowAfterFieldBuilder() {
+      if (slowAfterBuilder_ == null) {
+        slowAfterBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder>(
+                getSlowAfter(),
+                getParentForChildren(),
+                isClean());
+        slowAfter_ = null;
+      }
+      return slowAfterBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

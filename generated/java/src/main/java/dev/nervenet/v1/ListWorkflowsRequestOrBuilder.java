@@ -187,4 +187,137 @@ java.lang.String defaultValue);
    * <code>.google.protobuf.Timestamp started_after = 6 [json_name = "startedAfter"];</code>
    */
   com.google.protobuf.TimestampOrBuilder getStartedAfterOrBuilder();
+
+  /**
+   * <pre>
+   * Tell what each open workflow waits for. Each node that owns some of them is asked once; a workflow whose node does not
+   * answer within a second is `partial`.
+   * </pre>
+   *
+   * <code>bool include_waits = 10 [json_name = "includeWaits"];</code>
+   * @return The includeWaits.
+   */
+  boolean getIncludeWaits();
+
+  /**
+   * <pre>
+   * Count the namespace's workflows by state.
+   * </pre>
+   *
+   * <code>bool include_counts = 11 [json_name = "includeCounts"];</code>
+   * @return The includeCounts.
+   */
+  boolean getIncludeCounts();
+
+  /**
+   * <pre>
+   * Only open workflows that go on only if somebody does something:
+   *   - it is BLOCKED;
+   *   - no live node has the code, and its own is gone;
+   *   - a task is queued for longer than `stuck_after` and no live agent serves it;
+   *   - a task runs, and its handler gave no sign of life (progress, checkpoint, heartbeat) for longer than `stuck_after`.
+   * What waits for a human, a signal or a moment is not stuck, nor is a task that waits for busy agents.
+   * </pre>
+   *
+   * <code>bool stuck = 12 [json_name = "stuck"];</code>
+   * @return The stuck.
+   */
+  boolean getStuck();
+
+  /**
+   * <pre>
+   * Only open workflows with a step that has failed and is tried again: it waits for its next attempt, or that attempt is
+   * queued or runs.
+   * </pre>
+   *
+   * <code>bool retrying = 13 [json_name = "retrying"];</code>
+   * @return The retrying.
+   */
+  boolean getRetrying();
+
+  /**
+   * <pre>
+   * Only open workflows that are older than `slow_after`. If that is unset: older than 95 % of the runs of their
+   * definition that closed last (of the namespace's newest 1,000 closed workflows, at least 20), or than an hour where
+   * there are fewer.
+   * </pre>
+   *
+   * <code>bool slow = 14 [json_name = "slow"];</code>
+   * @return The slow.
+   */
+  boolean getSlow();
+
+  /**
+   * <pre>
+   * Only open workflows with a wait whose words have this text; upper and lower case are alike.
+   * </pre>
+   *
+   * <code>string waiting_for = 15 [json_name = "waitingFor"];</code>
+   * @return The waitingFor.
+   */
+  java.lang.String getWaitingFor();
+  /**
+   * <pre>
+   * Only open workflows with a wait whose words have this text; upper and lower case are alike.
+   * </pre>
+   *
+   * <code>string waiting_for = 15 [json_name = "waitingFor"];</code>
+   * @return The bytes for waitingFor.
+   */
+  com.google.protobuf.ByteString
+      getWaitingForBytes();
+
+  /**
+   * <pre>
+   * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+   * @return Whether the stuckAfter field is set.
+   */
+  boolean hasStuckAfter();
+  /**
+   * <pre>
+   * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+   * @return The stuckAfter.
+   */
+  com.google.protobuf.Duration getStuckAfter();
+  /**
+   * <pre>
+   * See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration stuck_after = 16 [json_name = "stuckAfter"];</code>
+   */
+  com.google.protobuf.DurationOrBuilder getStuckAfterOrBuilder();
+
+  /**
+   * <pre>
+   * See `slow`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+   * @return Whether the slowAfter field is set.
+   */
+  boolean hasSlowAfter();
+  /**
+   * <pre>
+   * See `slow`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+   * @return The slowAfter.
+   */
+  com.google.protobuf.Duration getSlowAfter();
+  /**
+   * <pre>
+   * See `slow`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
+   */
+  com.google.protobuf.DurationOrBuilder getSlowAfterOrBuilder();
 }

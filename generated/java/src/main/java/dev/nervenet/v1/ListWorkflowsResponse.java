@@ -23,6 +23,7 @@ private static final long serialVersionUID = 0L;
   private ListWorkflowsResponse() {
     workflows_ = java.util.Collections.emptyList();
     nextPageToken_ = "";
+    stateCounts_ = java.util.Collections.emptyList();
   }
 
   @java.lang.Override
@@ -168,6 +169,82 @@ private static final long serialVersionUID = 0L;
     return namespaceCount_;
   }
 
+  public static final int STATE_COUNTS_FIELD_NUMBER = 4;
+  @SuppressWarnings("serial")
+  private java.util.List<dev.nervenet.v1.StateCount> stateCounts_;
+  /**
+   * <pre>
+   * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<dev.nervenet.v1.StateCount> getStateCountsList() {
+    return stateCounts_;
+  }
+  /**
+   * <pre>
+   * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends dev.nervenet.v1.StateCountOrBuilder> 
+      getStateCountsOrBuilderList() {
+    return stateCounts_;
+  }
+  /**
+   * <pre>
+   * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+   */
+  @java.lang.Override
+  public int getStateCountsCount() {
+    return stateCounts_.size();
+  }
+  /**
+   * <pre>
+   * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.StateCount getStateCounts(int index) {
+    return stateCounts_.get(index);
+  }
+  /**
+   * <pre>
+   * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.StateCountOrBuilder getStateCountsOrBuilder(
+      int index) {
+    return stateCounts_.get(index);
+  }
+
+  public static final int UNCOUNTED_FIELD_NUMBER = 5;
+  private long uncounted_ = 0L;
+  /**
+   * <pre>
+   * How many of them are in no `state_counts`: at most the newest 5,000 open and 5,000 closed ones are counted.
+   * </pre>
+   *
+   * <code>int64 uncounted = 5 [json_name = "uncounted"];</code>
+   * @return The uncounted.
+   */
+  @java.lang.Override
+  public long getUncounted() {
+    return uncounted_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -191,6 +268,12 @@ private static final long serialVersionUID = 0L;
     if (namespaceCount_ != 0L) {
       output.writeInt64(3, namespaceCount_);
     }
+    for (int i = 0; i < stateCounts_.size(); i++) {
+      output.writeMessage(4, stateCounts_.get(i));
+    }
+    if (uncounted_ != 0L) {
+      output.writeInt64(5, uncounted_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -210,6 +293,14 @@ private static final long serialVersionUID = 0L;
     if (namespaceCount_ != 0L) {
       size += com.google.protobuf.CodedOutputStream
         .computeInt64Size(3, namespaceCount_);
+    }
+    for (int i = 0; i < stateCounts_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(4, stateCounts_.get(i));
+    }
+    if (uncounted_ != 0L) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt64Size(5, uncounted_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -232,6 +323,10 @@ private static final long serialVersionUID = 0L;
         .equals(other.getNextPageToken())) return false;
     if (getNamespaceCount()
         != other.getNamespaceCount()) return false;
+    if (!getStateCountsList()
+        .equals(other.getStateCountsList())) return false;
+    if (getUncounted()
+        != other.getUncounted()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -252,6 +347,13 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + NAMESPACE_COUNT_FIELD_NUMBER;
     hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
         getNamespaceCount());
+    if (getStateCountsCount() > 0) {
+      hash = (37 * hash) + STATE_COUNTS_FIELD_NUMBER;
+      hash = (53 * hash) + getStateCountsList().hashCode();
+    }
+    hash = (37 * hash) + UNCOUNTED_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
+        getUncounted());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -396,6 +498,14 @@ private static final long serialVersionUID = 0L;
       bitField0_ = (bitField0_ & ~0x00000001);
       nextPageToken_ = "";
       namespaceCount_ = 0L;
+      if (stateCountsBuilder_ == null) {
+        stateCounts_ = java.util.Collections.emptyList();
+      } else {
+        stateCounts_ = null;
+        stateCountsBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x00000008);
+      uncounted_ = 0L;
       return this;
     }
 
@@ -438,6 +548,15 @@ private static final long serialVersionUID = 0L;
       } else {
         result.workflows_ = workflowsBuilder_.build();
       }
+      if (stateCountsBuilder_ == null) {
+        if (((bitField0_ & 0x00000008) != 0)) {
+          stateCounts_ = java.util.Collections.unmodifiableList(stateCounts_);
+          bitField0_ = (bitField0_ & ~0x00000008);
+        }
+        result.stateCounts_ = stateCounts_;
+      } else {
+        result.stateCounts_ = stateCountsBuilder_.build();
+      }
     }
 
     private void buildPartial0(dev.nervenet.v1.ListWorkflowsResponse result) {
@@ -447,6 +566,9 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000004) != 0)) {
         result.namespaceCount_ = namespaceCount_;
+      }
+      if (((from_bitField0_ & 0x00000010) != 0)) {
+        result.uncounted_ = uncounted_;
       }
     }
 
@@ -528,6 +650,35 @@ private static final long serialVersionUID = 0L;
       if (other.getNamespaceCount() != 0L) {
         setNamespaceCount(other.getNamespaceCount());
       }
+      if (stateCountsBuilder_ == null) {
+        if (!other.stateCounts_.isEmpty()) {
+          if (stateCounts_.isEmpty()) {
+            stateCounts_ = other.stateCounts_;
+            bitField0_ = (bitField0_ & ~0x00000008);
+          } else {
+            ensureStateCountsIsMutable();
+            stateCounts_.addAll(other.stateCounts_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.stateCounts_.isEmpty()) {
+          if (stateCountsBuilder_.isEmpty()) {
+            stateCountsBuilder_.dispose();
+            stateCountsBuilder_ = null;
+            stateCounts_ = other.stateCounts_;
+            bitField0_ = (bitField0_ & ~0x00000008);
+            stateCountsBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getStateCountsFieldBuilder() : null;
+          } else {
+            stateCountsBuilder_.addAllMessages(other.stateCounts_);
+          }
+        }
+      }
+      if (other.getUncounted() != 0L) {
+        setUncounted(other.getUncounted());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -577,6 +728,24 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000004;
               break;
             } // case 24
+            case 34: {
+              dev.nervenet.v1.StateCount m =
+                  input.readMessage(
+                      dev.nervenet.v1.StateCount.parser(),
+                      extensionRegistry);
+              if (stateCountsBuilder_ == null) {
+                ensureStateCountsIsMutable();
+                stateCounts_.add(m);
+              } else {
+                stateCountsBuilder_.addMessage(m);
+              }
+              break;
+            } // case 34
+            case 40: {
+              uncounted_ = input.readInt64();
+              bitField0_ |= 0x00000010;
+              break;
+            } // case 40
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1038,6 +1207,362 @@ private static final long serialVersionUID = 0L;
     public Builder clearNamespaceCount() {
       bitField0_ = (bitField0_ & ~0x00000004);
       namespaceCount_ = 0L;
+      onChanged();
+      return this;
+    }
+
+    private java.util.List<dev.nervenet.v1.StateCount> stateCounts_ =
+      java.util.Collections.emptyList();
+    private void ensureStateCountsIsMutable() {
+      if (!((bitField0_ & 0x00000008) != 0)) {
+        stateCounts_ = new java.util.ArrayList<dev.nervenet.v1.StateCount>(stateCounts_);
+        bitField0_ |= 0x00000008;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.StateCount, dev.nervenet.v1.StateCount.Builder, dev.nervenet.v1.StateCountOrBuilder> stateCountsBuilder_;
+
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.StateCount> getStateCountsList() {
+      if (stateCountsBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(stateCounts_);
+      } else {
+        return stateCountsBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public int getStateCountsCount() {
+      if (stateCountsBuilder_ == null) {
+        return stateCounts_.size();
+      } else {
+        return stateCountsBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public dev.nervenet.v1.StateCount getStateCounts(int index) {
+      if (stateCountsBuilder_ == null) {
+        return stateCounts_.get(index);
+      } else {
+        return stateCountsBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public Builder setStateCounts(
+        int index, dev.nervenet.v1.StateCount value) {
+      if (stateCountsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureStateCountsIsMutable();
+        stateCounts_.set(index, value);
+        onChanged();
+      } else {
+        stateCountsBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public Builder setStateCounts(
+        int index, dev.nervenet.v1.StateCount.Builder builderForValue) {
+      if (stateCountsBuilder_ == null) {
+        ensureStateCountsIsMutable();
+        stateCounts_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        stateCountsBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public Builder addStateCounts(dev.nervenet.v1.StateCount value) {
+      if (stateCountsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureStateCountsIsMutable();
+        stateCounts_.add(value);
+        onChanged();
+      } else {
+        stateCountsBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public Builder addStateCounts(
+        int index, dev.nervenet.v1.StateCount value) {
+      if (stateCountsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureStateCountsIsMutable();
+        stateCounts_.add(index, value);
+        onChanged();
+      } else {
+        stateCountsBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public Builder addStateCounts(
+        dev.nervenet.v1.StateCount.Builder builderForValue) {
+      if (stateCountsBuilder_ == null) {
+        ensureStateCountsIsMutable();
+        stateCounts_.add(builderForValue.build());
+        onChanged();
+      } else {
+        stateCountsBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public Builder addStateCounts(
+        int index, dev.nervenet.v1.StateCount.Builder builderForValue) {
+      if (stateCountsBuilder_ == null) {
+        ensureStateCountsIsMutable();
+        stateCounts_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        stateCountsBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public Builder addAllStateCounts(
+        java.lang.Iterable<? extends dev.nervenet.v1.StateCount> values) {
+      if (stateCountsBuilder_ == null) {
+        ensureStateCountsIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, stateCounts_);
+        onChanged();
+      } else {
+        stateCountsBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public Builder clearStateCounts() {
+      if (stateCountsBuilder_ == null) {
+        stateCounts_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x00000008);
+        onChanged();
+      } else {
+        stateCountsBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public Builder removeStateCounts(int index) {
+      if (stateCountsBuilder_ == null) {
+        ensureStateCountsIsMutable();
+        stateCounts_.remove(index);
+        onChanged();
+      } else {
+        stateCountsBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public dev.nervenet.v1.StateCount.Builder getStateCountsBuilder(
+        int index) {
+      return getStateCountsFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public dev.nervenet.v1.StateCountOrBuilder getStateCountsOrBuilder(
+        int index) {
+      if (stateCountsBuilder_ == null) {
+        return stateCounts_.get(index);  } else {
+        return stateCountsBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public java.util.List<? extends dev.nervenet.v1.StateCountOrBuilder> 
+         getStateCountsOrBuilderList() {
+      if (stateCountsBuilder_ != null) {
+        return stateCountsBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(stateCounts_);
+      }
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public dev.nervenet.v1.StateCount.Builder addStateCountsBuilder() {
+      return getStateCountsFieldBuilder().addBuilder(
+          dev.nervenet.v1.StateCount.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public dev.nervenet.v1.StateCount.Builder addStateCountsBuilder(
+        int index) {
+      return getStateCountsFieldBuilder().addBuilder(
+          index, dev.nervenet.v1.StateCount.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.StateCount.Builder> 
+         getStateCountsBuilderList() {
+      return getStateCountsFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.StateCount, dev.nervenet.v1.StateCount.Builder, dev.nervenet.v1.StateCountOrBuilder> 
+        getStateCountsFieldBuilder() {
+      if (stateCountsBuilder_ == null) {
+        stateCountsBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            dev.nervenet.v1.StateCount, dev.nervenet.v1.StateCount.Builder, dev.nervenet.v1.StateCountOrBuilder>(
+                stateCounts_,
+                ((bitField0_ & 0x00000008) != 0),
+                getParentForChildren(),
+                isClean());
+        stateCounts_ = null;
+      }
+      return stateCountsBuilder_;
+    }
+
+    private long uncounted_ ;
+    /**
+     * <pre>
+     * How many of them are in no `state_counts`: at most the newest 5,000 open and 5,000 closed ones are counted.
+     * </pre>
+     *
+     * <code>int64 uncounted = 5 [json_name = "uncounted"];</code>
+     * @return The uncounted.
+     */
+    @java.lang.Override
+    public long getUncounted() {
+      return uncounted_;
+    }
+    /**
+     * <pre>
+     * How many of them are in no `state_counts`: at most the newest 5,000 open and 5,000 closed ones are counted.
+     * </pre>
+     *
+     * <code>int64 uncounted = 5 [json_name = "uncounted"];</code>
+     * @param value The uncounted to set.
+     * @return This builder for chaining.
+     */
+    public Builder setUncounted(long value) {
+
+      uncounted_ = value;
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How many of them are in no `state_counts`: at most the newest 5,000 open and 5,000 closed ones are counted.
+     * </pre>
+     *
+     * <code>int64 uncounted = 5 [json_name = "uncounted"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearUncounted() {
+      bitField0_ = (bitField0_ & ~0x00000010);
+      uncounted_ = 0L;
       onChanged();
       return this;
     }

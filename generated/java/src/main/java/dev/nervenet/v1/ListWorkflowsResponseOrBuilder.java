@@ -81,4 +81,58 @@ public interface ListWorkflowsResponseOrBuilder extends
    * @return The namespaceCount.
    */
   long getNamespaceCount();
+
+  /**
+   * <pre>
+   * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+   */
+  java.util.List<dev.nervenet.v1.StateCount> 
+      getStateCountsList();
+  /**
+   * <pre>
+   * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+   */
+  dev.nervenet.v1.StateCount getStateCounts(int index);
+  /**
+   * <pre>
+   * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+   */
+  int getStateCountsCount();
+  /**
+   * <pre>
+   * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+   */
+  java.util.List<? extends dev.nervenet.v1.StateCountOrBuilder> 
+      getStateCountsOrBuilderList();
+  /**
+   * <pre>
+   * How many of them have which state. The filters of the request do not change it. They may be some seconds old.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.StateCount state_counts = 4 [json_name = "stateCounts"];</code>
+   */
+  dev.nervenet.v1.StateCountOrBuilder getStateCountsOrBuilder(
+      int index);
+
+  /**
+   * <pre>
+   * How many of them are in no `state_counts`: at most the newest 5,000 open and 5,000 closed ones are counted.
+   * </pre>
+   *
+   * <code>int64 uncounted = 5 [json_name = "uncounted"];</code>
+   * @return The uncounted.
+   */
+  long getUncounted();
 }

@@ -30,6 +30,9 @@ private static final long serialVersionUID = 0L;
     waitsFor_ = "";
     failedAttempts_ = java.util.Collections.emptyList();
     escalationId_ = "";
+    inputProblem_ = "";
+    spans_ = java.util.Collections.emptyList();
+    childWorkflowId_ = "";
   }
 
   @java.lang.Override
@@ -715,6 +718,366 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int INPUT_FIELD_NUMBER = 17;
+  private dev.nervenet.v1.Payload input_;
+  /**
+   * <pre>
+   * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+   * @return Whether the input field is set.
+   */
+  @java.lang.Override
+  public boolean hasInput() {
+    return ((bitField0_ & 0x00000040) != 0);
+  }
+  /**
+   * <pre>
+   * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+   * @return The input.
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.Payload getInput() {
+    return input_ == null ? dev.nervenet.v1.Payload.getDefaultInstance() : input_;
+  }
+  /**
+   * <pre>
+   * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.PayloadOrBuilder getInputOrBuilder() {
+    return input_ == null ? dev.nervenet.v1.Payload.getDefaultInstance() : input_;
+  }
+
+  public static final int INPUT_PROBLEM_FIELD_NUMBER = 18;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object inputProblem_ = "";
+  /**
+   * <pre>
+   * Why the input of a step that the request names is missing.
+   * </pre>
+   *
+   * <code>string input_problem = 18 [json_name = "inputProblem"];</code>
+   * @return The inputProblem.
+   */
+  @java.lang.Override
+  public java.lang.String getInputProblem() {
+    java.lang.Object ref = inputProblem_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      inputProblem_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Why the input of a step that the request names is missing.
+   * </pre>
+   *
+   * <code>string input_problem = 18 [json_name = "inputProblem"];</code>
+   * @return The bytes for inputProblem.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getInputProblemBytes() {
+    java.lang.Object ref = inputProblem_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      inputProblem_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
+  public static final int SPANS_FIELD_NUMBER = 19;
+  @SuppressWarnings("serial")
+  private java.util.List<dev.nervenet.v1.TaskSpan> spans_;
+  /**
+   * <pre>
+   * What it spent its time with, in order; of more than 24 parts the last ones.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<dev.nervenet.v1.TaskSpan> getSpansList() {
+    return spans_;
+  }
+  /**
+   * <pre>
+   * What it spent its time with, in order; of more than 24 parts the last ones.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends dev.nervenet.v1.TaskSpanOrBuilder> 
+      getSpansOrBuilderList() {
+    return spans_;
+  }
+  /**
+   * <pre>
+   * What it spent its time with, in order; of more than 24 parts the last ones.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+   */
+  @java.lang.Override
+  public int getSpansCount() {
+    return spans_.size();
+  }
+  /**
+   * <pre>
+   * What it spent its time with, in order; of more than 24 parts the last ones.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.TaskSpan getSpans(int index) {
+    return spans_.get(index);
+  }
+  /**
+   * <pre>
+   * What it spent its time with, in order; of more than 24 parts the last ones.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.TaskSpanOrBuilder getSpansOrBuilder(
+      int index) {
+    return spans_.get(index);
+  }
+
+  public static final int QUEUED_DURATION_FIELD_NUMBER = 20;
+  private com.google.protobuf.Duration queuedDuration_;
+  /**
+   * <pre>
+   * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+   * @return Whether the queuedDuration field is set.
+   */
+  @java.lang.Override
+  public boolean hasQueuedDuration() {
+    return ((bitField0_ & 0x00000080) != 0);
+  }
+  /**
+   * <pre>
+   * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+   * @return The queuedDuration.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Duration getQueuedDuration() {
+    return queuedDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : queuedDuration_;
+  }
+  /**
+   * <pre>
+   * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.DurationOrBuilder getQueuedDurationOrBuilder() {
+    return queuedDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : queuedDuration_;
+  }
+
+  public static final int RUN_DURATION_FIELD_NUMBER = 21;
+  private com.google.protobuf.Duration runDuration_;
+  /**
+   * <pre>
+   * How long agents ran it, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+   * @return Whether the runDuration field is set.
+   */
+  @java.lang.Override
+  public boolean hasRunDuration() {
+    return ((bitField0_ & 0x00000100) != 0);
+  }
+  /**
+   * <pre>
+   * How long agents ran it, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+   * @return The runDuration.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Duration getRunDuration() {
+    return runDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : runDuration_;
+  }
+  /**
+   * <pre>
+   * How long agents ran it, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.DurationOrBuilder getRunDurationOrBuilder() {
+    return runDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : runDuration_;
+  }
+
+  public static final int RETRY_DURATION_FIELD_NUMBER = 22;
+  private com.google.protobuf.Duration retryDuration_;
+  /**
+   * <pre>
+   * How long it waited between two attempts, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+   * @return Whether the retryDuration field is set.
+   */
+  @java.lang.Override
+  public boolean hasRetryDuration() {
+    return ((bitField0_ & 0x00000200) != 0);
+  }
+  /**
+   * <pre>
+   * How long it waited between two attempts, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+   * @return The retryDuration.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Duration getRetryDuration() {
+    return retryDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : retryDuration_;
+  }
+  /**
+   * <pre>
+   * How long it waited between two attempts, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.DurationOrBuilder getRetryDurationOrBuilder() {
+    return retryDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : retryDuration_;
+  }
+
+  public static final int HUMAN_DURATION_FIELD_NUMBER = 23;
+  private com.google.protobuf.Duration humanDuration_;
+  /**
+   * <pre>
+   * How long it waited for humans, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+   * @return Whether the humanDuration field is set.
+   */
+  @java.lang.Override
+  public boolean hasHumanDuration() {
+    return ((bitField0_ & 0x00000400) != 0);
+  }
+  /**
+   * <pre>
+   * How long it waited for humans, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+   * @return The humanDuration.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Duration getHumanDuration() {
+    return humanDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : humanDuration_;
+  }
+  /**
+   * <pre>
+   * How long it waited for humans, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.DurationOrBuilder getHumanDurationOrBuilder() {
+    return humanDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : humanDuration_;
+  }
+
+  public static final int MAX_ATTEMPTS_FIELD_NUMBER = 24;
+  private int maxAttempts_ = 0;
+  /**
+   * <pre>
+   * While it is open: how many attempts it may have; 0 = no limit.
+   * </pre>
+   *
+   * <code>int32 max_attempts = 24 [json_name = "maxAttempts"];</code>
+   * @return The maxAttempts.
+   */
+  @java.lang.Override
+  public int getMaxAttempts() {
+    return maxAttempts_;
+  }
+
+  public static final int CHILD_WORKFLOW_ID_FIELD_NUMBER = 25;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object childWorkflowId_ = "";
+  /**
+   * <pre>
+   * Of a child: its workflow id.
+   * </pre>
+   *
+   * <code>string child_workflow_id = 25 [json_name = "childWorkflowId"];</code>
+   * @return The childWorkflowId.
+   */
+  @java.lang.Override
+  public java.lang.String getChildWorkflowId() {
+    java.lang.Object ref = childWorkflowId_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      childWorkflowId_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Of a child: its workflow id.
+   * </pre>
+   *
+   * <code>string child_workflow_id = 25 [json_name = "childWorkflowId"];</code>
+   * @return The bytes for childWorkflowId.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getChildWorkflowIdBytes() {
+    java.lang.Object ref = childWorkflowId_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      childWorkflowId_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -776,6 +1139,33 @@ private static final long serialVersionUID = 0L;
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(escalationId_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 16, escalationId_);
+    }
+    if (((bitField0_ & 0x00000040) != 0)) {
+      output.writeMessage(17, getInput());
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(inputProblem_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 18, inputProblem_);
+    }
+    for (int i = 0; i < spans_.size(); i++) {
+      output.writeMessage(19, spans_.get(i));
+    }
+    if (((bitField0_ & 0x00000080) != 0)) {
+      output.writeMessage(20, getQueuedDuration());
+    }
+    if (((bitField0_ & 0x00000100) != 0)) {
+      output.writeMessage(21, getRunDuration());
+    }
+    if (((bitField0_ & 0x00000200) != 0)) {
+      output.writeMessage(22, getRetryDuration());
+    }
+    if (((bitField0_ & 0x00000400) != 0)) {
+      output.writeMessage(23, getHumanDuration());
+    }
+    if (maxAttempts_ != 0) {
+      output.writeInt32(24, maxAttempts_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(childWorkflowId_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 25, childWorkflowId_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -844,6 +1234,40 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(escalationId_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(16, escalationId_);
     }
+    if (((bitField0_ & 0x00000040) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(17, getInput());
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(inputProblem_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(18, inputProblem_);
+    }
+    for (int i = 0; i < spans_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(19, spans_.get(i));
+    }
+    if (((bitField0_ & 0x00000080) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(20, getQueuedDuration());
+    }
+    if (((bitField0_ & 0x00000100) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(21, getRunDuration());
+    }
+    if (((bitField0_ & 0x00000200) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(22, getRetryDuration());
+    }
+    if (((bitField0_ & 0x00000400) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(23, getHumanDuration());
+    }
+    if (maxAttempts_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(24, maxAttempts_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(childWorkflowId_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(25, childWorkflowId_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -909,6 +1333,39 @@ private static final long serialVersionUID = 0L;
         .equals(other.getFailedAttemptsList())) return false;
     if (!getEscalationId()
         .equals(other.getEscalationId())) return false;
+    if (hasInput() != other.hasInput()) return false;
+    if (hasInput()) {
+      if (!getInput()
+          .equals(other.getInput())) return false;
+    }
+    if (!getInputProblem()
+        .equals(other.getInputProblem())) return false;
+    if (!getSpansList()
+        .equals(other.getSpansList())) return false;
+    if (hasQueuedDuration() != other.hasQueuedDuration()) return false;
+    if (hasQueuedDuration()) {
+      if (!getQueuedDuration()
+          .equals(other.getQueuedDuration())) return false;
+    }
+    if (hasRunDuration() != other.hasRunDuration()) return false;
+    if (hasRunDuration()) {
+      if (!getRunDuration()
+          .equals(other.getRunDuration())) return false;
+    }
+    if (hasRetryDuration() != other.hasRetryDuration()) return false;
+    if (hasRetryDuration()) {
+      if (!getRetryDuration()
+          .equals(other.getRetryDuration())) return false;
+    }
+    if (hasHumanDuration() != other.hasHumanDuration()) return false;
+    if (hasHumanDuration()) {
+      if (!getHumanDuration()
+          .equals(other.getHumanDuration())) return false;
+    }
+    if (getMaxAttempts()
+        != other.getMaxAttempts()) return false;
+    if (!getChildWorkflowId()
+        .equals(other.getChildWorkflowId())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -969,6 +1426,36 @@ private static final long serialVersionUID = 0L;
     }
     hash = (37 * hash) + ESCALATION_ID_FIELD_NUMBER;
     hash = (53 * hash) + getEscalationId().hashCode();
+    if (hasInput()) {
+      hash = (37 * hash) + INPUT_FIELD_NUMBER;
+      hash = (53 * hash) + getInput().hashCode();
+    }
+    hash = (37 * hash) + INPUT_PROBLEM_FIELD_NUMBER;
+    hash = (53 * hash) + getInputProblem().hashCode();
+    if (getSpansCount() > 0) {
+      hash = (37 * hash) + SPANS_FIELD_NUMBER;
+      hash = (53 * hash) + getSpansList().hashCode();
+    }
+    if (hasQueuedDuration()) {
+      hash = (37 * hash) + QUEUED_DURATION_FIELD_NUMBER;
+      hash = (53 * hash) + getQueuedDuration().hashCode();
+    }
+    if (hasRunDuration()) {
+      hash = (37 * hash) + RUN_DURATION_FIELD_NUMBER;
+      hash = (53 * hash) + getRunDuration().hashCode();
+    }
+    if (hasRetryDuration()) {
+      hash = (37 * hash) + RETRY_DURATION_FIELD_NUMBER;
+      hash = (53 * hash) + getRetryDuration().hashCode();
+    }
+    if (hasHumanDuration()) {
+      hash = (37 * hash) + HUMAN_DURATION_FIELD_NUMBER;
+      hash = (53 * hash) + getHumanDuration().hashCode();
+    }
+    hash = (37 * hash) + MAX_ATTEMPTS_FIELD_NUMBER;
+    hash = (53 * hash) + getMaxAttempts();
+    hash = (37 * hash) + CHILD_WORKFLOW_ID_FIELD_NUMBER;
+    hash = (53 * hash) + getChildWorkflowId().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -1110,6 +1597,12 @@ private static final long serialVersionUID = 0L;
         getEndTimeFieldBuilder();
         getUsageFieldBuilder();
         getFailedAttemptsFieldBuilder();
+        getInputFieldBuilder();
+        getSpansFieldBuilder();
+        getQueuedDurationFieldBuilder();
+        getRunDurationFieldBuilder();
+        getRetryDurationFieldBuilder();
+        getHumanDurationFieldBuilder();
       }
     }
     @java.lang.Override
@@ -1164,6 +1657,41 @@ private static final long serialVersionUID = 0L;
       }
       bitField0_ = (bitField0_ & ~0x00004000);
       escalationId_ = "";
+      input_ = null;
+      if (inputBuilder_ != null) {
+        inputBuilder_.dispose();
+        inputBuilder_ = null;
+      }
+      inputProblem_ = "";
+      if (spansBuilder_ == null) {
+        spans_ = java.util.Collections.emptyList();
+      } else {
+        spans_ = null;
+        spansBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x00040000);
+      queuedDuration_ = null;
+      if (queuedDurationBuilder_ != null) {
+        queuedDurationBuilder_.dispose();
+        queuedDurationBuilder_ = null;
+      }
+      runDuration_ = null;
+      if (runDurationBuilder_ != null) {
+        runDurationBuilder_.dispose();
+        runDurationBuilder_ = null;
+      }
+      retryDuration_ = null;
+      if (retryDurationBuilder_ != null) {
+        retryDurationBuilder_.dispose();
+        retryDurationBuilder_ = null;
+      }
+      humanDuration_ = null;
+      if (humanDurationBuilder_ != null) {
+        humanDurationBuilder_.dispose();
+        humanDurationBuilder_ = null;
+      }
+      maxAttempts_ = 0;
+      childWorkflowId_ = "";
       return this;
     }
 
@@ -1214,6 +1742,15 @@ private static final long serialVersionUID = 0L;
         result.failedAttempts_ = failedAttempts_;
       } else {
         result.failedAttempts_ = failedAttemptsBuilder_.build();
+      }
+      if (spansBuilder_ == null) {
+        if (((bitField0_ & 0x00040000) != 0)) {
+          spans_ = java.util.Collections.unmodifiableList(spans_);
+          bitField0_ = (bitField0_ & ~0x00040000);
+        }
+        result.spans_ = spans_;
+      } else {
+        result.spans_ = spansBuilder_.build();
       }
     }
 
@@ -1277,6 +1814,45 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00008000) != 0)) {
         result.escalationId_ = escalationId_;
+      }
+      if (((from_bitField0_ & 0x00010000) != 0)) {
+        result.input_ = inputBuilder_ == null
+            ? input_
+            : inputBuilder_.build();
+        to_bitField0_ |= 0x00000040;
+      }
+      if (((from_bitField0_ & 0x00020000) != 0)) {
+        result.inputProblem_ = inputProblem_;
+      }
+      if (((from_bitField0_ & 0x00080000) != 0)) {
+        result.queuedDuration_ = queuedDurationBuilder_ == null
+            ? queuedDuration_
+            : queuedDurationBuilder_.build();
+        to_bitField0_ |= 0x00000080;
+      }
+      if (((from_bitField0_ & 0x00100000) != 0)) {
+        result.runDuration_ = runDurationBuilder_ == null
+            ? runDuration_
+            : runDurationBuilder_.build();
+        to_bitField0_ |= 0x00000100;
+      }
+      if (((from_bitField0_ & 0x00200000) != 0)) {
+        result.retryDuration_ = retryDurationBuilder_ == null
+            ? retryDuration_
+            : retryDurationBuilder_.build();
+        to_bitField0_ |= 0x00000200;
+      }
+      if (((from_bitField0_ & 0x00400000) != 0)) {
+        result.humanDuration_ = humanDurationBuilder_ == null
+            ? humanDuration_
+            : humanDurationBuilder_.build();
+        to_bitField0_ |= 0x00000400;
+      }
+      if (((from_bitField0_ & 0x00800000) != 0)) {
+        result.maxAttempts_ = maxAttempts_;
+      }
+      if (((from_bitField0_ & 0x01000000) != 0)) {
+        result.childWorkflowId_ = childWorkflowId_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -1431,6 +2007,60 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00008000;
         onChanged();
       }
+      if (other.hasInput()) {
+        mergeInput(other.getInput());
+      }
+      if (!other.getInputProblem().isEmpty()) {
+        inputProblem_ = other.inputProblem_;
+        bitField0_ |= 0x00020000;
+        onChanged();
+      }
+      if (spansBuilder_ == null) {
+        if (!other.spans_.isEmpty()) {
+          if (spans_.isEmpty()) {
+            spans_ = other.spans_;
+            bitField0_ = (bitField0_ & ~0x00040000);
+          } else {
+            ensureSpansIsMutable();
+            spans_.addAll(other.spans_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.spans_.isEmpty()) {
+          if (spansBuilder_.isEmpty()) {
+            spansBuilder_.dispose();
+            spansBuilder_ = null;
+            spans_ = other.spans_;
+            bitField0_ = (bitField0_ & ~0x00040000);
+            spansBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getSpansFieldBuilder() : null;
+          } else {
+            spansBuilder_.addAllMessages(other.spans_);
+          }
+        }
+      }
+      if (other.hasQueuedDuration()) {
+        mergeQueuedDuration(other.getQueuedDuration());
+      }
+      if (other.hasRunDuration()) {
+        mergeRunDuration(other.getRunDuration());
+      }
+      if (other.hasRetryDuration()) {
+        mergeRetryDuration(other.getRetryDuration());
+      }
+      if (other.hasHumanDuration()) {
+        mergeHumanDuration(other.getHumanDuration());
+      }
+      if (other.getMaxAttempts() != 0) {
+        setMaxAttempts(other.getMaxAttempts());
+      }
+      if (!other.getChildWorkflowId().isEmpty()) {
+        childWorkflowId_ = other.childWorkflowId_;
+        bitField0_ |= 0x01000000;
+        onChanged();
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -1563,6 +2193,69 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00008000;
               break;
             } // case 130
+            case 138: {
+              input.readMessage(
+                  getInputFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00010000;
+              break;
+            } // case 138
+            case 146: {
+              inputProblem_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00020000;
+              break;
+            } // case 146
+            case 154: {
+              dev.nervenet.v1.TaskSpan m =
+                  input.readMessage(
+                      dev.nervenet.v1.TaskSpan.parser(),
+                      extensionRegistry);
+              if (spansBuilder_ == null) {
+                ensureSpansIsMutable();
+                spans_.add(m);
+              } else {
+                spansBuilder_.addMessage(m);
+              }
+              break;
+            } // case 154
+            case 162: {
+              input.readMessage(
+                  getQueuedDurationFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00080000;
+              break;
+            } // case 162
+            case 170: {
+              input.readMessage(
+                  getRunDurationFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00100000;
+              break;
+            } // case 170
+            case 178: {
+              input.readMessage(
+                  getRetryDurationFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00200000;
+              break;
+            } // case 178
+            case 186: {
+              input.readMessage(
+                  getHumanDurationFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00400000;
+              break;
+            } // case 186
+            case 192: {
+              maxAttempts_ = input.readInt32();
+              bitField0_ |= 0x00800000;
+              break;
+            } // case 192
+            case 202: {
+              childWorkflowId_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x01000000;
+              break;
+            } // case 202
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -3710,6 +4403,1331 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       escalationId_ = value;
       bitField0_ |= 0x00008000;
+      onChanged();
+      return this;
+    }
+
+    private dev.nervenet.v1.Payload input_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder> inputBuilder_;
+    /**
+     * <pre>
+     * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+     * @return Whether the input field is set.
+     */
+    public boolean hasInput() {
+      return ((bitField0_ & 0x00010000) != 0);
+    }
+    /**
+     * <pre>
+     * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+     * @return The input.
+     */
+    public dev.nervenet.v1.Payload getInput() {
+      if (inputBuilder_ == null) {
+        return input_ == null ? dev.nervenet.v1.Payload.getDefaultInstance() : input_;
+      } else {
+        return inputBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+     */
+    public Builder setInput(dev.nervenet.v1.Payload value) {
+      if (inputBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        input_ = value;
+      } else {
+        inputBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00010000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+     */
+    public Builder setInput(
+        dev.nervenet.v1.Payload.Builder builderForValue) {
+      if (inputBuilder_ == null) {
+        input_ = builderForValue.build();
+      } else {
+        inputBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00010000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+     */
+    public Builder mergeInput(dev.nervenet.v1.Payload value) {
+      if (inputBuilder_ == null) {
+        if (((bitField0_ & 0x00010000) != 0) &&
+          input_ != null &&
+          input_ != dev.nervenet.v1.Payload.getDefaultInstance()) {
+          getInputBuilder().mergeFrom(value);
+        } else {
+          input_ = value;
+        }
+      } else {
+        inputBuilder_.mergeFrom(value);
+      }
+      if (input_ != null) {
+        bitField0_ |= 0x00010000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+     */
+    public Builder clearInput() {
+      bitField0_ = (bitField0_ & ~0x00010000);
+      input_ = null;
+      if (inputBuilder_ != null) {
+        inputBuilder_.dispose();
+        inputBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+     */
+    public dev.nervenet.v1.Payload.Builder getInputBuilder() {
+      bitField0_ |= 0x00010000;
+      onChanged();
+      return getInputFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+     */
+    public dev.nervenet.v1.PayloadOrBuilder getInputOrBuilder() {
+      if (inputBuilder_ != null) {
+        return inputBuilder_.getMessageOrBuilder();
+      } else {
+        return input_ == null ?
+            dev.nervenet.v1.Payload.getDefaultInstance() : input_;
+      }
+    }
+    /**
+     * <pre>
+     * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder> 
+        getInputFieldBuilder() {
+      if (inputBuilder_ == null) {
+        inputBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            dev.nervenet.v1.Payload, dev.nervenet.v1.Payload.Builder, dev.nervenet.v1.PayloadOrBuilder>(
+                getInput(),
+                getParentForChildren(),
+                isClean());
+        input_ = null;
+      }
+      return inputBuilder_;
+    }
+
+    private java.lang.Object inputProblem_ = "";
+    /**
+     * <pre>
+     * Why the input of a step that the request names is missing.
+     * </pre>
+     *
+     * <code>string input_problem = 18 [json_name = "inputProblem"];</code>
+     * @return The inputProblem.
+     */
+    public java.lang.String getInputProblem() {
+      java.lang.Object ref = inputProblem_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        inputProblem_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Why the input of a step that the request names is missing.
+     * </pre>
+     *
+     * <code>string input_problem = 18 [json_name = "inputProblem"];</code>
+     * @return The bytes for inputProblem.
+     */
+    public com.google.protobuf.ByteString
+        getInputProblemBytes() {
+      java.lang.Object ref = inputProblem_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        inputProblem_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Why the input of a step that the request names is missing.
+     * </pre>
+     *
+     * <code>string input_problem = 18 [json_name = "inputProblem"];</code>
+     * @param value The inputProblem to set.
+     * @return This builder for chaining.
+     */
+    public Builder setInputProblem(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      inputProblem_ = value;
+      bitField0_ |= 0x00020000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Why the input of a step that the request names is missing.
+     * </pre>
+     *
+     * <code>string input_problem = 18 [json_name = "inputProblem"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearInputProblem() {
+      inputProblem_ = getDefaultInstance().getInputProblem();
+      bitField0_ = (bitField0_ & ~0x00020000);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Why the input of a step that the request names is missing.
+     * </pre>
+     *
+     * <code>string input_problem = 18 [json_name = "inputProblem"];</code>
+     * @param value The bytes for inputProblem to set.
+     * @return This builder for chaining.
+     */
+    public Builder setInputProblemBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      inputProblem_ = value;
+      bitField0_ |= 0x00020000;
+      onChanged();
+      return this;
+    }
+
+    private java.util.List<dev.nervenet.v1.TaskSpan> spans_ =
+      java.util.Collections.emptyList();
+    private void ensureSpansIsMutable() {
+      if (!((bitField0_ & 0x00040000) != 0)) {
+        spans_ = new java.util.ArrayList<dev.nervenet.v1.TaskSpan>(spans_);
+        bitField0_ |= 0x00040000;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.TaskSpan, dev.nervenet.v1.TaskSpan.Builder, dev.nervenet.v1.TaskSpanOrBuilder> spansBuilder_;
+
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.TaskSpan> getSpansList() {
+      if (spansBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(spans_);
+      } else {
+        return spansBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public int getSpansCount() {
+      if (spansBuilder_ == null) {
+        return spans_.size();
+      } else {
+        return spansBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public dev.nervenet.v1.TaskSpan getSpans(int index) {
+      if (spansBuilder_ == null) {
+        return spans_.get(index);
+      } else {
+        return spansBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public Builder setSpans(
+        int index, dev.nervenet.v1.TaskSpan value) {
+      if (spansBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureSpansIsMutable();
+        spans_.set(index, value);
+        onChanged();
+      } else {
+        spansBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public Builder setSpans(
+        int index, dev.nervenet.v1.TaskSpan.Builder builderForValue) {
+      if (spansBuilder_ == null) {
+        ensureSpansIsMutable();
+        spans_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        spansBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public Builder addSpans(dev.nervenet.v1.TaskSpan value) {
+      if (spansBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureSpansIsMutable();
+        spans_.add(value);
+        onChanged();
+      } else {
+        spansBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public Builder addSpans(
+        int index, dev.nervenet.v1.TaskSpan value) {
+      if (spansBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureSpansIsMutable();
+        spans_.add(index, value);
+        onChanged();
+      } else {
+        spansBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public Builder addSpans(
+        dev.nervenet.v1.TaskSpan.Builder builderForValue) {
+      if (spansBuilder_ == null) {
+        ensureSpansIsMutable();
+        spans_.add(builderForValue.build());
+        onChanged();
+      } else {
+        spansBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public Builder addSpans(
+        int index, dev.nervenet.v1.TaskSpan.Builder builderForValue) {
+      if (spansBuilder_ == null) {
+        ensureSpansIsMutable();
+        spans_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        spansBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public Builder addAllSpans(
+        java.lang.Iterable<? extends dev.nervenet.v1.TaskSpan> values) {
+      if (spansBuilder_ == null) {
+        ensureSpansIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, spans_);
+        onChanged();
+      } else {
+        spansBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public Builder clearSpans() {
+      if (spansBuilder_ == null) {
+        spans_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x00040000);
+        onChanged();
+      } else {
+        spansBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public Builder removeSpans(int index) {
+      if (spansBuilder_ == null) {
+        ensureSpansIsMutable();
+        spans_.remove(index);
+        onChanged();
+      } else {
+        spansBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public dev.nervenet.v1.TaskSpan.Builder getSpansBuilder(
+        int index) {
+      return getSpansFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public dev.nervenet.v1.TaskSpanOrBuilder getSpansOrBuilder(
+        int index) {
+      if (spansBuilder_ == null) {
+        return spans_.get(index);  } else {
+        return spansBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public java.util.List<? extends dev.nervenet.v1.TaskSpanOrBuilder> 
+         getSpansOrBuilderList() {
+      if (spansBuilder_ != null) {
+        return spansBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(spans_);
+      }
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public dev.nervenet.v1.TaskSpan.Builder addSpansBuilder() {
+      return getSpansFieldBuilder().addBuilder(
+          dev.nervenet.v1.TaskSpan.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public dev.nervenet.v1.TaskSpan.Builder addSpansBuilder(
+        int index) {
+      return getSpansFieldBuilder().addBuilder(
+          index, dev.nervenet.v1.TaskSpan.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * What it spent its time with, in order; of more than 24 parts the last ones.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.TaskSpan.Builder> 
+         getSpansBuilderList() {
+      return getSpansFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.TaskSpan, dev.nervenet.v1.TaskSpan.Builder, dev.nervenet.v1.TaskSpanOrBuilder> 
+        getSpansFieldBuilder() {
+      if (spansBuilder_ == null) {
+        spansBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            dev.nervenet.v1.TaskSpan, dev.nervenet.v1.TaskSpan.Builder, dev.nervenet.v1.TaskSpanOrBuilder>(
+                spans_,
+                ((bitField0_ & 0x00040000) != 0),
+                getParentForChildren(),
+                isClean());
+        spans_ = null;
+      }
+      return spansBuilder_;
+    }
+
+    private com.google.protobuf.Duration queuedDuration_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> queuedDurationBuilder_;
+    /**
+     * <pre>
+     * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+     * @return Whether the queuedDuration field is set.
+     */
+    public boolean hasQueuedDuration() {
+      return ((bitField0_ & 0x00080000) != 0);
+    }
+    /**
+     * <pre>
+     * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+     * @return The queuedDuration.
+     */
+    public com.google.protobuf.Duration getQueuedDuration() {
+      if (queuedDurationBuilder_ == null) {
+        return queuedDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : queuedDuration_;
+      } else {
+        return queuedDurationBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+     */
+    public Builder setQueuedDuration(com.google.protobuf.Duration value) {
+      if (queuedDurationBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        queuedDuration_ = value;
+      } else {
+        queuedDurationBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00080000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+     */
+    public Builder setQueuedDuration(
+        com.google.protobuf.Duration.Builder builderForValue) {
+      if (queuedDurationBuilder_ == null) {
+        queuedDuration_ = builderForValue.build();
+      } else {
+        queuedDurationBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00080000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+     */
+    public Builder mergeQueuedDuration(com.google.protobuf.Duration value) {
+      if (queuedDurationBuilder_ == null) {
+        if (((bitField0_ & 0x00080000) != 0) &&
+          queuedDuration_ != null &&
+          queuedDuration_ != com.google.protobuf.Duration.getDefaultInstance()) {
+          getQueuedDurationBuilder().mergeFrom(value);
+        } else {
+          queuedDuration_ = value;
+        }
+      } else {
+        queuedDurationBuilder_.mergeFrom(value);
+      }
+      if (queuedDuration_ != null) {
+        bitField0_ |= 0x00080000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+     */
+    public Builder clearQueuedDuration() {
+      bitField0_ = (bitField0_ & ~0x00080000);
+      queuedDuration_ = null;
+      if (queuedDurationBuilder_ != null) {
+        queuedDurationBuilder_.dispose();
+        queuedDurationBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+     */
+    public com.google.protobuf.Duration.Builder getQueuedDurationBuilder() {
+      bitField0_ |= 0x00080000;
+      onChanged();
+      return getQueuedDurationFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+     */
+    public com.google.protobuf.DurationOrBuilder getQueuedDurationOrBuilder() {
+      if (queuedDurationBuilder_ != null) {
+        return queuedDurationBuilder_.getMessageOrBuilder();
+      } else {
+        return queuedDuration_ == null ?
+            com.google.protobuf.Duration.getDefaultInstance() : queuedDuration_;
+      }
+    }
+    /**
+     * <pre>
+     * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> 
+        getQueuedDurationFieldBuilder() {
+      if (queuedDurationBuilder_ == null) {
+        queuedDurationBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder>(
+                getQueuedDuration(),
+                getParentForChildren(),
+                isClean());
+        queuedDuration_ = null;
+      }
+      return queuedDurationBuilder_;
+    }
+
+    private com.google.protobuf.Duration runDuration_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> runDurationBuilder_;
+    /**
+     * <pre>
+     * How long agents ran it, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+     * @return Whether the runDuration field is set.
+     */
+    public boolean hasRunDuration() {
+      return ((bitField0_ & 0x00100000) != 0);
+    }
+    /**
+     * <pre>
+     * How long agents ran it, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+     * @return The runDuration.
+     */
+    public com.google.protobuf.Duration getRunDuration() {
+      if (runDurationBuilder_ == null) {
+        return runDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : runDuration_;
+      } else {
+        return runDurationBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * How long agents ran it, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+     */
+    public Builder setRunDuration(com.google.protobuf.Duration value) {
+      if (runDurationBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        runDuration_ = value;
+      } else {
+        runDurationBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00100000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long agents ran it, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+     */
+    public Builder setRunDuration(
+        com.google.protobuf.Duration.Builder builderForValue) {
+      if (runDurationBuilder_ == null) {
+        runDuration_ = builderForValue.build();
+      } else {
+        runDurationBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00100000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long agents ran it, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+     */
+    public Builder mergeRunDuration(com.google.protobuf.Duration value) {
+      if (runDurationBuilder_ == null) {
+        if (((bitField0_ & 0x00100000) != 0) &&
+          runDuration_ != null &&
+          runDuration_ != com.google.protobuf.Duration.getDefaultInstance()) {
+          getRunDurationBuilder().mergeFrom(value);
+        } else {
+          runDuration_ = value;
+        }
+      } else {
+        runDurationBuilder_.mergeFrom(value);
+      }
+      if (runDuration_ != null) {
+        bitField0_ |= 0x00100000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How long agents ran it, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+     */
+    public Builder clearRunDuration() {
+      bitField0_ = (bitField0_ & ~0x00100000);
+      runDuration_ = null;
+      if (runDurationBuilder_ != null) {
+        runDurationBuilder_.dispose();
+        runDurationBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long agents ran it, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+     */
+    public com.google.protobuf.Duration.Builder getRunDurationBuilder() {
+      bitField0_ |= 0x00100000;
+      onChanged();
+      return getRunDurationFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * How long agents ran it, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+     */
+    public com.google.protobuf.DurationOrBuilder getRunDurationOrBuilder() {
+      if (runDurationBuilder_ != null) {
+        return runDurationBuilder_.getMessageOrBuilder();
+      } else {
+        return runDuration_ == null ?
+            com.google.protobuf.Duration.getDefaultInstance() : runDuration_;
+      }
+    }
+    /**
+     * <pre>
+     * How long agents ran it, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> 
+        getRunDurationFieldBuilder() {
+      if (runDurationBuilder_ == null) {
+        runDurationBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder>(
+                getRunDuration(),
+                getParentForChildren(),
+                isClean());
+        runDuration_ = null;
+      }
+      return runDurationBuilder_;
+    }
+
+    private com.google.protobuf.Duration retryDuration_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> retryDurationBuilder_;
+    /**
+     * <pre>
+     * How long it waited between two attempts, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+     * @return Whether the retryDuration field is set.
+     */
+    public boolean hasRetryDuration() {
+      return ((bitField0_ & 0x00200000) != 0);
+    }
+    /**
+     * <pre>
+     * How long it waited between two attempts, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+     * @return The retryDuration.
+     */
+    public com.google.protobuf.Duration getRetryDuration() {
+      if (retryDurationBuilder_ == null) {
+        return retryDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : retryDuration_;
+      } else {
+        return retryDurationBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * How long it waited between two attempts, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+     */
+    public Builder setRetryDuration(com.google.protobuf.Duration value) {
+      if (retryDurationBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        retryDuration_ = value;
+      } else {
+        retryDurationBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00200000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited between two attempts, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+     */
+    public Builder setRetryDuration(
+        com.google.protobuf.Duration.Builder builderForValue) {
+      if (retryDurationBuilder_ == null) {
+        retryDuration_ = builderForValue.build();
+      } else {
+        retryDurationBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00200000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited between two attempts, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+     */
+    public Builder mergeRetryDuration(com.google.protobuf.Duration value) {
+      if (retryDurationBuilder_ == null) {
+        if (((bitField0_ & 0x00200000) != 0) &&
+          retryDuration_ != null &&
+          retryDuration_ != com.google.protobuf.Duration.getDefaultInstance()) {
+          getRetryDurationBuilder().mergeFrom(value);
+        } else {
+          retryDuration_ = value;
+        }
+      } else {
+        retryDurationBuilder_.mergeFrom(value);
+      }
+      if (retryDuration_ != null) {
+        bitField0_ |= 0x00200000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited between two attempts, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+     */
+    public Builder clearRetryDuration() {
+      bitField0_ = (bitField0_ & ~0x00200000);
+      retryDuration_ = null;
+      if (retryDurationBuilder_ != null) {
+        retryDurationBuilder_.dispose();
+        retryDurationBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited between two attempts, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+     */
+    public com.google.protobuf.Duration.Builder getRetryDurationBuilder() {
+      bitField0_ |= 0x00200000;
+      onChanged();
+      return getRetryDurationFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * How long it waited between two attempts, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+     */
+    public com.google.protobuf.DurationOrBuilder getRetryDurationOrBuilder() {
+      if (retryDurationBuilder_ != null) {
+        return retryDurationBuilder_.getMessageOrBuilder();
+      } else {
+        return retryDuration_ == null ?
+            com.google.protobuf.Duration.getDefaultInstance() : retryDuration_;
+      }
+    }
+    /**
+     * <pre>
+     * How long it waited between two attempts, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> 
+        getRetryDurationFieldBuilder() {
+      if (retryDurationBuilder_ == null) {
+        retryDurationBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder>(
+                getRetryDuration(),
+                getParentForChildren(),
+                isClean());
+        retryDuration_ = null;
+      }
+      return retryDurationBuilder_;
+    }
+
+    private com.google.protobuf.Duration humanDuration_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> humanDurationBuilder_;
+    /**
+     * <pre>
+     * How long it waited for humans, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+     * @return Whether the humanDuration field is set.
+     */
+    public boolean hasHumanDuration() {
+      return ((bitField0_ & 0x00400000) != 0);
+    }
+    /**
+     * <pre>
+     * How long it waited for humans, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+     * @return The humanDuration.
+     */
+    public com.google.protobuf.Duration getHumanDuration() {
+      if (humanDurationBuilder_ == null) {
+        return humanDuration_ == null ? com.google.protobuf.Duration.getDefaultInstance() : humanDuration_;
+      } else {
+        return humanDurationBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * How long it waited for humans, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+     */
+    public Builder setHumanDuration(com.google.protobuf.Duration value) {
+      if (humanDurationBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        humanDuration_ = value;
+      } else {
+        humanDurationBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00400000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited for humans, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+     */
+    public Builder setHumanDuration(
+        com.google.protobuf.Duration.Builder builderForValue) {
+      if (humanDurationBuilder_ == null) {
+        humanDuration_ = builderForValue.build();
+      } else {
+        humanDurationBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00400000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited for humans, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+     */
+    public Builder mergeHumanDuration(com.google.protobuf.Duration value) {
+      if (humanDurationBuilder_ == null) {
+        if (((bitField0_ & 0x00400000) != 0) &&
+          humanDuration_ != null &&
+          humanDuration_ != com.google.protobuf.Duration.getDefaultInstance()) {
+          getHumanDurationBuilder().mergeFrom(value);
+        } else {
+          humanDuration_ = value;
+        }
+      } else {
+        humanDurationBuilder_.mergeFrom(value);
+      }
+      if (humanDuration_ != null) {
+        bitField0_ |= 0x00400000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited for humans, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+     */
+    public Builder clearHumanDuration() {
+      bitField0_ = (bitField0_ & ~0x00400000);
+      humanDuration_ = null;
+      if (humanDurationBuilder_ != null) {
+        humanDurationBuilder_.dispose();
+        humanDurationBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long it waited for humans, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+     */
+    public com.google.protobuf.Duration.Builder getHumanDurationBuilder() {
+      bitField0_ |= 0x00400000;
+      onChanged();
+      return getHumanDurationFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * How long it waited for humans, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+     */
+    public com.google.protobuf.DurationOrBuilder getHumanDurationOrBuilder() {
+      if (humanDurationBuilder_ != null) {
+        return humanDurationBuilder_.getMessageOrBuilder();
+      } else {
+        return humanDuration_ == null ?
+            com.google.protobuf.Duration.getDefaultInstance() : humanDuration_;
+      }
+    }
+    /**
+     * <pre>
+     * How long it waited for humans, in the same way.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> 
+        getHumanDurationFieldBuilder() {
+      if (humanDurationBuilder_ == null) {
+        humanDurationBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder>(
+                getHumanDuration(),
+                getParentForChildren(),
+                isClean());
+        humanDuration_ = null;
+      }
+      return humanDurationBuilder_;
+    }
+
+    private int maxAttempts_ ;
+    /**
+     * <pre>
+     * While it is open: how many attempts it may have; 0 = no limit.
+     * </pre>
+     *
+     * <code>int32 max_attempts = 24 [json_name = "maxAttempts"];</code>
+     * @return The maxAttempts.
+     */
+    @java.lang.Override
+    public int getMaxAttempts() {
+      return maxAttempts_;
+    }
+    /**
+     * <pre>
+     * While it is open: how many attempts it may have; 0 = no limit.
+     * </pre>
+     *
+     * <code>int32 max_attempts = 24 [json_name = "maxAttempts"];</code>
+     * @param value The maxAttempts to set.
+     * @return This builder for chaining.
+     */
+    public Builder setMaxAttempts(int value) {
+
+      maxAttempts_ = value;
+      bitField0_ |= 0x00800000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * While it is open: how many attempts it may have; 0 = no limit.
+     * </pre>
+     *
+     * <code>int32 max_attempts = 24 [json_name = "maxAttempts"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearMaxAttempts() {
+      bitField0_ = (bitField0_ & ~0x00800000);
+      maxAttempts_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object childWorkflowId_ = "";
+    /**
+     * <pre>
+     * Of a child: its workflow id.
+     * </pre>
+     *
+     * <code>string child_workflow_id = 25 [json_name = "childWorkflowId"];</code>
+     * @return The childWorkflowId.
+     */
+    public java.lang.String getChildWorkflowId() {
+      java.lang.Object ref = childWorkflowId_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        childWorkflowId_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Of a child: its workflow id.
+     * </pre>
+     *
+     * <code>string child_workflow_id = 25 [json_name = "childWorkflowId"];</code>
+     * @return The bytes for childWorkflowId.
+     */
+    public com.google.protobuf.ByteString
+        getChildWorkflowIdBytes() {
+      java.lang.Object ref = childWorkflowId_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        childWorkflowId_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Of a child: its workflow id.
+     * </pre>
+     *
+     * <code>string child_workflow_id = 25 [json_name = "childWorkflowId"];</code>
+     * @param value The childWorkflowId to set.
+     * @return This builder for chaining.
+     */
+    public Builder setChildWorkflowId(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      childWorkflowId_ = value;
+      bitField0_ |= 0x01000000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Of a child: its workflow id.
+     * </pre>
+     *
+     * <code>string child_workflow_id = 25 [json_name = "childWorkflowId"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearChildWorkflowId() {
+      childWorkflowId_ = getDefaultInstance().getChildWorkflowId();
+      bitField0_ = (bitField0_ & ~0x01000000);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Of a child: its workflow id.
+     * </pre>
+     *
+     * <code>string child_workflow_id = 25 [json_name = "childWorkflowId"];</code>
+     * @param value The bytes for childWorkflowId to set.
+     * @return This builder for chaining.
+     */
+    public Builder setChildWorkflowIdBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      childWorkflowId_ = value;
+      bitField0_ |= 0x01000000;
       onChanged();
       return this;
     }

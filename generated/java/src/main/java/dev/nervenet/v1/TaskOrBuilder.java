@@ -398,4 +398,233 @@ public interface TaskOrBuilder extends
    */
   com.google.protobuf.ByteString
       getEscalationIdBytes();
+
+  /**
+   * <pre>
+   * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+   * @return Whether the input field is set.
+   */
+  boolean hasInput();
+  /**
+   * <pre>
+   * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+   * @return The input.
+   */
+  dev.nervenet.v1.Payload getInput();
+  /**
+   * <pre>
+   * Its input. No journal has it: a node computes it by a replay of the journal, for the steps that the request names.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Payload input = 17 [json_name = "input"];</code>
+   */
+  dev.nervenet.v1.PayloadOrBuilder getInputOrBuilder();
+
+  /**
+   * <pre>
+   * Why the input of a step that the request names is missing.
+   * </pre>
+   *
+   * <code>string input_problem = 18 [json_name = "inputProblem"];</code>
+   * @return The inputProblem.
+   */
+  java.lang.String getInputProblem();
+  /**
+   * <pre>
+   * Why the input of a step that the request names is missing.
+   * </pre>
+   *
+   * <code>string input_problem = 18 [json_name = "inputProblem"];</code>
+   * @return The bytes for inputProblem.
+   */
+  com.google.protobuf.ByteString
+      getInputProblemBytes();
+
+  /**
+   * <pre>
+   * What it spent its time with, in order; of more than 24 parts the last ones.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+   */
+  java.util.List<dev.nervenet.v1.TaskSpan> 
+      getSpansList();
+  /**
+   * <pre>
+   * What it spent its time with, in order; of more than 24 parts the last ones.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+   */
+  dev.nervenet.v1.TaskSpan getSpans(int index);
+  /**
+   * <pre>
+   * What it spent its time with, in order; of more than 24 parts the last ones.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+   */
+  int getSpansCount();
+  /**
+   * <pre>
+   * What it spent its time with, in order; of more than 24 parts the last ones.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+   */
+  java.util.List<? extends dev.nervenet.v1.TaskSpanOrBuilder> 
+      getSpansOrBuilderList();
+  /**
+   * <pre>
+   * What it spent its time with, in order; of more than 24 parts the last ones.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskSpan spans = 19 [json_name = "spans"];</code>
+   */
+  dev.nervenet.v1.TaskSpanOrBuilder getSpansOrBuilder(
+      int index);
+
+  /**
+   * <pre>
+   * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+   * @return Whether the queuedDuration field is set.
+   */
+  boolean hasQueuedDuration();
+  /**
+   * <pre>
+   * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+   * @return The queuedDuration.
+   */
+  com.google.protobuf.Duration getQueuedDuration();
+  /**
+   * <pre>
+   * How long it waited for agents: all of its parts that are over, also those that `spans` leaves out.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration queued_duration = 20 [json_name = "queuedDuration"];</code>
+   */
+  com.google.protobuf.DurationOrBuilder getQueuedDurationOrBuilder();
+
+  /**
+   * <pre>
+   * How long agents ran it, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+   * @return Whether the runDuration field is set.
+   */
+  boolean hasRunDuration();
+  /**
+   * <pre>
+   * How long agents ran it, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+   * @return The runDuration.
+   */
+  com.google.protobuf.Duration getRunDuration();
+  /**
+   * <pre>
+   * How long agents ran it, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration run_duration = 21 [json_name = "runDuration"];</code>
+   */
+  com.google.protobuf.DurationOrBuilder getRunDurationOrBuilder();
+
+  /**
+   * <pre>
+   * How long it waited between two attempts, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+   * @return Whether the retryDuration field is set.
+   */
+  boolean hasRetryDuration();
+  /**
+   * <pre>
+   * How long it waited between two attempts, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+   * @return The retryDuration.
+   */
+  com.google.protobuf.Duration getRetryDuration();
+  /**
+   * <pre>
+   * How long it waited between two attempts, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retry_duration = 22 [json_name = "retryDuration"];</code>
+   */
+  com.google.protobuf.DurationOrBuilder getRetryDurationOrBuilder();
+
+  /**
+   * <pre>
+   * How long it waited for humans, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+   * @return Whether the humanDuration field is set.
+   */
+  boolean hasHumanDuration();
+  /**
+   * <pre>
+   * How long it waited for humans, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+   * @return The humanDuration.
+   */
+  com.google.protobuf.Duration getHumanDuration();
+  /**
+   * <pre>
+   * How long it waited for humans, in the same way.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration human_duration = 23 [json_name = "humanDuration"];</code>
+   */
+  com.google.protobuf.DurationOrBuilder getHumanDurationOrBuilder();
+
+  /**
+   * <pre>
+   * While it is open: how many attempts it may have; 0 = no limit.
+   * </pre>
+   *
+   * <code>int32 max_attempts = 24 [json_name = "maxAttempts"];</code>
+   * @return The maxAttempts.
+   */
+  int getMaxAttempts();
+
+  /**
+   * <pre>
+   * Of a child: its workflow id.
+   * </pre>
+   *
+   * <code>string child_workflow_id = 25 [json_name = "childWorkflowId"];</code>
+   * @return The childWorkflowId.
+   */
+  java.lang.String getChildWorkflowId();
+  /**
+   * <pre>
+   * Of a child: its workflow id.
+   * </pre>
+   *
+   * <code>string child_workflow_id = 25 [json_name = "childWorkflowId"];</code>
+   * @return The bytes for childWorkflowId.
+   */
+  com.google.protobuf.ByteString
+      getChildWorkflowIdBytes();
 }

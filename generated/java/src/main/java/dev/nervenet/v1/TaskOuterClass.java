@@ -41,6 +41,11 @@ public final class TaskOuterClass {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_TaskProgress_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_TaskSpan_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_TaskSpan_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_Task_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -54,93 +59,114 @@ public final class TaskOuterClass {
       descriptor;
   static {
     java.lang.String[] descriptorData = {
-      "\n\026nervenet/v1/task.proto\022\013nervenet.v1\032\037g" +
-      "oogle/protobuf/timestamp.proto\032\030nervenet" +
-      "/v1/common.proto\"\357\005\n\014TaskEnvelope\022\027\n\007tas" +
-      "k_id\030\001 \001(\tR\006taskId\022\037\n\013workflow_id\030\002 \001(\tR" +
-      "\nworkflowId\022\022\n\004step\030\003 \001(\tR\004step\022\036\n\ncapab" +
-      "ility\030\004 \001(\tR\ncapability\022\030\n\007attempt\030\005 \001(\005" +
-      "R\007attempt\022*\n\005input\030\006 \001(\0132\024.nervenet.v1.P" +
-      "ayloadR\005input\022/\n\005trace\030\007 \001(\0132\031.nervenet." +
-      "v1.TraceContextR\005trace\0226\n\010deadline\030\010 \001(\013" +
-      "2\032.google.protobuf.TimestampR\010deadline\0221" +
-      "\n\010timeouts\030\t \001(\0132\025.nervenet.v1.TimeoutsR" +
-      "\010timeouts\022\031\n\010reply_to\030\n \001(\tR\007replyTo\022\031\n\010" +
-      "agent_id\030\013 \001(\tR\007agentId\022=\n\006labels\030\014 \003(\0132" +
-      "%.nervenet.v1.TaskEnvelope.LabelsEntryR\006" +
-      "labels\022\020\n\003run\030\r \001(\005R\003run\022!\n\014avoid_agents" +
-      "\030\016 \003(\tR\013avoidAgents\022\022\n\004hint\030\017 \001(\tR\004hint\022" +
-      "=\n\014enqueue_time\030\020 \001(\0132\032.google.protobuf." +
-      "TimestampR\013enqueueTime\022!\n\014input_digest\030\021" +
-      " \001(\014R\013inputDigest\0224\n\ncheckpoint\030\022 \001(\0132\024." +
-      "nervenet.v1.PayloadR\ncheckpoint\0329\n\013Label" +
-      "sEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR" +
-      "\005value:\0028\001\"\304\004\n\nTaskResult\022.\n\006output\030\001 \001(" +
-      "\0132\024.nervenet.v1.PayloadH\000R\006output\0220\n\007fai" +
-      "lure\030\002 \001(\0132\024.nervenet.v1.FailureH\000R\007fail" +
-      "ure\0223\n\010question\030\003 \001(\0132\025.nervenet.v1.Ques" +
-      "tionH\000R\010question\022-\n\005usage\030\004 \003(\0132\027.nerven" +
-      "et.v1.TokenUsageR\005usage\0229\n\nstart_time\030\005 " +
-      "\001(\0132\032.google.protobuf.TimestampR\tstartTi" +
-      "me\0225\n\010end_time\030\006 \001(\0132\032.google.protobuf.T" +
-      "imestampR\007endTime\022\031\n\010agent_id\030\007 \001(\tR\007age" +
-      "ntId\022\030\n\007attempt\030\010 \001(\005R\007attempt\022\036\n\ncapabi" +
-      "lity\030\t \001(\tR\ncapability\022!\n\014input_digest\030\n" +
-      " \001(\014R\013inputDigest\022?\n\rschedule_time\030\013 \001(\013" +
-      "2\032.google.protobuf.TimestampR\014scheduleTi" +
-      "me\022(\n\rblame_percent\030\014 \001(\005H\001R\014blamePercen" +
-      "t\210\001\001B\t\n\007outcomeB\020\n\016_blame_percent\"\271\003\n\010Qu" +
-      "estion\022\022\n\004text\030\001 \001(\tR\004text\0223\n\006source\030\002 \001" +
-      "(\0162\033.nervenet.v1.QuestionSourceR\006source\022" +
-      "\030\n\007choices\030\003 \003(\tR\007choices\022.\n\007context\030\004 \001" +
-      "(\0132\024.nervenet.v1.PayloadR\007context\0224\n\nsug" +
-      "gestion\030\005 \001(\0132\024.nervenet.v1.PayloadR\nsug" +
-      "gestion\022#\n\ranswer_schema\030\006 \001(\tR\014answerSc" +
-      "hema\022;\n\016default_answer\030\007 \001(\0132\024.nervenet." +
-      "v1.PayloadR\rdefaultAnswer\0226\n\010deadline\030\010 " +
-      "\001(\0132\032.google.protobuf.TimestampR\010deadlin" +
-      "e\022\032\n\010assignee\030\t \001(\tR\010assignee\022.\n\007failure" +
-      "\030\n \001(\0132\024.nervenet.v1.FailureR\007failure\"\340\002" +
-      "\n\014TaskProgress\022\022\n\004step\030\001 \001(\tR\004step\022\030\n\007at" +
-      "tempt\030\002 \001(\005R\007attempt\022\031\n\010agent_id\030\003 \001(\tR\007" +
-      "agentId\022\037\n\010fraction\030\004 \001(\001H\000R\010fraction\210\001\001" +
-      "\022\030\n\007message\030\005 \001(\tR\007message\022.\n\007partial\030\006 " +
-      "\001(\0132\024.nervenet.v1.PayloadR\007partial\022)\n\020pa" +
-      "rtial_sequence\030\007 \001(\003R\017partialSequence\022.\n" +
-      "\004time\030\010 \001(\0132\032.google.protobuf.TimestampR" +
-      "\004time\0224\n\ncheckpoint\030\t \001(\0132\024.nervenet.v1." +
-      "PayloadR\ncheckpointB\013\n\t_fraction\"\245\005\n\004Tas" +
-      "k\022\027\n\007task_id\030\001 \001(\tR\006taskId\022\022\n\004step\030\002 \001(\t" +
-      "R\004step\022\036\n\ncapability\030\003 \001(\tR\ncapability\022," +
-      "\n\005state\030\004 \001(\0162\026.nervenet.v1.TaskStateR\005s" +
-      "tate\022\030\n\007attempt\030\005 \001(\005R\007attempt\022\031\n\010agent_" +
-      "id\030\006 \001(\tR\007agentId\022,\n\006output\030\007 \001(\0132\024.nerv" +
-      "enet.v1.PayloadR\006output\022.\n\007failure\030\010 \001(\013" +
-      "2\024.nervenet.v1.FailureR\007failure\022?\n\rsched" +
-      "ule_time\030\t \001(\0132\032.google.protobuf.Timesta" +
-      "mpR\014scheduleTime\0229\n\nstart_time\030\n \001(\0132\032.g" +
-      "oogle.protobuf.TimestampR\tstartTime\0225\n\010e" +
-      "nd_time\030\013 \001(\0132\032.google.protobuf.Timestam" +
-      "pR\007endTime\022-\n\005usage\030\014 \003(\0132\027.nervenet.v1." +
-      "TokenUsageR\005usage\022\033\n\twaits_for\030\r \001(\tR\010wa" +
-      "itsFor\022\037\n\010fraction\030\016 \001(\001H\000R\010fraction\210\001\001\022" +
-      "=\n\017failed_attempts\030\017 \003(\0132\024.nervenet.v1.F" +
-      "ailureR\016failedAttempts\022#\n\rescalation_id\030" +
-      "\020 \001(\tR\014escalationIdB\013\n\t_fraction*\211\001\n\016Que" +
-      "stionSource\022\037\n\033QUESTION_SOURCE_UNSPECIFI" +
-      "ED\020\000\022\034\n\030QUESTION_SOURCE_WORKFLOW\020\001\022\031\n\025QU" +
-      "ESTION_SOURCE_AGENT\020\002\022\035\n\031QUESTION_SOURCE" +
-      "_EXHAUSTED\020\003*\302\001\n\tTaskState\022\032\n\026TASK_STATE" +
-      "_UNSPECIFIED\020\000\022\025\n\021TASK_STATE_QUEUED\020\001\022\026\n" +
-      "\022TASK_STATE_RUNNING\020\002\022 \n\034TASK_STATE_WAIT" +
-      "ING_FOR_HUMAN\020\003\022\030\n\024TASK_STATE_SUCCEEDED\020" +
-      "\004\022\025\n\021TASK_STATE_FAILED\020\005\022\027\n\023TASK_STATE_C" +
-      "ANCELED\020\006B8\n\017dev.nervenet.v1P\001Z#nervenet" +
-      ".dev/nervenet/v1;nervenetv1b\006proto3"
+      "\n\026nervenet/v1/task.proto\022\013nervenet.v1\032\036g" +
+      "oogle/protobuf/duration.proto\032\037google/pr" +
+      "otobuf/timestamp.proto\032\030nervenet/v1/comm" +
+      "on.proto\"\357\005\n\014TaskEnvelope\022\027\n\007task_id\030\001 \001" +
+      "(\tR\006taskId\022\037\n\013workflow_id\030\002 \001(\tR\nworkflo" +
+      "wId\022\022\n\004step\030\003 \001(\tR\004step\022\036\n\ncapability\030\004 " +
+      "\001(\tR\ncapability\022\030\n\007attempt\030\005 \001(\005R\007attemp" +
+      "t\022*\n\005input\030\006 \001(\0132\024.nervenet.v1.PayloadR\005" +
+      "input\022/\n\005trace\030\007 \001(\0132\031.nervenet.v1.Trace" +
+      "ContextR\005trace\0226\n\010deadline\030\010 \001(\0132\032.googl" +
+      "e.protobuf.TimestampR\010deadline\0221\n\010timeou" +
+      "ts\030\t \001(\0132\025.nervenet.v1.TimeoutsR\010timeout" +
+      "s\022\031\n\010reply_to\030\n \001(\tR\007replyTo\022\031\n\010agent_id" +
+      "\030\013 \001(\tR\007agentId\022=\n\006labels\030\014 \003(\0132%.nerven" +
+      "et.v1.TaskEnvelope.LabelsEntryR\006labels\022\020" +
+      "\n\003run\030\r \001(\005R\003run\022!\n\014avoid_agents\030\016 \003(\tR\013" +
+      "avoidAgents\022\022\n\004hint\030\017 \001(\tR\004hint\022=\n\014enque" +
+      "ue_time\030\020 \001(\0132\032.google.protobuf.Timestam" +
+      "pR\013enqueueTime\022!\n\014input_digest\030\021 \001(\014R\013in" +
+      "putDigest\0224\n\ncheckpoint\030\022 \001(\0132\024.nervenet" +
+      ".v1.PayloadR\ncheckpoint\0329\n\013LabelsEntry\022\020" +
+      "\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\002" +
+      "8\001\"\304\004\n\nTaskResult\022.\n\006output\030\001 \001(\0132\024.nerv" +
+      "enet.v1.PayloadH\000R\006output\0220\n\007failure\030\002 \001" +
+      "(\0132\024.nervenet.v1.FailureH\000R\007failure\0223\n\010q" +
+      "uestion\030\003 \001(\0132\025.nervenet.v1.QuestionH\000R\010" +
+      "question\022-\n\005usage\030\004 \003(\0132\027.nervenet.v1.To" +
+      "kenUsageR\005usage\0229\n\nstart_time\030\005 \001(\0132\032.go" +
+      "ogle.protobuf.TimestampR\tstartTime\0225\n\010en" +
+      "d_time\030\006 \001(\0132\032.google.protobuf.Timestamp" +
+      "R\007endTime\022\031\n\010agent_id\030\007 \001(\tR\007agentId\022\030\n\007" +
+      "attempt\030\010 \001(\005R\007attempt\022\036\n\ncapability\030\t \001" +
+      "(\tR\ncapability\022!\n\014input_digest\030\n \001(\014R\013in" +
+      "putDigest\022?\n\rschedule_time\030\013 \001(\0132\032.googl" +
+      "e.protobuf.TimestampR\014scheduleTime\022(\n\rbl" +
+      "ame_percent\030\014 \001(\005H\001R\014blamePercent\210\001\001B\t\n\007" +
+      "outcomeB\020\n\016_blame_percent\"\271\003\n\010Question\022\022" +
+      "\n\004text\030\001 \001(\tR\004text\0223\n\006source\030\002 \001(\0162\033.ner" +
+      "venet.v1.QuestionSourceR\006source\022\030\n\007choic" +
+      "es\030\003 \003(\tR\007choices\022.\n\007context\030\004 \001(\0132\024.ner" +
+      "venet.v1.PayloadR\007context\0224\n\nsuggestion\030" +
+      "\005 \001(\0132\024.nervenet.v1.PayloadR\nsuggestion\022" +
+      "#\n\ranswer_schema\030\006 \001(\tR\014answerSchema\022;\n\016" +
+      "default_answer\030\007 \001(\0132\024.nervenet.v1.Paylo" +
+      "adR\rdefaultAnswer\0226\n\010deadline\030\010 \001(\0132\032.go" +
+      "ogle.protobuf.TimestampR\010deadline\022\032\n\010ass" +
+      "ignee\030\t \001(\tR\010assignee\022.\n\007failure\030\n \001(\0132\024" +
+      ".nervenet.v1.FailureR\007failure\"\340\002\n\014TaskPr" +
+      "ogress\022\022\n\004step\030\001 \001(\tR\004step\022\030\n\007attempt\030\002 " +
+      "\001(\005R\007attempt\022\031\n\010agent_id\030\003 \001(\tR\007agentId\022" +
+      "\037\n\010fraction\030\004 \001(\001H\000R\010fraction\210\001\001\022\030\n\007mess" +
+      "age\030\005 \001(\tR\007message\022.\n\007partial\030\006 \001(\0132\024.ne" +
+      "rvenet.v1.PayloadR\007partial\022)\n\020partial_se" +
+      "quence\030\007 \001(\003R\017partialSequence\022.\n\004time\030\010 " +
+      "\001(\0132\032.google.protobuf.TimestampR\004time\0224\n" +
+      "\ncheckpoint\030\t \001(\0132\024.nervenet.v1.PayloadR" +
+      "\ncheckpointB\013\n\t_fraction\"\252\001\n\010TaskSpan\022,\n" +
+      "\005phase\030\001 \001(\0162\026.nervenet.v1.TaskPhaseR\005ph" +
+      "ase\0229\n\nstart_time\030\002 \001(\0132\032.google.protobu" +
+      "f.TimestampR\tstartTime\0225\n\010end_time\030\003 \001(\013" +
+      "2\032.google.protobuf.TimestampR\007endTime\"\370\010" +
+      "\n\004Task\022\027\n\007task_id\030\001 \001(\tR\006taskId\022\022\n\004step\030" +
+      "\002 \001(\tR\004step\022\036\n\ncapability\030\003 \001(\tR\ncapabil" +
+      "ity\022,\n\005state\030\004 \001(\0162\026.nervenet.v1.TaskSta" +
+      "teR\005state\022\030\n\007attempt\030\005 \001(\005R\007attempt\022\031\n\010a" +
+      "gent_id\030\006 \001(\tR\007agentId\022,\n\006output\030\007 \001(\0132\024" +
+      ".nervenet.v1.PayloadR\006output\022.\n\007failure\030" +
+      "\010 \001(\0132\024.nervenet.v1.FailureR\007failure\022?\n\r" +
+      "schedule_time\030\t \001(\0132\032.google.protobuf.Ti" +
+      "mestampR\014scheduleTime\0229\n\nstart_time\030\n \001(" +
+      "\0132\032.google.protobuf.TimestampR\tstartTime" +
+      "\0225\n\010end_time\030\013 \001(\0132\032.google.protobuf.Tim" +
+      "estampR\007endTime\022-\n\005usage\030\014 \003(\0132\027.nervene" +
+      "t.v1.TokenUsageR\005usage\022\033\n\twaits_for\030\r \001(" +
+      "\tR\010waitsFor\022\037\n\010fraction\030\016 \001(\001H\000R\010fractio" +
+      "n\210\001\001\022=\n\017failed_attempts\030\017 \003(\0132\024.nervenet" +
+      ".v1.FailureR\016failedAttempts\022#\n\rescalatio" +
+      "n_id\030\020 \001(\tR\014escalationId\022*\n\005input\030\021 \001(\0132" +
+      "\024.nervenet.v1.PayloadR\005input\022#\n\rinput_pr" +
+      "oblem\030\022 \001(\tR\014inputProblem\022+\n\005spans\030\023 \003(\013" +
+      "2\025.nervenet.v1.TaskSpanR\005spans\022B\n\017queued" +
+      "_duration\030\024 \001(\0132\031.google.protobuf.Durati" +
+      "onR\016queuedDuration\022<\n\014run_duration\030\025 \001(\013" +
+      "2\031.google.protobuf.DurationR\013runDuration" +
+      "\022@\n\016retry_duration\030\026 \001(\0132\031.google.protob" +
+      "uf.DurationR\rretryDuration\022@\n\016human_dura" +
+      "tion\030\027 \001(\0132\031.google.protobuf.DurationR\rh" +
+      "umanDuration\022!\n\014max_attempts\030\030 \001(\005R\013maxA" +
+      "ttempts\022*\n\021child_workflow_id\030\031 \001(\tR\017chil" +
+      "dWorkflowIdB\013\n\t_fraction*\211\001\n\016QuestionSou" +
+      "rce\022\037\n\033QUESTION_SOURCE_UNSPECIFIED\020\000\022\034\n\030" +
+      "QUESTION_SOURCE_WORKFLOW\020\001\022\031\n\025QUESTION_S" +
+      "OURCE_AGENT\020\002\022\035\n\031QUESTION_SOURCE_EXHAUST" +
+      "ED\020\003*\302\001\n\tTaskState\022\032\n\026TASK_STATE_UNSPECI" +
+      "FIED\020\000\022\025\n\021TASK_STATE_QUEUED\020\001\022\026\n\022TASK_ST" +
+      "ATE_RUNNING\020\002\022 \n\034TASK_STATE_WAITING_FOR_" +
+      "HUMAN\020\003\022\030\n\024TASK_STATE_SUCCEEDED\020\004\022\025\n\021TAS" +
+      "K_STATE_FAILED\020\005\022\027\n\023TASK_STATE_CANCELED\020" +
+      "\006*\202\001\n\tTaskPhase\022\032\n\026TASK_PHASE_UNSPECIFIE" +
+      "D\020\000\022\025\n\021TASK_PHASE_QUEUED\020\001\022\026\n\022TASK_PHASE" +
+      "_RUNNING\020\002\022\024\n\020TASK_PHASE_RETRY\020\003\022\024\n\020TASK" +
+      "_PHASE_HUMAN\020\004B8\n\017dev.nervenet.v1P\001Z#ner" +
+      "venet.dev/nervenet/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
         new com.google.protobuf.Descriptors.FileDescriptor[] {
+          com.google.protobuf.DurationProto.getDescriptor(),
           com.google.protobuf.TimestampProto.getDescriptor(),
           dev.nervenet.v1.Common.getDescriptor(),
         });
@@ -174,12 +200,19 @@ public final class TaskOuterClass {
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_TaskProgress_descriptor,
         new java.lang.String[] { "Step", "Attempt", "AgentId", "Fraction", "Message", "Partial", "PartialSequence", "Time", "Checkpoint", });
-    internal_static_nervenet_v1_Task_descriptor =
+    internal_static_nervenet_v1_TaskSpan_descriptor =
       getDescriptor().getMessageTypes().get(4);
+    internal_static_nervenet_v1_TaskSpan_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_TaskSpan_descriptor,
+        new java.lang.String[] { "Phase", "StartTime", "EndTime", });
+    internal_static_nervenet_v1_Task_descriptor =
+      getDescriptor().getMessageTypes().get(5);
     internal_static_nervenet_v1_Task_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Task_descriptor,
-        new java.lang.String[] { "TaskId", "Step", "Capability", "State", "Attempt", "AgentId", "Output", "Failure", "ScheduleTime", "StartTime", "EndTime", "Usage", "WaitsFor", "Fraction", "FailedAttempts", "EscalationId", });
+        new java.lang.String[] { "TaskId", "Step", "Capability", "State", "Attempt", "AgentId", "Output", "Failure", "ScheduleTime", "StartTime", "EndTime", "Usage", "WaitsFor", "Fraction", "FailedAttempts", "EscalationId", "Input", "InputProblem", "Spans", "QueuedDuration", "RunDuration", "RetryDuration", "HumanDuration", "MaxAttempts", "ChildWorkflowId", });
+    com.google.protobuf.DurationProto.getDescriptor();
     com.google.protobuf.TimestampProto.getDescriptor();
     dev.nervenet.v1.Common.getDescriptor();
   }

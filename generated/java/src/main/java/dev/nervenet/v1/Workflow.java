@@ -31,6 +31,8 @@ private static final long serialVersionUID = 0L;
     note_ = "";
     openEscalations_ =
         com.google.protobuf.LazyStringArrayList.emptyList();
+    waits_ = java.util.Collections.emptyList();
+    unreadSignals_ = java.util.Collections.emptyList();
   }
 
   @java.lang.Override
@@ -939,6 +941,148 @@ java.lang.String defaultValue) {
     return openEscalations_.getByteString(index);
   }
 
+  public static final int WAITS_FIELD_NUMBER = 30;
+  @SuppressWarnings("serial")
+  private java.util.List<dev.nervenet.v1.Wait> waits_;
+  /**
+   * <pre>
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<dev.nervenet.v1.Wait> getWaitsList() {
+    return waits_;
+  }
+  /**
+   * <pre>
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends dev.nervenet.v1.WaitOrBuilder> 
+      getWaitsOrBuilderList() {
+    return waits_;
+  }
+  /**
+   * <pre>
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+   */
+  @java.lang.Override
+  public int getWaitsCount() {
+    return waits_.size();
+  }
+  /**
+   * <pre>
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.Wait getWaits(int index) {
+    return waits_.get(index);
+  }
+  /**
+   * <pre>
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.WaitOrBuilder getWaitsOrBuilder(
+      int index) {
+    return waits_.get(index);
+  }
+
+  public static final int MORE_WAITS_FIELD_NUMBER = 31;
+  private int moreWaits_ = 0;
+  /**
+   * <pre>
+   * How many more waits there are.
+   * </pre>
+   *
+   * <code>int32 more_waits = 31 [json_name = "moreWaits"];</code>
+   * @return The moreWaits.
+   */
+  @java.lang.Override
+  public int getMoreWaits() {
+    return moreWaits_;
+  }
+
+  public static final int UNREAD_SIGNALS_FIELD_NUMBER = 32;
+  @SuppressWarnings("serial")
+  private java.util.List<dev.nervenet.v1.UnreadSignal> unreadSignals_;
+  /**
+   * <pre>
+   * Signals that wait for the code. Not in lists.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<dev.nervenet.v1.UnreadSignal> getUnreadSignalsList() {
+    return unreadSignals_;
+  }
+  /**
+   * <pre>
+   * Signals that wait for the code. Not in lists.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends dev.nervenet.v1.UnreadSignalOrBuilder> 
+      getUnreadSignalsOrBuilderList() {
+    return unreadSignals_;
+  }
+  /**
+   * <pre>
+   * Signals that wait for the code. Not in lists.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+   */
+  @java.lang.Override
+  public int getUnreadSignalsCount() {
+    return unreadSignals_.size();
+  }
+  /**
+   * <pre>
+   * Signals that wait for the code. Not in lists.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.UnreadSignal getUnreadSignals(int index) {
+    return unreadSignals_.get(index);
+  }
+  /**
+   * <pre>
+   * Signals that wait for the code. Not in lists.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.UnreadSignalOrBuilder getUnreadSignalsOrBuilder(
+      int index) {
+    return unreadSignals_.get(index);
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -1024,6 +1168,15 @@ java.lang.String defaultValue) {
     }
     for (int i = 0; i < openEscalations_.size(); i++) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 23, openEscalations_.getRaw(i));
+    }
+    for (int i = 0; i < waits_.size(); i++) {
+      output.writeMessage(30, waits_.get(i));
+    }
+    if (moreWaits_ != 0) {
+      output.writeInt32(31, moreWaits_);
+    }
+    for (int i = 0; i < unreadSignals_.size(); i++) {
+      output.writeMessage(32, unreadSignals_.get(i));
     }
     getUnknownFields().writeTo(output);
   }
@@ -1130,6 +1283,18 @@ java.lang.String defaultValue) {
       size += dataSize;
       size += 2 * getOpenEscalationsList().size();
     }
+    for (int i = 0; i < waits_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(30, waits_.get(i));
+    }
+    if (moreWaits_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(31, moreWaits_);
+    }
+    for (int i = 0; i < unreadSignals_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(32, unreadSignals_.get(i));
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -1211,6 +1376,12 @@ java.lang.String defaultValue) {
         .equals(other.getNote())) return false;
     if (!getOpenEscalationsList()
         .equals(other.getOpenEscalationsList())) return false;
+    if (!getWaitsList()
+        .equals(other.getWaitsList())) return false;
+    if (getMoreWaits()
+        != other.getMoreWaits()) return false;
+    if (!getUnreadSignalsList()
+        .equals(other.getUnreadSignalsList())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -1290,6 +1461,16 @@ java.lang.String defaultValue) {
     if (getOpenEscalationsCount() > 0) {
       hash = (37 * hash) + OPEN_ESCALATIONS_FIELD_NUMBER;
       hash = (53 * hash) + getOpenEscalationsList().hashCode();
+    }
+    if (getWaitsCount() > 0) {
+      hash = (37 * hash) + WAITS_FIELD_NUMBER;
+      hash = (53 * hash) + getWaitsList().hashCode();
+    }
+    hash = (37 * hash) + MORE_WAITS_FIELD_NUMBER;
+    hash = (53 * hash) + getMoreWaits();
+    if (getUnreadSignalsCount() > 0) {
+      hash = (37 * hash) + UNREAD_SIGNALS_FIELD_NUMBER;
+      hash = (53 * hash) + getUnreadSignalsList().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -1455,6 +1636,8 @@ java.lang.String defaultValue) {
         getStartTimeFieldBuilder();
         getCloseTimeFieldBuilder();
         getBlockedFieldBuilder();
+        getWaitsFieldBuilder();
+        getUnreadSignalsFieldBuilder();
       }
     }
     @java.lang.Override
@@ -1519,6 +1702,21 @@ java.lang.String defaultValue) {
       note_ = "";
       openEscalations_ =
           com.google.protobuf.LazyStringArrayList.emptyList();
+      if (waitsBuilder_ == null) {
+        waits_ = java.util.Collections.emptyList();
+      } else {
+        waits_ = null;
+        waitsBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x00800000);
+      moreWaits_ = 0;
+      if (unreadSignalsBuilder_ == null) {
+        unreadSignals_ = java.util.Collections.emptyList();
+      } else {
+        unreadSignals_ = null;
+        unreadSignalsBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x02000000);
       return this;
     }
 
@@ -1560,6 +1758,24 @@ java.lang.String defaultValue) {
         result.tasks_ = tasks_;
       } else {
         result.tasks_ = tasksBuilder_.build();
+      }
+      if (waitsBuilder_ == null) {
+        if (((bitField0_ & 0x00800000) != 0)) {
+          waits_ = java.util.Collections.unmodifiableList(waits_);
+          bitField0_ = (bitField0_ & ~0x00800000);
+        }
+        result.waits_ = waits_;
+      } else {
+        result.waits_ = waitsBuilder_.build();
+      }
+      if (unreadSignalsBuilder_ == null) {
+        if (((bitField0_ & 0x02000000) != 0)) {
+          unreadSignals_ = java.util.Collections.unmodifiableList(unreadSignals_);
+          bitField0_ = (bitField0_ & ~0x02000000);
+        }
+        result.unreadSignals_ = unreadSignals_;
+      } else {
+        result.unreadSignals_ = unreadSignalsBuilder_.build();
       }
     }
 
@@ -1654,6 +1870,9 @@ java.lang.String defaultValue) {
       if (((from_bitField0_ & 0x00400000) != 0)) {
         openEscalations_.makeImmutable();
         result.openEscalations_ = openEscalations_;
+      }
+      if (((from_bitField0_ & 0x01000000) != 0)) {
+        result.moreWaits_ = moreWaits_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -1812,6 +2031,61 @@ java.lang.String defaultValue) {
           openEscalations_.addAll(other.openEscalations_);
         }
         onChanged();
+      }
+      if (waitsBuilder_ == null) {
+        if (!other.waits_.isEmpty()) {
+          if (waits_.isEmpty()) {
+            waits_ = other.waits_;
+            bitField0_ = (bitField0_ & ~0x00800000);
+          } else {
+            ensureWaitsIsMutable();
+            waits_.addAll(other.waits_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.waits_.isEmpty()) {
+          if (waitsBuilder_.isEmpty()) {
+            waitsBuilder_.dispose();
+            waitsBuilder_ = null;
+            waits_ = other.waits_;
+            bitField0_ = (bitField0_ & ~0x00800000);
+            waitsBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getWaitsFieldBuilder() : null;
+          } else {
+            waitsBuilder_.addAllMessages(other.waits_);
+          }
+        }
+      }
+      if (other.getMoreWaits() != 0) {
+        setMoreWaits(other.getMoreWaits());
+      }
+      if (unreadSignalsBuilder_ == null) {
+        if (!other.unreadSignals_.isEmpty()) {
+          if (unreadSignals_.isEmpty()) {
+            unreadSignals_ = other.unreadSignals_;
+            bitField0_ = (bitField0_ & ~0x02000000);
+          } else {
+            ensureUnreadSignalsIsMutable();
+            unreadSignals_.addAll(other.unreadSignals_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.unreadSignals_.isEmpty()) {
+          if (unreadSignalsBuilder_.isEmpty()) {
+            unreadSignalsBuilder_.dispose();
+            unreadSignalsBuilder_ = null;
+            unreadSignals_ = other.unreadSignals_;
+            bitField0_ = (bitField0_ & ~0x02000000);
+            unreadSignalsBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getUnreadSignalsFieldBuilder() : null;
+          } else {
+            unreadSignalsBuilder_.addAllMessages(other.unreadSignals_);
+          }
+        }
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1981,6 +2255,37 @@ java.lang.String defaultValue) {
               openEscalations_.add(s);
               break;
             } // case 186
+            case 242: {
+              dev.nervenet.v1.Wait m =
+                  input.readMessage(
+                      dev.nervenet.v1.Wait.parser(),
+                      extensionRegistry);
+              if (waitsBuilder_ == null) {
+                ensureWaitsIsMutable();
+                waits_.add(m);
+              } else {
+                waitsBuilder_.addMessage(m);
+              }
+              break;
+            } // case 242
+            case 248: {
+              moreWaits_ = input.readInt32();
+              bitField0_ |= 0x01000000;
+              break;
+            } // case 248
+            case 258: {
+              dev.nervenet.v1.UnreadSignal m =
+                  input.readMessage(
+                      dev.nervenet.v1.UnreadSignal.parser(),
+                      extensionRegistry);
+              if (unreadSignalsBuilder_ == null) {
+                ensureUnreadSignalsIsMutable();
+                unreadSignals_.add(m);
+              } else {
+                unreadSignalsBuilder_.addMessage(m);
+              }
+              break;
+            } // case 258
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -4598,6 +4903,692 @@ java.lang.String defaultValue) {
       bitField0_ |= 0x00400000;
       onChanged();
       return this;
+    }
+
+    private java.util.List<dev.nervenet.v1.Wait> waits_ =
+      java.util.Collections.emptyList();
+    private void ensureWaitsIsMutable() {
+      if (!((bitField0_ & 0x00800000) != 0)) {
+        waits_ = new java.util.ArrayList<dev.nervenet.v1.Wait>(waits_);
+        bitField0_ |= 0x00800000;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.Wait, dev.nervenet.v1.Wait.Builder, dev.nervenet.v1.WaitOrBuilder> waitsBuilder_;
+
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.Wait> getWaitsList() {
+      if (waitsBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(waits_);
+      } else {
+        return waitsBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public int getWaitsCount() {
+      if (waitsBuilder_ == null) {
+        return waits_.size();
+      } else {
+        return waitsBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public dev.nervenet.v1.Wait getWaits(int index) {
+      if (waitsBuilder_ == null) {
+        return waits_.get(index);
+      } else {
+        return waitsBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public Builder setWaits(
+        int index, dev.nervenet.v1.Wait value) {
+      if (waitsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureWaitsIsMutable();
+        waits_.set(index, value);
+        onChanged();
+      } else {
+        waitsBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public Builder setWaits(
+        int index, dev.nervenet.v1.Wait.Builder builderForValue) {
+      if (waitsBuilder_ == null) {
+        ensureWaitsIsMutable();
+        waits_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        waitsBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public Builder addWaits(dev.nervenet.v1.Wait value) {
+      if (waitsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureWaitsIsMutable();
+        waits_.add(value);
+        onChanged();
+      } else {
+        waitsBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public Builder addWaits(
+        int index, dev.nervenet.v1.Wait value) {
+      if (waitsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureWaitsIsMutable();
+        waits_.add(index, value);
+        onChanged();
+      } else {
+        waitsBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public Builder addWaits(
+        dev.nervenet.v1.Wait.Builder builderForValue) {
+      if (waitsBuilder_ == null) {
+        ensureWaitsIsMutable();
+        waits_.add(builderForValue.build());
+        onChanged();
+      } else {
+        waitsBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public Builder addWaits(
+        int index, dev.nervenet.v1.Wait.Builder builderForValue) {
+      if (waitsBuilder_ == null) {
+        ensureWaitsIsMutable();
+        waits_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        waitsBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public Builder addAllWaits(
+        java.lang.Iterable<? extends dev.nervenet.v1.Wait> values) {
+      if (waitsBuilder_ == null) {
+        ensureWaitsIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, waits_);
+        onChanged();
+      } else {
+        waitsBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public Builder clearWaits() {
+      if (waitsBuilder_ == null) {
+        waits_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x00800000);
+        onChanged();
+      } else {
+        waitsBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public Builder removeWaits(int index) {
+      if (waitsBuilder_ == null) {
+        ensureWaitsIsMutable();
+        waits_.remove(index);
+        onChanged();
+      } else {
+        waitsBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public dev.nervenet.v1.Wait.Builder getWaitsBuilder(
+        int index) {
+      return getWaitsFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public dev.nervenet.v1.WaitOrBuilder getWaitsOrBuilder(
+        int index) {
+      if (waitsBuilder_ == null) {
+        return waits_.get(index);  } else {
+        return waitsBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public java.util.List<? extends dev.nervenet.v1.WaitOrBuilder> 
+         getWaitsOrBuilderList() {
+      if (waitsBuilder_ != null) {
+        return waitsBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(waits_);
+      }
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public dev.nervenet.v1.Wait.Builder addWaitsBuilder() {
+      return getWaitsFieldBuilder().addBuilder(
+          dev.nervenet.v1.Wait.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public dev.nervenet.v1.Wait.Builder addWaitsBuilder(
+        int index) {
+      return getWaitsFieldBuilder().addBuilder(
+          index, dev.nervenet.v1.Wait.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+     * on request.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.Wait.Builder> 
+         getWaitsBuilderList() {
+      return getWaitsFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.Wait, dev.nervenet.v1.Wait.Builder, dev.nervenet.v1.WaitOrBuilder> 
+        getWaitsFieldBuilder() {
+      if (waitsBuilder_ == null) {
+        waitsBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            dev.nervenet.v1.Wait, dev.nervenet.v1.Wait.Builder, dev.nervenet.v1.WaitOrBuilder>(
+                waits_,
+                ((bitField0_ & 0x00800000) != 0),
+                getParentForChildren(),
+                isClean());
+        waits_ = null;
+      }
+      return waitsBuilder_;
+    }
+
+    private int moreWaits_ ;
+    /**
+     * <pre>
+     * How many more waits there are.
+     * </pre>
+     *
+     * <code>int32 more_waits = 31 [json_name = "moreWaits"];</code>
+     * @return The moreWaits.
+     */
+    @java.lang.Override
+    public int getMoreWaits() {
+      return moreWaits_;
+    }
+    /**
+     * <pre>
+     * How many more waits there are.
+     * </pre>
+     *
+     * <code>int32 more_waits = 31 [json_name = "moreWaits"];</code>
+     * @param value The moreWaits to set.
+     * @return This builder for chaining.
+     */
+    public Builder setMoreWaits(int value) {
+
+      moreWaits_ = value;
+      bitField0_ |= 0x01000000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How many more waits there are.
+     * </pre>
+     *
+     * <code>int32 more_waits = 31 [json_name = "moreWaits"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearMoreWaits() {
+      bitField0_ = (bitField0_ & ~0x01000000);
+      moreWaits_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private java.util.List<dev.nervenet.v1.UnreadSignal> unreadSignals_ =
+      java.util.Collections.emptyList();
+    private void ensureUnreadSignalsIsMutable() {
+      if (!((bitField0_ & 0x02000000) != 0)) {
+        unreadSignals_ = new java.util.ArrayList<dev.nervenet.v1.UnreadSignal>(unreadSignals_);
+        bitField0_ |= 0x02000000;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.UnreadSignal, dev.nervenet.v1.UnreadSignal.Builder, dev.nervenet.v1.UnreadSignalOrBuilder> unreadSignalsBuilder_;
+
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.UnreadSignal> getUnreadSignalsList() {
+      if (unreadSignalsBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(unreadSignals_);
+      } else {
+        return unreadSignalsBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public int getUnreadSignalsCount() {
+      if (unreadSignalsBuilder_ == null) {
+        return unreadSignals_.size();
+      } else {
+        return unreadSignalsBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public dev.nervenet.v1.UnreadSignal getUnreadSignals(int index) {
+      if (unreadSignalsBuilder_ == null) {
+        return unreadSignals_.get(index);
+      } else {
+        return unreadSignalsBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public Builder setUnreadSignals(
+        int index, dev.nervenet.v1.UnreadSignal value) {
+      if (unreadSignalsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureUnreadSignalsIsMutable();
+        unreadSignals_.set(index, value);
+        onChanged();
+      } else {
+        unreadSignalsBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public Builder setUnreadSignals(
+        int index, dev.nervenet.v1.UnreadSignal.Builder builderForValue) {
+      if (unreadSignalsBuilder_ == null) {
+        ensureUnreadSignalsIsMutable();
+        unreadSignals_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        unreadSignalsBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public Builder addUnreadSignals(dev.nervenet.v1.UnreadSignal value) {
+      if (unreadSignalsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureUnreadSignalsIsMutable();
+        unreadSignals_.add(value);
+        onChanged();
+      } else {
+        unreadSignalsBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public Builder addUnreadSignals(
+        int index, dev.nervenet.v1.UnreadSignal value) {
+      if (unreadSignalsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureUnreadSignalsIsMutable();
+        unreadSignals_.add(index, value);
+        onChanged();
+      } else {
+        unreadSignalsBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public Builder addUnreadSignals(
+        dev.nervenet.v1.UnreadSignal.Builder builderForValue) {
+      if (unreadSignalsBuilder_ == null) {
+        ensureUnreadSignalsIsMutable();
+        unreadSignals_.add(builderForValue.build());
+        onChanged();
+      } else {
+        unreadSignalsBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public Builder addUnreadSignals(
+        int index, dev.nervenet.v1.UnreadSignal.Builder builderForValue) {
+      if (unreadSignalsBuilder_ == null) {
+        ensureUnreadSignalsIsMutable();
+        unreadSignals_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        unreadSignalsBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public Builder addAllUnreadSignals(
+        java.lang.Iterable<? extends dev.nervenet.v1.UnreadSignal> values) {
+      if (unreadSignalsBuilder_ == null) {
+        ensureUnreadSignalsIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, unreadSignals_);
+        onChanged();
+      } else {
+        unreadSignalsBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public Builder clearUnreadSignals() {
+      if (unreadSignalsBuilder_ == null) {
+        unreadSignals_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x02000000);
+        onChanged();
+      } else {
+        unreadSignalsBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public Builder removeUnreadSignals(int index) {
+      if (unreadSignalsBuilder_ == null) {
+        ensureUnreadSignalsIsMutable();
+        unreadSignals_.remove(index);
+        onChanged();
+      } else {
+        unreadSignalsBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public dev.nervenet.v1.UnreadSignal.Builder getUnreadSignalsBuilder(
+        int index) {
+      return getUnreadSignalsFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public dev.nervenet.v1.UnreadSignalOrBuilder getUnreadSignalsOrBuilder(
+        int index) {
+      if (unreadSignalsBuilder_ == null) {
+        return unreadSignals_.get(index);  } else {
+        return unreadSignalsBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public java.util.List<? extends dev.nervenet.v1.UnreadSignalOrBuilder> 
+         getUnreadSignalsOrBuilderList() {
+      if (unreadSignalsBuilder_ != null) {
+        return unreadSignalsBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(unreadSignals_);
+      }
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public dev.nervenet.v1.UnreadSignal.Builder addUnreadSignalsBuilder() {
+      return getUnreadSignalsFieldBuilder().addBuilder(
+          dev.nervenet.v1.UnreadSignal.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public dev.nervenet.v1.UnreadSignal.Builder addUnreadSignalsBuilder(
+        int index) {
+      return getUnreadSignalsFieldBuilder().addBuilder(
+          index, dev.nervenet.v1.UnreadSignal.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * Signals that wait for the code. Not in lists.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.UnreadSignal.Builder> 
+         getUnreadSignalsBuilderList() {
+      return getUnreadSignalsFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.UnreadSignal, dev.nervenet.v1.UnreadSignal.Builder, dev.nervenet.v1.UnreadSignalOrBuilder> 
+        getUnreadSignalsFieldBuilder() {
+      if (unreadSignalsBuilder_ == null) {
+        unreadSignalsBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            dev.nervenet.v1.UnreadSignal, dev.nervenet.v1.UnreadSignal.Builder, dev.nervenet.v1.UnreadSignalOrBuilder>(
+                unreadSignals_,
+                ((bitField0_ & 0x02000000) != 0),
+                getParentForChildren(),
+                isClean());
+        unreadSignals_ = null;
+      }
+      return unreadSignalsBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

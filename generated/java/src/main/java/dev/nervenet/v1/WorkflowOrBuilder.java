@@ -534,4 +534,107 @@ java.lang.String defaultValue);
    */
   com.google.protobuf.ByteString
       getOpenEscalationsBytes(int index);
+
+  /**
+   * <pre>
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+   */
+  java.util.List<dev.nervenet.v1.Wait> 
+      getWaitsList();
+  /**
+   * <pre>
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+   */
+  dev.nervenet.v1.Wait getWaits(int index);
+  /**
+   * <pre>
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+   */
+  int getWaitsCount();
+  /**
+   * <pre>
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+   */
+  java.util.List<? extends dev.nervenet.v1.WaitOrBuilder> 
+      getWaitsOrBuilderList();
+  /**
+   * <pre>
+   * What it waits for, the most urgent first; at most 20. Known to the owner: empty where `partial` is set. In lists only
+   * on request.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Wait waits = 30 [json_name = "waits"];</code>
+   */
+  dev.nervenet.v1.WaitOrBuilder getWaitsOrBuilder(
+      int index);
+
+  /**
+   * <pre>
+   * How many more waits there are.
+   * </pre>
+   *
+   * <code>int32 more_waits = 31 [json_name = "moreWaits"];</code>
+   * @return The moreWaits.
+   */
+  int getMoreWaits();
+
+  /**
+   * <pre>
+   * Signals that wait for the code. Not in lists.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+   */
+  java.util.List<dev.nervenet.v1.UnreadSignal> 
+      getUnreadSignalsList();
+  /**
+   * <pre>
+   * Signals that wait for the code. Not in lists.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+   */
+  dev.nervenet.v1.UnreadSignal getUnreadSignals(int index);
+  /**
+   * <pre>
+   * Signals that wait for the code. Not in lists.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+   */
+  int getUnreadSignalsCount();
+  /**
+   * <pre>
+   * Signals that wait for the code. Not in lists.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+   */
+  java.util.List<? extends dev.nervenet.v1.UnreadSignalOrBuilder> 
+      getUnreadSignalsOrBuilderList();
+  /**
+   * <pre>
+   * Signals that wait for the code. Not in lists.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.UnreadSignal unread_signals = 32 [json_name = "unreadSignals"];</code>
+   */
+  dev.nervenet.v1.UnreadSignalOrBuilder getUnreadSignalsOrBuilder(
+      int index);
 }

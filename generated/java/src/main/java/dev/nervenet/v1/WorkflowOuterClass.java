@@ -21,6 +21,16 @@ public final class WorkflowOuterClass {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_Blocked_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_Wait_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_Wait_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_UnreadSignal_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_UnreadSignal_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_Workflow_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -159,167 +169,197 @@ public final class WorkflowOuterClass {
       "_steps\030\004 \001(\005R\013agreedSteps\022\026\n\006detail\030\005 \001(" +
       "\tR\006detail\022.\n\004time\030\006 \001(\0132\032.google.protobu" +
       "f.TimestampR\004time\022\024\n\005error\030\007 \001(\tR\005error\"" +
-      "\273\007\n\010Workflow\022\037\n\013workflow_id\030\001 \001(\tR\nworkf" +
-      "lowId\022\020\n\003run\030\002 \001(\005R\003run\022\036\n\ndefinition\030\003 " +
-      "\001(\tR\ndefinition\022\030\n\007version\030\004 \001(\005R\007versio" +
-      "n\0220\n\005state\030\005 \001(\0162\032.nervenet.v1.WorkflowS" +
-      "tateR\005state\022*\n\005input\030\006 \001(\0132\024.nervenet.v1" +
-      ".PayloadR\005input\022,\n\006output\030\007 \001(\0132\024.nerven" +
-      "et.v1.PayloadR\006output\022.\n\007failure\030\010 \001(\0132\024" +
-      ".nervenet.v1.FailureR\007failure\022(\n\004view\030\t " +
-      "\001(\0132\024.nervenet.v1.PayloadR\004view\022\'\n\005tasks" +
-      "\030\n \003(\0132\021.nervenet.v1.TaskR\005tasks\0229\n\nstar" +
-      "t_time\030\013 \001(\0132\032.google.protobuf.Timestamp" +
-      "R\tstartTime\0229\n\nclose_time\030\014 \001(\0132\032.google" +
-      ".protobuf.TimestampR\tcloseTime\0229\n\006labels" +
-      "\030\r \003(\0132!.nervenet.v1.Workflow.LabelsEntr" +
-      "yR\006labels\022\031\n\010trace_id\030\016 \001(\tR\007traceId\022\027\n\007" +
-      "node_id\030\017 \001(\tR\006nodeId\022.\n\007blocked\030\020 \001(\0132\024" +
-      ".nervenet.v1.BlockedR\007blocked\0223\n\025suppres" +
-      "sed_duplicates\030\021 \001(\003R\024suppressedDuplicat" +
-      "es\022\030\n\007partial\030\022 \001(\010R\007partial\022\034\n\tadoption" +
-      "s\030\023 \001(\005R\tadoptions\022\'\n\017journal_entries\030\024 " +
-      "\001(\003R\016journalEntries\022\016\n\002at\030\025 \001(\tR\002at\022\022\n\004n" +
-      "ote\030\026 \001(\tR\004note\022)\n\020open_escalations\030\027 \003(" +
-      "\tR\017openEscalations\0329\n\013LabelsEntry\022\020\n\003key" +
-      "\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"S\n" +
-      "\nParentStep\022\037\n\013workflow_id\030\001 \001(\tR\nworkfl" +
-      "owId\022\020\n\003run\030\002 \001(\005R\003run\022\022\n\004step\030\003 \001(\tR\004st" +
-      "ep\"\354\003\n\017StartAttributes\022\036\n\ndefinition\030\001 \001" +
-      "(\tR\ndefinition\022\030\n\007version\030\002 \001(\005R\007version" +
-      "\022\030\n\007runtime\030\003 \001(\tR\007runtime\022*\n\005input\030\004 \001(" +
-      "\0132\024.nervenet.v1.PayloadR\005input\022\022\n\004seed\030\005" +
-      " \001(\014R\004seed\022@\n\006labels\030\006 \003(\0132(.nervenet.v1" +
-      ".StartAttributes.LabelsEntryR\006labels\0223\n\007" +
-      "timeout\030\007 \001(\0132\031.google.protobuf.Duration" +
-      "R\007timeout\022/\n\005trace\030\010 \001(\0132\031.nervenet.v1.T" +
-      "raceContextR\005trace\022\027\n\007span_id\030\t \001(\014R\006spa" +
-      "nId\022\030\n\007starter\030\n \001(\tR\007starter\022/\n\006parent\030" +
-      "\013 \001(\0132\027.nervenet.v1.ParentStepR\006parent\0329" +
-      "\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value" +
-      "\030\002 \001(\tR\005value:\0028\001\"H\n\017TimerAttributes\0225\n\010" +
-      "due_time\030\001 \001(\0132\032.google.protobuf.Timesta" +
-      "mpR\007dueTime\"r\n\020SignalAttributes\022\026\n\006signa" +
-      "l\030\001 \001(\tR\006signal\022.\n\007payload\030\002 \001(\0132\024.nerve" +
-      "net.v1.PayloadR\007payload\022\026\n\006sender\030\003 \001(\tR" +
-      "\006sender\"H\n\023EscalatedAttributes\0221\n\010questi" +
-      "on\030\001 \001(\0132\025.nervenet.v1.QuestionR\010questio" +
-      "n\"\342\001\n\021DecidedAttributes\0225\n\006action\030\001 \001(\0162" +
-      "\035.nervenet.v1.EscalationActionR\006action\022*" +
-      "\n\005value\030\002 \001(\0132\024.nervenet.v1.PayloadR\005val" +
-      "ue\022\032\n\010attempts\030\003 \001(\005R\010attempts\022\030\n\007commen" +
-      "t\030\004 \001(\tR\007comment\022\032\n\010resolver\030\005 \001(\tR\010reso" +
-      "lver\022\030\n\007expired\030\006 \001(\010R\007expired\")\n\017PatchA" +
-      "ttributes\022\026\n\006answer\030\001 \001(\010R\006answer\"\202\001\n\017Ch" +
-      "ildAttributes\022\037\n\013workflow_id\030\001 \001(\tR\nwork" +
-      "flowId\022\036\n\ndefinition\030\002 \001(\tR\ndefinition\022." +
-      "\n\007failure\030\003 \001(\0132\024.nervenet.v1.FailureR\007f" +
-      "ailure\"y\n\016SentAttributes\022\037\n\013workflow_id\030" +
-      "\001 \001(\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR\006signa" +
-      "l\022.\n\007failure\030\003 \001(\0132\024.nervenet.v1.Failure" +
-      "R\007failure\"\205\001\n\020CancelAttributes\022\026\n\006reason" +
-      "\030\001 \001(\tR\006reason\022\034\n\trequester\030\002 \001(\tR\treque" +
-      "ster\022\030\n\007timeout\030\003 \001(\010R\007timeout\022!\n\014journa" +
-      "l_full\030\004 \001(\010R\013journalFull\"\241\001\n\017CloseAttri" +
-      "butes\0220\n\005state\030\001 \001(\0162\032.nervenet.v1.Workf" +
-      "lowStateR\005state\022,\n\006output\030\002 \001(\0132\024.nerven" +
-      "et.v1.PayloadR\006output\022.\n\007failure\030\003 \001(\0132\024" +
-      ".nervenet.v1.FailureR\007failure\"\253\006\n\014Journa" +
-      "lEntry\022\032\n\010sequence\030\001 \001(\003R\010sequence\022\022\n\004na" +
-      "me\030\002 \001(\tR\004name\022.\n\004time\030\003 \001(\0132\032.google.pr" +
-      "otobuf.TimestampR\004time\022\024\n\005actor\030\004 \001(\tR\005a" +
-      "ctor\0224\n\005start\030\005 \001(\0132\034.nervenet.v1.StartA" +
-      "ttributesH\000R\005start\022-\n\004task\030\006 \001(\0132\027.nerve" +
-      "net.v1.TaskResultH\000R\004task\0224\n\005timer\030\007 \001(\013" +
-      "2\034.nervenet.v1.TimerAttributesH\000R\005timer\022" +
-      "7\n\006signal\030\010 \001(\0132\035.nervenet.v1.SignalAttr" +
-      "ibutesH\000R\006signal\022@\n\tescalated\030\t \001(\0132 .ne" +
-      "rvenet.v1.EscalatedAttributesH\000R\tescalat" +
-      "ed\022:\n\007decided\030\n \001(\0132\036.nervenet.v1.Decide" +
-      "dAttributesH\000R\007decided\0224\n\005patch\030\013 \001(\0132\034." +
-      "nervenet.v1.PatchAttributesH\000R\005patch\0227\n\006" +
-      "cancel\030\014 \001(\0132\035.nervenet.v1.CancelAttribu" +
-      "tesH\000R\006cancel\0224\n\005close\030\r \001(\0132\034.nervenet." +
-      "v1.CloseAttributesH\000R\005close\0227\n\010progress\030" +
-      "\016 \001(\0132\031.nervenet.v1.TaskProgressH\000R\010prog" +
-      "ress\0224\n\005child\030\017 \001(\0132\034.nervenet.v1.ChildA" +
-      "ttributesH\000R\005child\0221\n\004sent\030\020 \001(\0132\033.nerve" +
-      "net.v1.SentAttributesH\000R\004sentB\014\n\nattribu" +
-      "tes\"\313\001\n\024EscalationResolution\0225\n\006action\030\001" +
-      " \001(\0162\035.nervenet.v1.EscalationActionR\006act" +
-      "ion\022*\n\005value\030\002 \001(\0132\024.nervenet.v1.Payload" +
-      "R\005value\022\032\n\010attempts\030\003 \001(\005R\010attempts\022\030\n\007c" +
-      "omment\030\004 \001(\tR\007comment\022\032\n\010resolver\030\005 \001(\tR" +
-      "\010resolver\"\276\003\n\nEscalation\022#\n\rescalation_i" +
-      "d\030\001 \001(\tR\014escalationId\022\037\n\013workflow_id\030\002 \001" +
-      "(\tR\nworkflowId\022\020\n\003run\030\003 \001(\005R\003run\022\022\n\004step" +
-      "\030\004 \001(\tR\004step\0221\n\010question\030\005 \001(\0132\025.nervene" +
-      "t.v1.QuestionR\010question\0222\n\005state\030\006 \001(\0162\034" +
-      ".nervenet.v1.EscalationStateR\005state\022;\n\013c" +
-      "reate_time\030\007 \001(\0132\032.google.protobuf.Times" +
-      "tampR\ncreateTime\022=\n\014resolve_time\030\010 \001(\0132\032" +
-      ".google.protobuf.TimestampR\013resolveTime\022" +
-      "A\n\nresolution\030\t \001(\0132!.nervenet.v1.Escala" +
-      "tionResolutionR\nresolution\022\036\n\ndefinition" +
-      "\030\n \001(\tR\ndefinition\"\362\002\n\nDefinition\022\022\n\004nam" +
-      "e\030\001 \001(\tR\004name\022\030\n\007version\030\002 \001(\005R\007version\022" +
-      " \n\013description\030\003 \001(\tR\013description\022\'\n\005ste" +
-      "ps\030\004 \003(\0132\021.nervenet.v1.StepR\005steps\022\026\n\006ou" +
-      "tput\030\005 \001(\tR\006output\022.\n\005retry\030\006 \001(\0132\030.nerv" +
-      "enet.v1.RetryPolicyR\005retry\0221\n\010timeouts\030\007" +
-      " \001(\0132\025.nervenet.v1.TimeoutsR\010timeouts\0223\n" +
-      "\007timeout\030\010 \001(\0132\031.google.protobuf.Duratio" +
-      "nR\007timeout\022;\n\013create_time\030\t \001(\0132\032.google" +
-      ".protobuf.TimestampR\ncreateTime\"\262\005\n\004Step" +
-      "\022\022\n\004name\030\001 \001(\tR\004name\022\035\n\ndepends_on\030\002 \003(\t" +
-      "R\tdependsOn\022\034\n\tcondition\030\003 \001(\tR\tconditio" +
-      "n\022/\n\010for_each\030\004 \001(\0132\024.nervenet.v1.ForEac" +
-      "hR\007forEach\022-\n\004call\030\005 \001(\0132\027.nervenet.v1.C" +
-      "allActionH\000R\004call\022*\n\003ask\030\006 \001(\0132\026.nervene" +
-      "t.v1.AskActionH\000R\003ask\0229\n\010workflow\030\007 \001(\0132" +
-      "\033.nervenet.v1.WorkflowActionH\000R\010workflow" +
-      "\022\026\n\005value\030\010 \001(\tH\000R\005value\0221\n\005sleep\030\t \001(\0132" +
-      "\031.google.protobuf.DurationH\000R\005sleep\022.\n\005r" +
-      "etry\030\n \001(\0132\030.nervenet.v1.RetryPolicyR\005re" +
-      "try\0221\n\010timeouts\030\013 \001(\0132\025.nervenet.v1.Time" +
-      "outsR\010timeouts\0224\n\tselection\030\014 \001(\0132\026.nerv" +
-      "enet.v1.SelectionR\tselection\0225\n\006labels\030\r" +
-      " \003(\0132\035.nervenet.v1.Step.LabelsEntryR\006lab" +
-      "els\022\030\n\007recover\030\016 \001(\tR\007recover\022\030\n\007publish" +
-      "\030\017 \001(\tR\007publish\0329\n\013LabelsEntry\022\020\n\003key\030\001 " +
-      "\001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001B\010\n\006ac" +
-      "tion\"A\n\007ForEach\022\024\n\005items\030\001 \001(\tR\005items\022 \n" +
-      "\013concurrency\030\002 \001(\005R\013concurrency\"B\n\nCallA" +
-      "ction\022\036\n\ncapability\030\001 \001(\tR\ncapability\022\024\n" +
-      "\005input\030\002 \001(\tR\005input\"\253\002\n\tAskAction\022\032\n\010que" +
-      "stion\030\001 \001(\tR\010question\022\030\n\007choices\030\002 \003(\tR\007" +
-      "choices\022<\n\ranswer_schema\030\003 \001(\0132\027.google." +
-      "protobuf.StructR\014answerSchema\022\030\n\007context" +
-      "\030\004 \001(\tR\007context\0225\n\010deadline\030\005 \001(\0132\031.goog" +
-      "le.protobuf.DurationR\010deadline\022=\n\016defaul" +
-      "t_answer\030\006 \001(\0132\026.google.protobuf.ValueR\r" +
-      "defaultAnswer\022\032\n\010assignee\030\007 \001(\tR\010assigne" +
-      "e\"`\n\016WorkflowAction\022\036\n\ndefinition\030\001 \001(\tR" +
-      "\ndefinition\022\030\n\007version\030\002 \001(\005R\007version\022\024\n" +
-      "\005input\030\003 \001(\tR\005input*\237\002\n\rWorkflowState\022\036\n" +
-      "\032WORKFLOW_STATE_UNSPECIFIED\020\000\022\032\n\026WORKFLO" +
-      "W_STATE_RUNNING\020\001\022$\n WORKFLOW_STATE_WAIT" +
-      "ING_FOR_HUMAN\020\002\022\032\n\026WORKFLOW_STATE_BLOCKE" +
-      "D\020\003\022\034\n\030WORKFLOW_STATE_CANCELING\020\004\022\034\n\030WOR" +
-      "KFLOW_STATE_SUCCEEDED\020\005\022\031\n\025WORKFLOW_STAT" +
-      "E_FAILED\020\006\022\033\n\027WORKFLOW_STATE_CANCELED\020\007\022" +
-      "\034\n\030WORKFLOW_STATE_TIMED_OUT\020\010*\253\001\n\017Escala" +
-      "tionState\022 \n\034ESCALATION_STATE_UNSPECIFIE" +
-      "D\020\000\022\031\n\025ESCALATION_STATE_OPEN\020\001\022\035\n\031ESCALA" +
-      "TION_STATE_RESOLVED\020\002\022\034\n\030ESCALATION_STAT" +
-      "E_EXPIRED\020\003\022\036\n\032ESCALATION_STATE_WITHDRAW" +
-      "N\020\004*\265\001\n\020EscalationAction\022!\n\035ESCALATION_A" +
-      "CTION_UNSPECIFIED\020\000\022\033\n\027ESCALATION_ACTION" +
-      "_RETRY\020\001\022\036\n\032ESCALATION_ACTION_COMPLETE\020\002" +
-      "\022\032\n\026ESCALATION_ACTION_FAIL\020\003\022%\n!ESCALATI" +
-      "ON_ACTION_CANCEL_WORKFLOW\020\004B8\n\017dev.nerve" +
-      "net.v1P\001Z#nervenet.dev/nervenet/v1;nerve" +
-      "netv1b\006proto3"
+      "\245\005\n\004Wait\022)\n\004kind\030\001 \001(\0162\025.nervenet.v1.Wai" +
+      "tKindR\004kind\022\024\n\005count\030\002 \001(\005R\005count\022\024\n\005wor" +
+      "ds\030\003 \001(\tR\005words\022\022\n\004step\030\004 \001(\tR\004step\022\036\n\nc" +
+      "apability\030\005 \001(\tR\ncapability\022\026\n\006signal\030\006 " +
+      "\001(\tR\006signal\0229\n\nsince_time\030\007 \001(\0132\032.google" +
+      ".protobuf.TimestampR\tsinceTime\0225\n\010due_ti" +
+      "me\030\010 \001(\0132\032.google.protobuf.TimestampR\007du" +
+      "eTime\022\031\n\010agent_id\030\t \001(\tR\007agentId\022\030\n\007atte" +
+      "mpt\030\n \001(\005R\007attempt\022!\n\014max_attempts\030\013 \001(\005" +
+      "R\013maxAttempts\0227\n\014last_failure\030\014 \001(\0132\024.ne" +
+      "rvenet.v1.FailureR\013lastFailure\022\032\n\010questi" +
+      "on\030\r \001(\tR\010question\022#\n\rescalation_id\030\016 \001(" +
+      "\tR\014escalationId\022\037\n\013workflow_id\030\017 \001(\tR\nwo" +
+      "rkflowId\022\026\n\006reason\030\020 \001(\tR\006reason\0229\n\naliv" +
+      "e_time\030\021 \001(\0132\032.google.protobuf.Timestamp" +
+      "R\taliveTime\022\037\n\010fraction\030\022 \001(\001H\000R\010fractio" +
+      "n\210\001\001\022\024\n\005stuck\030\023 \001(\010R\005stuckB\013\n\t_fraction\"" +
+      "y\n\014UnreadSignal\022\026\n\006signal\030\001 \001(\tR\006signal\022" +
+      "\024\n\005count\030\002 \001(\005R\005count\022;\n\013oldest_time\030\003 \001" +
+      "(\0132\032.google.protobuf.TimestampR\noldestTi" +
+      "me\"\305\010\n\010Workflow\022\037\n\013workflow_id\030\001 \001(\tR\nwo" +
+      "rkflowId\022\020\n\003run\030\002 \001(\005R\003run\022\036\n\ndefinition" +
+      "\030\003 \001(\tR\ndefinition\022\030\n\007version\030\004 \001(\005R\007ver" +
+      "sion\0220\n\005state\030\005 \001(\0162\032.nervenet.v1.Workfl" +
+      "owStateR\005state\022*\n\005input\030\006 \001(\0132\024.nervenet" +
+      ".v1.PayloadR\005input\022,\n\006output\030\007 \001(\0132\024.ner" +
+      "venet.v1.PayloadR\006output\022.\n\007failure\030\010 \001(" +
+      "\0132\024.nervenet.v1.FailureR\007failure\022(\n\004view" +
+      "\030\t \001(\0132\024.nervenet.v1.PayloadR\004view\022\'\n\005ta" +
+      "sks\030\n \003(\0132\021.nervenet.v1.TaskR\005tasks\0229\n\ns" +
+      "tart_time\030\013 \001(\0132\032.google.protobuf.Timest" +
+      "ampR\tstartTime\0229\n\nclose_time\030\014 \001(\0132\032.goo" +
+      "gle.protobuf.TimestampR\tcloseTime\0229\n\006lab" +
+      "els\030\r \003(\0132!.nervenet.v1.Workflow.LabelsE" +
+      "ntryR\006labels\022\031\n\010trace_id\030\016 \001(\tR\007traceId\022" +
+      "\027\n\007node_id\030\017 \001(\tR\006nodeId\022.\n\007blocked\030\020 \001(" +
+      "\0132\024.nervenet.v1.BlockedR\007blocked\0223\n\025supp" +
+      "ressed_duplicates\030\021 \001(\003R\024suppressedDupli" +
+      "cates\022\030\n\007partial\030\022 \001(\010R\007partial\022\034\n\tadopt" +
+      "ions\030\023 \001(\005R\tadoptions\022\'\n\017journal_entries" +
+      "\030\024 \001(\003R\016journalEntries\022\016\n\002at\030\025 \001(\tR\002at\022\022" +
+      "\n\004note\030\026 \001(\tR\004note\022)\n\020open_escalations\030\027" +
+      " \003(\tR\017openEscalations\022\'\n\005waits\030\036 \003(\0132\021.n" +
+      "ervenet.v1.WaitR\005waits\022\035\n\nmore_waits\030\037 \001" +
+      "(\005R\tmoreWaits\022@\n\016unread_signals\030  \003(\0132\031." +
+      "nervenet.v1.UnreadSignalR\runreadSignals\032" +
+      "9\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005valu" +
+      "e\030\002 \001(\tR\005value:\0028\001\"S\n\nParentStep\022\037\n\013work" +
+      "flow_id\030\001 \001(\tR\nworkflowId\022\020\n\003run\030\002 \001(\005R\003" +
+      "run\022\022\n\004step\030\003 \001(\tR\004step\"\354\003\n\017StartAttribu" +
+      "tes\022\036\n\ndefinition\030\001 \001(\tR\ndefinition\022\030\n\007v" +
+      "ersion\030\002 \001(\005R\007version\022\030\n\007runtime\030\003 \001(\tR\007" +
+      "runtime\022*\n\005input\030\004 \001(\0132\024.nervenet.v1.Pay" +
+      "loadR\005input\022\022\n\004seed\030\005 \001(\014R\004seed\022@\n\006label" +
+      "s\030\006 \003(\0132(.nervenet.v1.StartAttributes.La" +
+      "belsEntryR\006labels\0223\n\007timeout\030\007 \001(\0132\031.goo" +
+      "gle.protobuf.DurationR\007timeout\022/\n\005trace\030" +
+      "\010 \001(\0132\031.nervenet.v1.TraceContextR\005trace\022" +
+      "\027\n\007span_id\030\t \001(\014R\006spanId\022\030\n\007starter\030\n \001(" +
+      "\tR\007starter\022/\n\006parent\030\013 \001(\0132\027.nervenet.v1" +
+      ".ParentStepR\006parent\0329\n\013LabelsEntry\022\020\n\003ke" +
+      "y\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"H" +
+      "\n\017TimerAttributes\0225\n\010due_time\030\001 \001(\0132\032.go" +
+      "ogle.protobuf.TimestampR\007dueTime\"r\n\020Sign" +
+      "alAttributes\022\026\n\006signal\030\001 \001(\tR\006signal\022.\n\007" +
+      "payload\030\002 \001(\0132\024.nervenet.v1.PayloadR\007pay" +
+      "load\022\026\n\006sender\030\003 \001(\tR\006sender\"H\n\023Escalate" +
+      "dAttributes\0221\n\010question\030\001 \001(\0132\025.nervenet" +
+      ".v1.QuestionR\010question\"\342\001\n\021DecidedAttrib" +
+      "utes\0225\n\006action\030\001 \001(\0162\035.nervenet.v1.Escal" +
+      "ationActionR\006action\022*\n\005value\030\002 \001(\0132\024.ner" +
+      "venet.v1.PayloadR\005value\022\032\n\010attempts\030\003 \001(" +
+      "\005R\010attempts\022\030\n\007comment\030\004 \001(\tR\007comment\022\032\n" +
+      "\010resolver\030\005 \001(\tR\010resolver\022\030\n\007expired\030\006 \001" +
+      "(\010R\007expired\")\n\017PatchAttributes\022\026\n\006answer" +
+      "\030\001 \001(\010R\006answer\"\202\001\n\017ChildAttributes\022\037\n\013wo" +
+      "rkflow_id\030\001 \001(\tR\nworkflowId\022\036\n\ndefinitio" +
+      "n\030\002 \001(\tR\ndefinition\022.\n\007failure\030\003 \001(\0132\024.n" +
+      "ervenet.v1.FailureR\007failure\"y\n\016SentAttri" +
+      "butes\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\026" +
+      "\n\006signal\030\002 \001(\tR\006signal\022.\n\007failure\030\003 \001(\0132" +
+      "\024.nervenet.v1.FailureR\007failure\"\205\001\n\020Cance" +
+      "lAttributes\022\026\n\006reason\030\001 \001(\tR\006reason\022\034\n\tr" +
+      "equester\030\002 \001(\tR\trequester\022\030\n\007timeout\030\003 \001" +
+      "(\010R\007timeout\022!\n\014journal_full\030\004 \001(\010R\013journ" +
+      "alFull\"\241\001\n\017CloseAttributes\0220\n\005state\030\001 \001(" +
+      "\0162\032.nervenet.v1.WorkflowStateR\005state\022,\n\006" +
+      "output\030\002 \001(\0132\024.nervenet.v1.PayloadR\006outp" +
+      "ut\022.\n\007failure\030\003 \001(\0132\024.nervenet.v1.Failur" +
+      "eR\007failure\"\253\006\n\014JournalEntry\022\032\n\010sequence\030" +
+      "\001 \001(\003R\010sequence\022\022\n\004name\030\002 \001(\tR\004name\022.\n\004t" +
+      "ime\030\003 \001(\0132\032.google.protobuf.TimestampR\004t" +
+      "ime\022\024\n\005actor\030\004 \001(\tR\005actor\0224\n\005start\030\005 \001(\013" +
+      "2\034.nervenet.v1.StartAttributesH\000R\005start\022" +
+      "-\n\004task\030\006 \001(\0132\027.nervenet.v1.TaskResultH\000" +
+      "R\004task\0224\n\005timer\030\007 \001(\0132\034.nervenet.v1.Time" +
+      "rAttributesH\000R\005timer\0227\n\006signal\030\010 \001(\0132\035.n" +
+      "ervenet.v1.SignalAttributesH\000R\006signal\022@\n" +
+      "\tescalated\030\t \001(\0132 .nervenet.v1.Escalated" +
+      "AttributesH\000R\tescalated\022:\n\007decided\030\n \001(\013" +
+      "2\036.nervenet.v1.DecidedAttributesH\000R\007deci" +
+      "ded\0224\n\005patch\030\013 \001(\0132\034.nervenet.v1.PatchAt" +
+      "tributesH\000R\005patch\0227\n\006cancel\030\014 \001(\0132\035.nerv" +
+      "enet.v1.CancelAttributesH\000R\006cancel\0224\n\005cl" +
+      "ose\030\r \001(\0132\034.nervenet.v1.CloseAttributesH" +
+      "\000R\005close\0227\n\010progress\030\016 \001(\0132\031.nervenet.v1" +
+      ".TaskProgressH\000R\010progress\0224\n\005child\030\017 \001(\013" +
+      "2\034.nervenet.v1.ChildAttributesH\000R\005child\022" +
+      "1\n\004sent\030\020 \001(\0132\033.nervenet.v1.SentAttribut" +
+      "esH\000R\004sentB\014\n\nattributes\"\313\001\n\024EscalationR" +
+      "esolution\0225\n\006action\030\001 \001(\0162\035.nervenet.v1." +
+      "EscalationActionR\006action\022*\n\005value\030\002 \001(\0132" +
+      "\024.nervenet.v1.PayloadR\005value\022\032\n\010attempts" +
+      "\030\003 \001(\005R\010attempts\022\030\n\007comment\030\004 \001(\tR\007comme" +
+      "nt\022\032\n\010resolver\030\005 \001(\tR\010resolver\"\276\003\n\nEscal" +
+      "ation\022#\n\rescalation_id\030\001 \001(\tR\014escalation" +
+      "Id\022\037\n\013workflow_id\030\002 \001(\tR\nworkflowId\022\020\n\003r" +
+      "un\030\003 \001(\005R\003run\022\022\n\004step\030\004 \001(\tR\004step\0221\n\010que" +
+      "stion\030\005 \001(\0132\025.nervenet.v1.QuestionR\010ques" +
+      "tion\0222\n\005state\030\006 \001(\0162\034.nervenet.v1.Escala" +
+      "tionStateR\005state\022;\n\013create_time\030\007 \001(\0132\032." +
+      "google.protobuf.TimestampR\ncreateTime\022=\n" +
+      "\014resolve_time\030\010 \001(\0132\032.google.protobuf.Ti" +
+      "mestampR\013resolveTime\022A\n\nresolution\030\t \001(\013" +
+      "2!.nervenet.v1.EscalationResolutionR\nres" +
+      "olution\022\036\n\ndefinition\030\n \001(\tR\ndefinition\"" +
+      "\362\002\n\nDefinition\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007ve" +
+      "rsion\030\002 \001(\005R\007version\022 \n\013description\030\003 \001(" +
+      "\tR\013description\022\'\n\005steps\030\004 \003(\0132\021.nervenet" +
+      ".v1.StepR\005steps\022\026\n\006output\030\005 \001(\tR\006output\022" +
+      ".\n\005retry\030\006 \001(\0132\030.nervenet.v1.RetryPolicy" +
+      "R\005retry\0221\n\010timeouts\030\007 \001(\0132\025.nervenet.v1." +
+      "TimeoutsR\010timeouts\0223\n\007timeout\030\010 \001(\0132\031.go" +
+      "ogle.protobuf.DurationR\007timeout\022;\n\013creat" +
+      "e_time\030\t \001(\0132\032.google.protobuf.Timestamp" +
+      "R\ncreateTime\"\262\005\n\004Step\022\022\n\004name\030\001 \001(\tR\004nam" +
+      "e\022\035\n\ndepends_on\030\002 \003(\tR\tdependsOn\022\034\n\tcond" +
+      "ition\030\003 \001(\tR\tcondition\022/\n\010for_each\030\004 \001(\013" +
+      "2\024.nervenet.v1.ForEachR\007forEach\022-\n\004call\030" +
+      "\005 \001(\0132\027.nervenet.v1.CallActionH\000R\004call\022*" +
+      "\n\003ask\030\006 \001(\0132\026.nervenet.v1.AskActionH\000R\003a" +
+      "sk\0229\n\010workflow\030\007 \001(\0132\033.nervenet.v1.Workf" +
+      "lowActionH\000R\010workflow\022\026\n\005value\030\010 \001(\tH\000R\005" +
+      "value\0221\n\005sleep\030\t \001(\0132\031.google.protobuf.D" +
+      "urationH\000R\005sleep\022.\n\005retry\030\n \001(\0132\030.nerven" +
+      "et.v1.RetryPolicyR\005retry\0221\n\010timeouts\030\013 \001" +
+      "(\0132\025.nervenet.v1.TimeoutsR\010timeouts\0224\n\ts" +
+      "election\030\014 \001(\0132\026.nervenet.v1.SelectionR\t" +
+      "selection\0225\n\006labels\030\r \003(\0132\035.nervenet.v1." +
+      "Step.LabelsEntryR\006labels\022\030\n\007recover\030\016 \001(" +
+      "\tR\007recover\022\030\n\007publish\030\017 \001(\tR\007publish\0329\n\013" +
+      "LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002" +
+      " \001(\tR\005value:\0028\001B\010\n\006action\"A\n\007ForEach\022\024\n\005" +
+      "items\030\001 \001(\tR\005items\022 \n\013concurrency\030\002 \001(\005R" +
+      "\013concurrency\"B\n\nCallAction\022\036\n\ncapability" +
+      "\030\001 \001(\tR\ncapability\022\024\n\005input\030\002 \001(\tR\005input" +
+      "\"\253\002\n\tAskAction\022\032\n\010question\030\001 \001(\tR\010questi" +
+      "on\022\030\n\007choices\030\002 \003(\tR\007choices\022<\n\ranswer_s" +
+      "chema\030\003 \001(\0132\027.google.protobuf.StructR\014an" +
+      "swerSchema\022\030\n\007context\030\004 \001(\tR\007context\0225\n\010" +
+      "deadline\030\005 \001(\0132\031.google.protobuf.Duratio" +
+      "nR\010deadline\022=\n\016default_answer\030\006 \001(\0132\026.go" +
+      "ogle.protobuf.ValueR\rdefaultAnswer\022\032\n\010as" +
+      "signee\030\007 \001(\tR\010assignee\"`\n\016WorkflowAction" +
+      "\022\036\n\ndefinition\030\001 \001(\tR\ndefinition\022\030\n\007vers" +
+      "ion\030\002 \001(\005R\007version\022\024\n\005input\030\003 \001(\tR\005input" +
+      "*\237\002\n\rWorkflowState\022\036\n\032WORKFLOW_STATE_UNS" +
+      "PECIFIED\020\000\022\032\n\026WORKFLOW_STATE_RUNNING\020\001\022$" +
+      "\n WORKFLOW_STATE_WAITING_FOR_HUMAN\020\002\022\032\n\026" +
+      "WORKFLOW_STATE_BLOCKED\020\003\022\034\n\030WORKFLOW_STA" +
+      "TE_CANCELING\020\004\022\034\n\030WORKFLOW_STATE_SUCCEED" +
+      "ED\020\005\022\031\n\025WORKFLOW_STATE_FAILED\020\006\022\033\n\027WORKF" +
+      "LOW_STATE_CANCELED\020\007\022\034\n\030WORKFLOW_STATE_T" +
+      "IMED_OUT\020\010*\231\002\n\010WaitKind\022\031\n\025WAIT_KIND_UNS" +
+      "PECIFIED\020\000\022\025\n\021WAIT_KIND_BLOCKED\020\001\022\022\n\016WAI" +
+      "T_KIND_NODE\020\002\022\023\n\017WAIT_KIND_RETRY\020\003\022\023\n\017WA" +
+      "IT_KIND_HUMAN\020\004\022\024\n\020WAIT_KIND_QUEUED\020\005\022\025\n" +
+      "\021WAIT_KIND_RUNNING\020\006\022\023\n\017WAIT_KIND_CHILD\020" +
+      "\007\022\026\n\022WAIT_KIND_DELIVERY\020\010\022\024\n\020WAIT_KIND_S" +
+      "IGNAL\020\t\022\023\n\017WAIT_KIND_SLEEP\020\n\022\030\n\024WAIT_KIN" +
+      "D_TIME_LIMIT\020\013*\253\001\n\017EscalationState\022 \n\034ES" +
+      "CALATION_STATE_UNSPECIFIED\020\000\022\031\n\025ESCALATI" +
+      "ON_STATE_OPEN\020\001\022\035\n\031ESCALATION_STATE_RESO" +
+      "LVED\020\002\022\034\n\030ESCALATION_STATE_EXPIRED\020\003\022\036\n\032" +
+      "ESCALATION_STATE_WITHDRAWN\020\004*\265\001\n\020Escalat" +
+      "ionAction\022!\n\035ESCALATION_ACTION_UNSPECIFI" +
+      "ED\020\000\022\033\n\027ESCALATION_ACTION_RETRY\020\001\022\036\n\032ESC" +
+      "ALATION_ACTION_COMPLETE\020\002\022\032\n\026ESCALATION_" +
+      "ACTION_FAIL\020\003\022%\n!ESCALATION_ACTION_CANCE" +
+      "L_WORKFLOW\020\004B8\n\017dev.nervenet.v1P\001Z#nerve" +
+      "net.dev/nervenet/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -336,12 +376,24 @@ public final class WorkflowOuterClass {
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Blocked_descriptor,
         new java.lang.String[] { "Expected", "Found", "Where", "AgreedSteps", "Detail", "Time", "Error", });
-    internal_static_nervenet_v1_Workflow_descriptor =
+    internal_static_nervenet_v1_Wait_descriptor =
       getDescriptor().getMessageTypes().get(1);
+    internal_static_nervenet_v1_Wait_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_Wait_descriptor,
+        new java.lang.String[] { "Kind", "Count", "Words", "Step", "Capability", "Signal", "SinceTime", "DueTime", "AgentId", "Attempt", "MaxAttempts", "LastFailure", "Question", "EscalationId", "WorkflowId", "Reason", "AliveTime", "Fraction", "Stuck", });
+    internal_static_nervenet_v1_UnreadSignal_descriptor =
+      getDescriptor().getMessageTypes().get(2);
+    internal_static_nervenet_v1_UnreadSignal_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_UnreadSignal_descriptor,
+        new java.lang.String[] { "Signal", "Count", "OldestTime", });
+    internal_static_nervenet_v1_Workflow_descriptor =
+      getDescriptor().getMessageTypes().get(3);
     internal_static_nervenet_v1_Workflow_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Workflow_descriptor,
-        new java.lang.String[] { "WorkflowId", "Run", "Definition", "Version", "State", "Input", "Output", "Failure", "View", "Tasks", "StartTime", "CloseTime", "Labels", "TraceId", "NodeId", "Blocked", "SuppressedDuplicates", "Partial", "Adoptions", "JournalEntries", "At", "Note", "OpenEscalations", });
+        new java.lang.String[] { "WorkflowId", "Run", "Definition", "Version", "State", "Input", "Output", "Failure", "View", "Tasks", "StartTime", "CloseTime", "Labels", "TraceId", "NodeId", "Blocked", "SuppressedDuplicates", "Partial", "Adoptions", "JournalEntries", "At", "Note", "OpenEscalations", "Waits", "MoreWaits", "UnreadSignals", });
     internal_static_nervenet_v1_Workflow_LabelsEntry_descriptor =
       internal_static_nervenet_v1_Workflow_descriptor.getNestedTypes().get(0);
     internal_static_nervenet_v1_Workflow_LabelsEntry_fieldAccessorTable = new
@@ -349,13 +401,13 @@ public final class WorkflowOuterClass {
         internal_static_nervenet_v1_Workflow_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_ParentStep_descriptor =
-      getDescriptor().getMessageTypes().get(2);
+      getDescriptor().getMessageTypes().get(4);
     internal_static_nervenet_v1_ParentStep_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ParentStep_descriptor,
         new java.lang.String[] { "WorkflowId", "Run", "Step", });
     internal_static_nervenet_v1_StartAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(3);
+      getDescriptor().getMessageTypes().get(5);
     internal_static_nervenet_v1_StartAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_StartAttributes_descriptor,
@@ -367,85 +419,85 @@ public final class WorkflowOuterClass {
         internal_static_nervenet_v1_StartAttributes_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_TimerAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(4);
+      getDescriptor().getMessageTypes().get(6);
     internal_static_nervenet_v1_TimerAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_TimerAttributes_descriptor,
         new java.lang.String[] { "DueTime", });
     internal_static_nervenet_v1_SignalAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(5);
+      getDescriptor().getMessageTypes().get(7);
     internal_static_nervenet_v1_SignalAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SignalAttributes_descriptor,
         new java.lang.String[] { "Signal", "Payload", "Sender", });
     internal_static_nervenet_v1_EscalatedAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(6);
+      getDescriptor().getMessageTypes().get(8);
     internal_static_nervenet_v1_EscalatedAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_EscalatedAttributes_descriptor,
         new java.lang.String[] { "Question", });
     internal_static_nervenet_v1_DecidedAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(7);
+      getDescriptor().getMessageTypes().get(9);
     internal_static_nervenet_v1_DecidedAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_DecidedAttributes_descriptor,
         new java.lang.String[] { "Action", "Value", "Attempts", "Comment", "Resolver", "Expired", });
     internal_static_nervenet_v1_PatchAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(8);
+      getDescriptor().getMessageTypes().get(10);
     internal_static_nervenet_v1_PatchAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_PatchAttributes_descriptor,
         new java.lang.String[] { "Answer", });
     internal_static_nervenet_v1_ChildAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(9);
+      getDescriptor().getMessageTypes().get(11);
     internal_static_nervenet_v1_ChildAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ChildAttributes_descriptor,
         new java.lang.String[] { "WorkflowId", "Definition", "Failure", });
     internal_static_nervenet_v1_SentAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(10);
+      getDescriptor().getMessageTypes().get(12);
     internal_static_nervenet_v1_SentAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SentAttributes_descriptor,
         new java.lang.String[] { "WorkflowId", "Signal", "Failure", });
     internal_static_nervenet_v1_CancelAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(11);
+      getDescriptor().getMessageTypes().get(13);
     internal_static_nervenet_v1_CancelAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CancelAttributes_descriptor,
         new java.lang.String[] { "Reason", "Requester", "Timeout", "JournalFull", });
     internal_static_nervenet_v1_CloseAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(12);
+      getDescriptor().getMessageTypes().get(14);
     internal_static_nervenet_v1_CloseAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CloseAttributes_descriptor,
         new java.lang.String[] { "State", "Output", "Failure", });
     internal_static_nervenet_v1_JournalEntry_descriptor =
-      getDescriptor().getMessageTypes().get(13);
+      getDescriptor().getMessageTypes().get(15);
     internal_static_nervenet_v1_JournalEntry_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_JournalEntry_descriptor,
         new java.lang.String[] { "Sequence", "Name", "Time", "Actor", "Start", "Task", "Timer", "Signal", "Escalated", "Decided", "Patch", "Cancel", "Close", "Progress", "Child", "Sent", "Attributes", });
     internal_static_nervenet_v1_EscalationResolution_descriptor =
-      getDescriptor().getMessageTypes().get(14);
+      getDescriptor().getMessageTypes().get(16);
     internal_static_nervenet_v1_EscalationResolution_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_EscalationResolution_descriptor,
         new java.lang.String[] { "Action", "Value", "Attempts", "Comment", "Resolver", });
     internal_static_nervenet_v1_Escalation_descriptor =
-      getDescriptor().getMessageTypes().get(15);
+      getDescriptor().getMessageTypes().get(17);
     internal_static_nervenet_v1_Escalation_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Escalation_descriptor,
         new java.lang.String[] { "EscalationId", "WorkflowId", "Run", "Step", "Question", "State", "CreateTime", "ResolveTime", "Resolution", "Definition", });
     internal_static_nervenet_v1_Definition_descriptor =
-      getDescriptor().getMessageTypes().get(16);
+      getDescriptor().getMessageTypes().get(18);
     internal_static_nervenet_v1_Definition_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Definition_descriptor,
         new java.lang.String[] { "Name", "Version", "Description", "Steps", "Output", "Retry", "Timeouts", "Timeout", "CreateTime", });
     internal_static_nervenet_v1_Step_descriptor =
-      getDescriptor().getMessageTypes().get(17);
+      getDescriptor().getMessageTypes().get(19);
     internal_static_nervenet_v1_Step_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Step_descriptor,
@@ -457,25 +509,25 @@ public final class WorkflowOuterClass {
         internal_static_nervenet_v1_Step_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_ForEach_descriptor =
-      getDescriptor().getMessageTypes().get(18);
+      getDescriptor().getMessageTypes().get(20);
     internal_static_nervenet_v1_ForEach_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ForEach_descriptor,
         new java.lang.String[] { "Items", "Concurrency", });
     internal_static_nervenet_v1_CallAction_descriptor =
-      getDescriptor().getMessageTypes().get(19);
+      getDescriptor().getMessageTypes().get(21);
     internal_static_nervenet_v1_CallAction_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CallAction_descriptor,
         new java.lang.String[] { "Capability", "Input", });
     internal_static_nervenet_v1_AskAction_descriptor =
-      getDescriptor().getMessageTypes().get(20);
+      getDescriptor().getMessageTypes().get(22);
     internal_static_nervenet_v1_AskAction_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_AskAction_descriptor,
         new java.lang.String[] { "Question", "Choices", "AnswerSchema", "Context", "Deadline", "DefaultAnswer", "Assignee", });
     internal_static_nervenet_v1_WorkflowAction_descriptor =
-      getDescriptor().getMessageTypes().get(21);
+      getDescriptor().getMessageTypes().get(23);
     internal_static_nervenet_v1_WorkflowAction_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WorkflowAction_descriptor,
