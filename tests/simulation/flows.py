@@ -27,6 +27,11 @@ mesh = Mesh(
 word = Signal("word", int)
 
 
+WRONG: set[int] = set()
+"""The inputs for which the code of `errs` has an error, until it is corrected. Not in `World`: what the code refers to is searched
+for signals at each start of a node, and a world holds everything."""
+
+
 class World:
     """One schedule's surroundings; `now` is the one that runs."""
 
@@ -40,8 +45,8 @@ class World:
         self.deaths_by_poison: Counter[int] = Counter()
         self.failures: Counter[int] = Counter()
         self.done: Counter[int] = Counter()
-        self.wrong: set[int] = set()
-        """The inputs for which the code of `errs` has an error, until it is corrected."""
+        WRONG.clear()
+        self.wrong = WRONG
         World.now = self
 
     async def work(self, n: int) -> int:
@@ -175,7 +180,7 @@ async def lingers(ctx: Context, n: int) -> int:
 async def errs(ctx: Context, n: int) -> int:
     """BLOCKED in its middle, until its code is corrected and it is replayed."""
     half = await ctx.call(double, n)
-    if n in World.now.wrong:
+    if n in WRONG:
         raise KeyError(n)
     return await ctx.call(double, half + 1)
 
