@@ -121,7 +121,7 @@ class World(NodesHere):
         super().__init__(mesh, redis_url, etcd_url, namespace)
 
     async def agent(self) -> AgentRuntime:
-        config = self.config(address=self.nodes[0].address)
+        config = self.config(address=self.nodes[0].address, drain="1s")  # some of its tasks never end
         return await self.stack.enter_async_context(AgentRuntime.open(mesh.agents.values(), config, name="ocr"))
 
 
