@@ -5,13 +5,16 @@ All requests of the login leave in one write, and the replies are checked before
 refused, because an old master that is resumed would acknowledge writes that are then lost; so is a server that is too
 old. If the connection is aborted meanwhile (its server is no longer the master) the attempt ends at once, even if the
 network is silent.
+
+Five seconds without an answer end an attempt. They are counted as five waits of one second, so that a process that itself
+stood still (a suspended machine, a blocked event loop) reads the answers that came meanwhile and does not blame Redis.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -26,7 +29,7 @@ from nervenet.redis_link.faults import (
 from nervenet.redis_link.slots import slot_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
+    from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
 
     from nervenet.redis_link.address import ServerAddress
     from nervenet.redis_link.connection import Arg, Connection
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["ServerIdentity", "dial", "dial_unchecked"]
 
 _OLDEST: Final = (6, 2)
-_TIMEOUT: Final = 5.0
+_WAITS: Final = 5
+_EACH_WAIT: Final = 1.0
 _LOG_IN: Final = "log in"
 
 _T = TypeVar("_T")
@@ -70,14 +74,14 @@ async def dial(
     connection: Connection, address: ServerAddress, name: str, scripts: Iterable[LuaScript] = ()
 ) -> ServerIdentity:
     """Connect and log in. Raises `ConnectionLost`, which is worth another try, or an error of the configuration."""
-    async with _reaching(connection, address):
-        return await _unless_lost(connection, _connect_and_greet(connection, address, name, tuple(scripts)))
+    with _reaching(connection, address):
+        return await _answer(connection, _connect_and_greet(connection, address, name, tuple(scripts)))
 
 
 async def dial_unchecked(connection: Connection, address: ServerAddress) -> None:
     """Connect and log in, without any check of the server: for sentinels, and for any member of a cluster."""
-    async with _reaching(connection, address):
-        await _unless_lost(connection, _connect_and_log_in(connection, address))
+    with _reaching(connection, address):
+        await _answer(connection, _connect_and_log_in(connection, address))
 
 
 async def _connect_and_greet(
@@ -102,23 +106,26 @@ async def _open_socket(connection: Connection, address: ServerAddress) -> None:
         await loop.create_connection(lambda: connection, address.host, address.port, ssl=address.tls)
 
 
-async def _unless_lost(connection: Connection, work: Coroutine[Any, Any, _T]) -> _T:
+async def _answer(connection: Connection, work: Coroutine[Any, Any, _T]) -> _T:
+    """The result of the work. Raises `ConnectionLost` once the connection is lost, and `TimeoutError`."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.wait((task, connection.lost), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ConnectionLost(connection.lost.result())
+        for _ in range(_WAITS):
+            await asyncio.wait((task, connection.lost), timeout=_EACH_WAIT, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            if connection.lost.done():
+                raise ConnectionLost(connection.lost.result())
+        raise TimeoutError
     finally:
         task.cancel()
 
 
-@asynccontextmanager
-async def _reaching(connection: Connection, address: ServerAddress) -> AsyncIterator[None]:
-    """Allow five seconds, close the connection after a failure, and translate foreign errors."""
+@contextmanager
+def _reaching(connection: Connection, address: ServerAddress) -> Iterator[None]:
+    """Close the connection after a failure, and translate foreign errors."""
     try:
-        async with asyncio.timeout(_TIMEOUT):
-            yield
+        yield
     except BaseException as error:
         connection.abort("the login failed")
         if (ours := _translated(error, address)) is None:
@@ -132,7 +139,7 @@ def _translated(error: BaseException, address: ServerAddress) -> Exception | Non
     if isinstance(error, ssl.SSLCertVerificationError):
         return UnfitServer(f"the certificate of {address} is not to be trusted: {error.verify_message}")
     if isinstance(error, TimeoutError):
-        return ConnectionLost(f"no answer from Redis at {address} within {_TIMEOUT:.0f} s")
+        return ConnectionLost(f"no answer from Redis at {address} within {_WAITS * _EACH_WAIT:.0f} s")
     if isinstance(error, (OSError, UnicodeError)):
         return ConnectionLost(f"cannot reach Redis at {address}: {error}")
     return None
