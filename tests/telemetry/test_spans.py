@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from nervenet.node.workflows.attempt import Sending
-from nervenet.node.workflows.tracing import workflow_spans
+from nervenet.node.workflows.tracing import Story, workflow_spans
 from nervenet.records import (
     NOTHING,
     Attempt,
@@ -49,9 +48,14 @@ def broke(began: int, agent: str = "a-1", failure: Failure = BROKE) -> Attempt:
     return Attempt(failure, None, "extract", b"", agent, began)
 
 
-def told(*facts: tuple[str, Body, int], sendings: dict[tuple[str, int], Sending] | None = None) -> list[Span]:
-    entries = [Entry(name, body, n, ms) for n, (name, body, ms) in enumerate(facts, 1)]
-    return workflow_spans("wf", 1, entries, sendings or {}, node_id="n-1")
+def told(*facts: tuple[str, Body, int], sent: dict[tuple[str, int], int] | None = None) -> list[Span]:
+    """The spans of a run with these entries; `sent`: when this node sent which attempt of which step."""
+    story = Story()
+    for (step, attempt), at_ms in (sent or {}).items():
+        story.sent(step, attempt, step, at_ms)
+    for n, (name, body, ms) in enumerate(facts, 1):
+        story.add(Entry(name, body, n, ms))
+    return list(workflow_spans("wf", 1, story, node_id="n-1"))
 
 
 def named(spans: list[Span], name: str, **attributes: Any) -> Span:
@@ -85,7 +89,7 @@ def test_a_retried_error_is_not_the_operations_and_the_second_send_links_to_the_
         ("attempt:extract#1", broke(1002), 1005),
         ("task:extract", done(2, 1505, "a-2"), 1510),
         ("close", Close(State.SUCCEEDED, FINE), 1511),
-        sendings={("extract", 1): Sending("extract", 1000), ("extract", 2): Sending("extract", 1504)},
+        sent={("extract", 1): 1000, ("extract", 2): 1504},
     )
     first = named(spans, "send queue:extract", nervenet__task__attempt=1)
     second = named(spans, "send queue:extract", nervenet__task__attempt=2)
@@ -165,7 +169,7 @@ def test_what_still_ran_at_the_close_is_told_as_abandoned() -> None:
     spans = told(
         ("start", start(), 1000),
         ("close", Close(State.SUCCEEDED, FINE), 1011),
-        sendings={("extract", 1): Sending("extract", 1001)},
+        sent={("extract", 1): 1001},
     )
     task, send = named(spans, "invoke_agent extract"), named(spans, "send queue:extract")
     assert task.attributes["nervenet.task.outcome"] == send.attributes["nervenet.task.outcome"] == "ABANDONED"
@@ -204,7 +208,7 @@ def test_an_agents_clock_that_runs_ahead_makes_no_span_that_ends_before_it_begin
             ("start", start(), 1000),
             ("task:extract", done(began=began), 1010),
             ("close", Close(State.SUCCEEDED, FINE), 1011),
-            sendings={("extract", 1): Sending("extract", 1001)},
+            sent={("extract", 1): 1001},
         )
         assert all(span.start_ns <= span.end_ns for span in spans)
         assert all(span.start_ns >= 1000 * MS and span.end_ns <= 1012 * MS for span in spans)

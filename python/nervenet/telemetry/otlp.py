@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FastExporter", "encoded"]
 
-MOST_KNOWN: Final = 20_000
-"""Attributes that are remembered in their encoded form."""
+MOST_KEYS: Final = 1_000
+MOST_VALUES: Final = 64
+"""How many keys, and values of each key, are remembered in their encoded form. The values of some keys never occur again."""
 
 _KINDS: Final = {
     SpanKind.INTERNAL: 1,
@@ -37,6 +38,7 @@ _KINDS: Final = {
     SpanKind.PRODUCER: 4,
     SpanKind.CONSUMER: 5,
 }
+_ENCODED: Final = frozenset({str, bool, int, float})
 _TIMES: Final = struct.Struct("<BQBQ")
 _FLAGS: Final = struct.Struct("<HI")
 _DOUBLE: Final = struct.Struct("<Bd")
@@ -80,7 +82,7 @@ def _span(span: ReadableSpan) -> bytes | None:
     context, parent = span.context, span.parent
     if context is None or span.events or span.dropped_attributes or span.dropped_events or span.dropped_links:
         return None
-    attributes = _attributes(span.attributes or {}, 0x4A)
+    attributes = _attributes(span.attributes or {})
     if attributes is None:
         return None
     parts = [b"\x0a\x10", context.trace_id.to_bytes(16), b"\x12\x08", context.span_id.to_bytes(8)]
@@ -124,39 +126,50 @@ def _flags(context: SpanContext | None) -> int:
 
 # ── attributes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_known: dict[tuple[str, object, type], bytes] = {}
-"""Only the exporter's thread uses it."""
+_known: dict[tuple[str, type], dict[object, bytes]] = {}
+"""The encoded form of the first values of each key. Only the exporter's thread uses it."""
 
 
-def _attributes(attributes: Mapping[str, object], tag: int) -> bytes | None:
-    """The fields of all attributes; None: one is of a kind that is not known here."""
+def _attributes(attributes: Mapping[str, object]) -> bytes | None:
+    """The fields of all attributes of a span; None: one is of a kind that is not known here."""
     parts = []
-    for key, value in attributes.items():
-        kind = type(value)
-        try:
-            found = _known.get((key, value, kind))
-        except TypeError:  # a list
-            return None
-        if found is None:
-            if (body := _value(value)) is None:
+    for key in attributes:
+        value = attributes[key]
+        kind = value.__class__
+        known = _known.get((key, kind))
+        if known is None:
+            if kind not in _ENCODED or len(_known) >= MOST_KEYS:
                 return None
-            if len(_known) >= MOST_KNOWN:
-                _known.clear()
-            found = _known[key, value, kind] = _field(tag, _field(0x0A, key.encode()) + _field(0x12, body))
+            known = _known[key, kind] = {}
+        found = known.get(value)
+        if found is None:
+            found = _attribute(key, value)
+            if len(known) < MOST_VALUES:
+                known[value] = found
         parts.append(found)
     return b"".join(parts)
 
 
-def _value(value: object) -> bytes | None:
+def _attribute(key: str, value: object) -> bytes:
+    name = key.encode()
+    if isinstance(value, str):
+        text = value.encode()
+        most = len(name) + len(text) + 6
+        if most < 128:  # every length is one byte
+            head = (0x4A, most, 0x0A, len(name))
+            return b"%b%b%b%b" % (bytes(head), name, bytes((0x12, len(text) + 2, 0x0A, len(text))), text)
+    return _field(0x4A, _field(0x0A, name) + _field(0x12, _value(value)))
+
+
+def _value(value: object) -> bytes:
     if isinstance(value, str):
         return _field(0x0A, value.encode())
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"
     if isinstance(value, int):
         return b"\x18" + _varint(value & (1 << 64) - 1)
-    if isinstance(value, float):
-        return _DOUBLE.pack(0x21, value)
-    return None
+    assert isinstance(value, float)
+    return _DOUBLE.pack(0x21, value)
 
 
 def _field(tag: int, body: bytes) -> bytes:

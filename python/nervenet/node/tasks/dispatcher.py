@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from nervenet.durable.retry import LOST_LIMIT
 from nervenet.errors import NervenetError, detail
 from nervenet.node.timers import Round
-from nervenet.node.workflows.attempt import Sending
 from nervenet.redis_link.faults import RedisRefused
 from nervenet.registry.selection import require
 from nervenet.telemetry import producer
@@ -135,9 +134,9 @@ class Dispatcher:
 
     def _trace(self, coordinator: Coordinator, step: str, capability: str, attempt: int) -> Trace:
         trace = coordinator.trace
-        if coordinator.sendings is None:  # not traced: pass the caller's context on as it is
+        if coordinator.story is None:  # not traced: pass the caller's context on as it is
             return trace
-        coordinator.sendings.setdefault((step, attempt), Sending(capability, self._context.clock.now_ms()))
+        coordinator.story.sent(step, attempt, capability, self._context.clock.now_ms())
         return producer(trace, task_id(coordinator.workflow_id, coordinator.run, step), attempt)
 
     async def _make(

@@ -6,7 +6,7 @@ It is the one thing of a coordinator that the journal cannot rebuild. A look at 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nervenet.durable import Dispatch
@@ -51,10 +51,3 @@ class DispatchedAttempt:
 
     def __repr__(self) -> str:
         return f"<DispatchedAttempt {self.dispatch.step}#{self.dispatch.attempt} to {self.agent_id or self.stream!r}>"
-
-
-class Sending(NamedTuple):
-    """When this node sent an attempt, for the trace of its workflow: no entry says it."""
-
-    capability: str
-    at_ms: int

@@ -39,6 +39,7 @@ from nervenet.durable.machine import canceled_close
 from nervenet.node.guards.replay_check import difference
 from nervenet.node.workflows.journal_limit import weigh_journal
 from nervenet.node.workflows.owned_journal import OwnedJournal
+from nervenet.node.workflows.tracing import Story
 from nervenet.records import (
     Attempt,
     Cancel,
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from nervenet.durable import ChildRun
     from nervenet.node.context import NodeContext
     from nervenet.node.timers import RoundItem, Timer
-    from nervenet.node.workflows.attempt import DispatchedAttempt, Sending
+    from nervenet.node.workflows.attempt import DispatchedAttempt
     from nervenet.records import Failure, Mismatch
     from nervenet.redis_link.faults import Unreadable
 
@@ -136,9 +137,9 @@ class Coordinator(OwnedJournal):
         "parent",
         "recovered",
         "req",
-        "sendings",
         "sent",
         "span_id",
+        "story",
         "timeout_ms",
         "trace",
         "watched",
@@ -152,7 +153,7 @@ class Coordinator(OwnedJournal):
         self.machine = machine
         self.trace = start.trace
         self.span_id = start.span_id  # b"": not traced
-        self.sendings: dict[tuple[str, int], Sending] | None = {} if start.span_id else None
+        self.story = Story() if start.span_id else None
         self.labels = dict(start.labels)
         self.timeout_ms = start.timeout_ms
         self.req = req  # of a run behind the first, whose start does not tell it
@@ -175,6 +176,8 @@ class Coordinator(OwnedJournal):
     def replay(self, entry: Entry, data: bytes) -> None:
         """Fold an entry of the past. Its commands were carried out then, or `outstanding` returns them after the replay."""
         self._at(entry, data)
+        if self.story is not None:
+            self.story.add(entry)
         if self._entries is not None:
             self._entries.append(entry)
         self._context.watchdog.enter(self.machine)
@@ -225,6 +228,8 @@ class Coordinator(OwnedJournal):
 
     def _apply(self, entry: Entry, data: bytes) -> None:  # for every entry: what is a call here costs
         self._at(entry, data)
+        if self.story is not None:
+            self.story.add(entry)
         metrics = self._context.metrics
         metrics.folded(len(data))
         name = entry.name

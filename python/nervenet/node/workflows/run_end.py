@@ -59,8 +59,8 @@ class RunEnd:
         if coordinator.parent is not None:
             definition = coordinator.machine.workflow.name
             context.spawn(self._children.report(workflow_id, definition, coordinator.parent, close))
-        if coordinator.span_id and context.telemetry.on:
-            context.spawn(export_closed(context, coordinator))
+        if coordinator.story is not None and context.telemetry.on:
+            context.spawn(export_closed(context, coordinator, coordinator.story))
 
     def release(self, coordinator: Coordinator, why: str) -> None:
         """Nothing of this run matters any more: agents stop, questions leave the list."""

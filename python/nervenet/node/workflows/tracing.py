@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A workflow's spans, made from its journal: entries in, spans out, once, when it has closed.
 
-While a workflow runs, nothing is traced here; if its trace is not sampled, nothing is traced at all. So a crash loses no
-span, a replay repeats none, and the node that closes the workflow exports all of it: ids follow from the trace and the
-task (`telemetry.context`), times are those of the entries. No entry says when an attempt was dispatched: the owner
-remembers it (`Sending`). For an attempt of a previous owner it is the time of the last entry before its handler began.
+While a workflow runs, its owner notes what each entry says of its steps (`Story`), and nothing at all if its trace is not
+sampled. A node that takes it over folds the journal from its start, so it notes the same. So a crash loses no span, a replay
+repeats none, and the node that closes the workflow exports all of it: ids follow from the trace and the task
+(`telemetry.context`), times are those of the entries. No entry says when an attempt was dispatched: the owner notes that too.
+For an attempt of a previous owner it is the time of the last entry before its handler began.
 
 A start is rounded down and an end up to the journal's milliseconds, so that a span contains its children. `send` lasts
 until an agent has claimed the attempt: the time in the queue can be seen.
@@ -12,25 +13,27 @@ until an agent has claimed the attempt: the time in the queue can be seen.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.clock import SYSTEM
 from nervenet.records import Attempt, Close, Failure, FailureCode, Outcome, Start, State
 from nervenet.telemetry import Span, process_span_id, send_span_id, span_of, task_span_id
-from nervenet.wire import decode_entry, task_id
+from nervenet.wire import task_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator
 
     from nervenet.node.context import NodeContext
-    from nervenet.node.workflows.attempt import Sending
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.records import Entry, Trace, Usage
     from nervenet.telemetry import Attributes
 
-PAGE = 500
+AT_ONCE: Final = 500
+"""Spans that are exported before the event loop goes on."""
 _UNSEEN = ("AGENT_LOST", "NO_AGENT", "ABANDONED")
 """Attempts whose handler did not live to export its span: there is nothing to link to."""
 
@@ -51,32 +54,44 @@ class _Try:
 class _Step:
     capability: str
     tries: dict[int, _Try] = field(default_factory=dict)
-    outcome: Outcome | None = None
+    over: bool = False
+    agent_id: str = ""
+    failure: Failure | None = None
     ended_ms: int = 0
 
 
-class Story:
-    """What a journal says of each step, read once from its start to its end."""
+class _Sending(NamedTuple):
+    capability: str
+    at_ms: int
 
-    def __init__(self, entries: Iterable[Entry], sendings: Mapping[tuple[str, int], Sending]) -> None:
+
+class Story:
+    """What the journal of one run says of each step, entry by entry. It keeps no payload of a step."""
+
+    def __init__(self) -> None:
         self.steps: dict[str, _Step] = {}
         self.start: Start | None = None
         self.close: Close | None = None
-        self._sendings = sendings
+        self._sendings: dict[tuple[str, int], _Sending] = {}
         self._times: list[int] = []
-        for entry in entries:
-            self._times.append(entry.time_ms)
-            match entry.body:
-                case Start() as start:
-                    self.start = start
-                case Close() as close:
-                    self.close = close
-                case Outcome() as outcome:
-                    self._outcome(entry.name[5:], outcome, entry.time_ms)
-                case Attempt() as attempt:
-                    step, _, n = entry.name[8:].rpartition("#")
-                    self._tried(step, int(n), attempt, entry.time_ms, "ASKED")
-        self._rest()
+
+    def sent(self, step: str, attempt: int, capability: str, at_ms: int) -> None:
+        """This node sends an attempt; a second sending of the same attempt changes nothing."""
+        self._sendings.setdefault((step, attempt), _Sending(capability, at_ms))
+
+    def add(self, entry: Entry) -> None:
+        """The next entry of the journal."""
+        self._times.append(entry.time_ms)
+        match entry.body:
+            case Start() as start:
+                self.start = start
+            case Close() as close:
+                self.close = close
+            case Outcome() as outcome:
+                self._outcome(entry.name[5:], outcome, entry.time_ms)
+            case Attempt() as attempt:
+                step, _, n = entry.name[8:].rpartition("#")
+                self._tried(step, int(n), attempt, entry.time_ms, "ASKED")
 
     @property
     def began_ms(self) -> int:
@@ -88,7 +103,7 @@ class Story:
 
     def _outcome(self, name: str, body: Outcome, at_ms: int) -> None:
         step = self._step(name, body.capability)
-        step.outcome, step.ended_ms = body, at_ms
+        step.over, step.agent_id, step.failure, step.ended_ms = True, body.agent_id, body.failure, at_ms
         if body.attempt and body.attempt not in step.tries:  # else the failure of its last attempt, said again
             self._tried(name, body.attempt, body, at_ms, "SUCCEEDED")
 
@@ -98,8 +113,8 @@ class Story:
         begun = min(max(body.started_ms, sent), at_ms) if body.started_ms else 0  # an agent's clock is its own
         self._step(name, body.capability).tries[n] = _Try(sent, begun, at_ms, body.agent_id, said, body.usage)
 
-    def _rest(self) -> None:
-        """What was still under way at the end: sent by us, recorded by nobody."""
+    def abandon_rest(self) -> None:
+        """The run is over: what was still under way was sent by this node and recorded by nobody."""
         for (name, n), sending in self._sendings.items():
             step = self._step(name, sending.capability)
             if n not in step.tries:
@@ -118,19 +133,13 @@ class Story:
 
 
 def workflow_spans(
-    workflow_id: str,
-    run: int,
-    entries: Iterable[Entry],
-    sendings: Mapping[tuple[str, int], Sending],
-    *,
-    node_id: str = "",
-    recovered: bool = False,
-) -> list[Span]:
+    workflow_id: str, run: int, story: Story, *, node_id: str = "", recovered: bool = False
+) -> Iterator[Span]:
     """`invoke_workflow`, and below it each task with each of its sends. None for a run that is open or not traced."""
-    story = Story(entries, sendings)
     start, close = story.start, story.close
     if start is None or close is None or not start.span_id:
-        return []
+        return
+    story.abandon_rest()
     trace = start.trace
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "invoke_workflow",
@@ -149,18 +158,16 @@ def workflow_spans(
     name = f"invoke_workflow {start.definition}"
     began, ended = _ns(story.began_ms), _end_ns(story.ended_ms)
     caller = span_of(trace)
-    spans = [Span(name, "internal", trace, start.span_id, caller, began, ended, attributes, error=error, remote=True)]
+    yield Span(name, "internal", trace, start.span_id, caller, began, ended, attributes, error=error, remote=True)
     for step_name, step in story.steps.items():
         if step.capability and step.tries:  # else a question to a human: no agent was asked
             task = task_id(workflow_id, run, step_name)
             common = {"nervenet.workflow.id": workflow_id, "nervenet.task.id": task}
-            spans += _task(trace, start.span_id, task, step, story.ended_ms, common)
-    return spans
+            yield from _task(trace, start.span_id, task, step, story.ended_ms, common)
 
 
 def _task(trace: Trace, parent: bytes, task: str, step: _Step, closed_ms: int, common: dict[str, str]) -> list[Span]:
     own = task_span_id(trace, task)
-    outcome = step.outcome
     last = max(step.tries)
     attributes: dict[str, Any] = common | {
         "gen_ai.operation.name": "invoke_agent",
@@ -168,14 +175,13 @@ def _task(trace: Trace, parent: bytes, task: str, step: _Step, closed_ms: int, c
         "gen_ai.conversation.id": common["nervenet.workflow.id"],
         "nervenet.task.attempt": last,
     }
-    if outcome is not None and outcome.agent_id:
-        attributes["gen_ai.agent.id"] = outcome.agent_id
+    if step.agent_id:
+        attributes["gen_ai.agent.id"] = step.agent_id
     attributes |= _tokens([usage for one in step.tries.values() for usage in one.usage])
     error = None
-    failure = outcome.failure if outcome is not None else None
-    if failure is not None and failure.code is not FailureCode.CANCELED:
-        error = _error(failure, "FAILED", attributes)
-    if outcome is None:
+    if step.failure is not None and step.failure.code is not FailureCode.CANCELED:
+        error = _error(step.failure, "FAILED", attributes)
+    if not step.over:
         attributes["nervenet.task.outcome"] = "ABANDONED"
     began = _ns(min(one.sent_ms for one in step.tries.values()))
     ended = _end_ns(step.ended_ms or closed_ms)
@@ -244,26 +250,19 @@ def _end_ns(ms: int) -> int:
 # ── export ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def export_closed(context: NodeContext, coordinator: Coordinator) -> None:
-    """Read the journal of a traced workflow once more, and export its spans."""
-    workflow_id = coordinator.workflow_id
-    entries: list[Entry] = []
-    after: bytes = b""
-    while page := await context.journal.read(workflow_id, after, PAGE):
-        entries += [decode_entry(raw.name, raw.data, raw.n, raw.ms) for raw in page]
-        if isinstance(entries[-1].body, Close):
-            break
-        after = page[-1].id
-    context.telemetry.export(
-        workflow_spans(
-            workflow_id,
-            coordinator.run,
-            entries,
-            coordinator.sendings or {},
-            node_id=context.status.node_id,
-            recovered=coordinator.recovered,
-        )
+async def export_closed(context: NodeContext, coordinator: Coordinator, story: Story) -> None:
+    """Export the spans of a run that is over: the event loop goes on between parts of a large one."""
+    spans = workflow_spans(
+        coordinator.workflow_id,
+        coordinator.run,
+        story,
+        node_id=context.status.node_id,
+        recovered=coordinator.recovered,
     )
+    while part := list(islice(spans, AT_ONCE)):
+        context.telemetry.export(part)
+        if len(part) == AT_ONCE:
+            await asyncio.sleep(0)
 
 
 def export_recovered(context: NodeContext, coordinator: Coordinator, lost_node: str, began_ns: int) -> None:
