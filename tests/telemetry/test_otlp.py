@@ -7,6 +7,7 @@ from typing import Any
 
 from opentelemetry import trace as api
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
@@ -71,7 +72,7 @@ def test_our_spans() -> None:
         span(links=[api.Link(context(9, remote=True)), api.Link(context(10))], kind=api.SpanKind.CONSUMER),
         span(context=context(8, state=api.TraceState([("a", "1"), ("b", "2")]))),
     ]
-    request = encoded(spans)
+    request = ExportTraceServiceRequest.FromString(encoded(spans))
     assert messages(request) == messages(encode_spans(spans))
     (resource,) = request.resource_spans
     assert [one.SerializeToString() for one in resource.scope_spans[0].spans] == [
@@ -99,7 +100,9 @@ def test_spans_of_other_code_beside_ours() -> None:
         with tracer.start_as_current_span("plain"):
             pass
     spans = [*keep.spans, span(), span(resource=Resource({"service.name": "another"}))]
-    assert messages(merged(encoded(spans))) == messages(merged(encode_spans(spans)))
+    assert messages(merged(ExportTraceServiceRequest.FromString(encoded(spans)))) == messages(
+        merged(encode_spans(spans))
+    )
 
 
 def merged(request: Any) -> Any:
@@ -124,4 +127,4 @@ def merged(request: Any) -> Any:
 
 
 def test_nothing_at_all() -> None:
-    assert messages(encoded([])) == []
+    assert encoded([]) == b""

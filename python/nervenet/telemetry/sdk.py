@@ -16,10 +16,12 @@ import logging
 import os
 import threading
 from importlib.metadata import entry_points, version
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as contexts
 from opentelemetry import trace as api
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -35,12 +37,13 @@ from nervenet.telemetry.resource import resource
 from nervenet.telemetry.spans import Attributes, Handling, Kind, RpcSpan, Span, Telemetry, is_error, rpc_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
 
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.util.types import AnyValue
 
 _log = logging.getLogger(__name__)
 
@@ -143,8 +146,8 @@ class Tracing(Telemetry):
             name,
             own,
             parent,
+            attributes,
             resource=self._resource,
-            attributes=attributes,
             links=(api.Link(parent),),
             kind=api.SpanKind.CONSUMER,
             span_processor=self._processor,
@@ -176,7 +179,33 @@ class Tracing(Telemetry):
 
 
 class _OwnSpan(SdkSpan):
-    """A recording span with an id that we choose: the SDK's constructor is open to subclasses only."""
+    """A recording span with an id that we choose: the SDK's constructor is open to subclasses only.
+
+    The attributes that it begins with are ours and known to be valid. They join those that the handler sets when somebody
+    reads them, because checking each of them would cost as much as the rest of the span.
+    """
+
+    def __init__(
+        self, name: str, context: api.SpanContext, parent: api.SpanContext, ours: Attributes, **rest: Any
+    ) -> None:
+        super().__init__(name, context, parent, **rest)
+        self._ours = ours
+
+    @property
+    def attributes(self) -> Mapping[str, AnyValue]:
+        return MappingProxyType(self._merged())
+
+    def _merged(self) -> dict[str, AnyValue]:
+        return {**self._ours, **(self._attributes or {})}
+
+    def _readable_span(self) -> ReadableSpan:
+        span = super()._readable_span()
+        merged: Any = self._merged()
+        if isinstance(self._attributes, BoundedAttributes) and (dropped := self._attributes.dropped):
+            merged = BoundedAttributes(None, merged)
+            merged.dropped = dropped
+        span._attributes = merged  # noqa: SLF001 - the SDK's own class
+        return span
 
 
 class _TracedCall(RpcSpan):
