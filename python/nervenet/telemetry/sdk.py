@@ -17,7 +17,7 @@ import os
 import threading
 from importlib.metadata import entry_points, version
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context as contexts
 from opentelemetry import trace as api
@@ -30,11 +30,21 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace.status import Status, StatusCode
 
 from nervenet.clock import SYSTEM
-from nervenet.records import Trace
+from nervenet.records import NO_TRACE, Trace
 from nervenet.telemetry.ambient import activated, context_with, here, span_context, trace_of
 from nervenet.telemetry.context import checked
 from nervenet.telemetry.resource import resource
-from nervenet.telemetry.spans import Attributes, Handling, Kind, RpcSpan, Span, Telemetry, is_error, rpc_attributes
+from nervenet.telemetry.spans import (
+    LONGEST_DESCRIPTION,
+    Attributes,
+    Handling,
+    Kind,
+    RpcSpan,
+    Span,
+    Telemetry,
+    is_error,
+    rpc_attributes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,6 +54,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.util.types import AnyValue
+
+    from nervenet.telemetry.otlp import Source
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +67,6 @@ _KINDS: Final[dict[Kind, api.SpanKind]] = {
     "consumer": api.SpanKind.CONSUMER,
 }
 _UNSET: Final = Status(StatusCode.UNSET)
-_LONGEST = 1_000
-"""So much of an error's text is its status' description."""
 
 
 class ExporterMissing(Exception):
@@ -68,7 +78,10 @@ class Tracing(Telemetry):
 
     on = True
 
-    def __init__(self, provider: TracerProvider, *, ours: bool) -> None:
+    def __init__(self, provider: TracerProvider, *, ours: bool, source: type[Source] | None = None) -> None:
+        """`source` makes spans that are encoded already, for an exporter that understands them. They are used as long as nobody
+        adds a span processor of their own, which expects the SDK's.
+        """
         self._provider = provider
         self._ours = ours
         self._sampler = provider.sampler
@@ -79,13 +92,22 @@ class Tracing(Telemetry):
         self.service = str(self._resource.attributes.get("service.name", ""))
         self._scope = InstrumentationScope("nervenet", version("nervenet"))
         self._limits = SpanLimits()
+        self._source = None if source is None else source(self._resource, self._scope)
 
     def export(self, spans: Iterable[Span]) -> None:
         trace, known = None, api.INVALID_SPAN_CONTEXT
         for span in spans:
             if span.trace is not trace:  # all spans of a workflow have the same
                 trace, known = span.trace, span_context(span.trace, remote=False)
-            self._processor.on_end(self._readable(span, known))
+            self._processor.on_end(self.finished(span, known))
+
+    def finished(self, span: Span, known: api.SpanContext) -> ReadableSpan:
+        """A span for the processor; `known` is any context of its trace."""
+        if self._source is not None and len(getattr(self._processor, "_span_processors", ())) == 1:
+            encoded = self._source.encoded(span, known)
+            if encoded is not None:
+                return cast("ReadableSpan", encoded)
+        return self._readable(span, known)
 
     def _readable(self, span: Span, known: api.SpanContext) -> ReadableSpan:
         """`known` is any context of its trace."""
@@ -101,7 +123,7 @@ class Tracing(Telemetry):
             attributes=span.attributes,
             links=[api.Link(api.SpanContext(trace_id, int.from_bytes(i), True, flags, state)) for i in span.links],
             kind=_KINDS[span.kind],
-            status=_UNSET if span.error is None else Status(StatusCode.ERROR, span.error[:_LONGEST]),
+            status=_UNSET if span.error is None else Status(StatusCode.ERROR, span.error[:LONGEST_DESCRIPTION]),
             start_time=span.start_ns,
             end_time=span.end_ns,
             instrumentation_scope=self._scope,
@@ -143,6 +165,7 @@ class Tracing(Telemetry):
             return _TracedHandling(api.NonRecordingSpan(parent), trace.baggage)
         own = api.SpanContext(parent.trace_id, int.from_bytes(span_id), False, parent.trace_flags, parent.trace_state)
         span = _OwnSpan(
+            self,
             name,
             own,
             parent,
@@ -186,9 +209,18 @@ class _OwnSpan(SdkSpan):
     """
 
     def __init__(
-        self, name: str, context: api.SpanContext, parent: api.SpanContext, ours: Attributes, **rest: Any
+        self,
+        tracing: Tracing,
+        name: str,
+        context: api.SpanContext,
+        parent: api.SpanContext,
+        ours: Attributes,
+        **rest: Any,
     ) -> None:
         super().__init__(name, context, parent, **rest)
+        self._tracing = tracing
+        self._own = context
+        self._above = parent
         self._ours = ours
 
     @property
@@ -199,13 +231,33 @@ class _OwnSpan(SdkSpan):
         return {**self._ours, **(self._attributes or {})}
 
     def _readable_span(self) -> ReadableSpan:
+        dropped = self._attributes.dropped if isinstance(self._attributes, BoundedAttributes) else 0
+        as_it_began = not self._events and len(self._links) == 1 and self._status.status_code is not StatusCode.OK
+        if as_it_began and not dropped:
+            return self._tracing.finished(self._plain(), self._own)
         span = super()._readable_span()
         merged: Any = self._merged()
-        if isinstance(self._attributes, BoundedAttributes) and (dropped := self._attributes.dropped):
+        if dropped:
             merged = BoundedAttributes(None, merged)
             merged.dropped = dropped
         span._attributes = merged  # noqa: SLF001 - the SDK's own class
         return span
+
+    def _plain(self) -> Span:
+        parent = self._above.span_id.to_bytes(8)
+        return Span(
+            self._name,
+            "consumer",
+            NO_TRACE,  # not read: the context is known
+            self._own.span_id.to_bytes(8),
+            parent,
+            self._start_time or 0,
+            self._end_time or 0,
+            cast("Attributes", self._merged()),
+            (parent,),
+            error=(self._status.description or "") if self._status.status_code is StatusCode.ERROR else None,
+            remote=True,
+        )
 
 
 class _TracedCall(RpcSpan):
@@ -270,7 +322,7 @@ class _TracedHandling(Handling):
 
     def failed(self, type: str, message: str) -> None:
         self._span.set_attribute("error.type", type)
-        self._span.set_status(Status(StatusCode.ERROR, message[:_LONGEST]))
+        self._span.set_status(Status(StatusCode.ERROR, message[:LONGEST_DESCRIPTION]))
 
     def note(self, key: str, value: str | float | bool) -> None:
         self._span.set_attribute(key, value)
@@ -292,7 +344,8 @@ def configured(service_name: str, role: str, instance_id: str) -> Tracing:
     for exporter in exporters:
         provider.add_span_processor(BatchSpanProcessor(exporter))
     api.set_tracer_provider(provider)
-    tracing = Tracing(provider, ours=True)
+    source = getattr(exporters[0], "source", None) if len(exporters) == 1 else None
+    tracing = Tracing(provider, ours=True, source=source)
     atexit.register(tracing.shutdown)
     return tracing
 

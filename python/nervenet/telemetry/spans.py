@@ -19,6 +19,9 @@ from nervenet.records import NO_TRACE, Trace
 Kind: TypeAlias = Literal["internal", "server", "client", "producer", "consumer"]
 Attributes: TypeAlias = Mapping[str, str | int | float | bool]
 
+LONGEST_DESCRIPTION = 1_000
+"""So much of an error's text is its status' description."""
+
 _SERVER_FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 """The codes that are errors of a SERVER span too (semantic conventions, gRPC); in a CLIENT span all but OK are."""
 
