@@ -67,7 +67,7 @@ test-pythons: ## run the whole suite on other Pythons, one after the other (PYTH
 	@for python in $(PYTHONS); do echo "The whole suite on $$python:"; $(MAKE) --no-print-directory test PYTHON=$$python; done
 
 test-long: $(READY) ## run the short forms of the tortures: storms, freezes, impatient callers, damage, fuzzing, memory
-	@$(BIN)/python -m pytest -m long -n 3 --dist loadscope $(ARGS)
+	@$(BIN)/python -m pytest -m long -n $(if $(filter 0,$(WORKERS)),0,3) --dist loadscope $(ARGS)
 
 failover: $(READY) ## the long form of the failovers: Sentinel and Cluster, to the replica and back, under a running mesh
 	@FAILOVER=1 $(BIN)/python -m pytest tests/recovery/test_failover.py tests/recovery/test_cluster.py tests/streams/test_sentinel.py tests/streams/test_cluster_link.py $(ARGS)
