@@ -22,6 +22,7 @@ def bench(script: str, out: Path, *args: str) -> tuple[str, Any]:
     return done.stdout, json.loads(out.read_text())
 
 
+@pytest.mark.long
 def test_throughput_writes_a_row_for_each_system_and_concurrency(tmp_path: Path) -> None:
     small = ("--concurrency", "1", "5", "--rounds", "1", "--seconds", "0.3", "--parked", "0", "--work-ms", "1")
     printed, found = bench("throughput.py", tmp_path / "bench" / "throughput.json", *small)
@@ -56,6 +57,7 @@ def test_throughput_writes_a_row_for_each_system_and_concurrency(tmp_path: Path)
     assert "%" in printed
 
 
+@pytest.mark.long
 def test_memory_says_what_parked_workflows_cost(tmp_path: Path) -> None:
     printed, found = bench("memory.py", tmp_path / "memory.json", "--parked", "200")
 
@@ -65,7 +67,7 @@ def test_memory_says_what_parked_workflows_cost(tmp_path: Path) -> None:
     assert "200 parked workflows" in printed
 
 
-@pytest.mark.long  # two times the throughput that is measured above, one of them in a work tree
+@pytest.mark.long
 def test_builds_compares_this_build_with_another_revision(tmp_path: Path) -> None:
     small = ("--concurrency", "5", "--rounds", "1", "--seconds", "0.3", "--parked", "0")
     printed, found = bench("builds.py", tmp_path / "builds.json", "HEAD", *small)
@@ -74,6 +76,7 @@ def test_builds_compares_this_build_with_another_revision(tmp_path: Path) -> Non
     assert "ratio" in printed
 
 
+@pytest.mark.long
 def test_tokens_reach_their_watchers_all_and_in_order(tmp_path: Path) -> None:
     small = ("--streams", "1", "3", "--every-ms", "20", "--seconds", "0.5")
     printed, found = bench("tokens.py", tmp_path / "tokens.json", *small)

@@ -17,6 +17,7 @@ from tests.chaos.sabotage import Exchange, chosen, liar
 from tests.support.environment import ROOT
 
 
+@pytest.mark.long
 async def test_a_broken_law_is_reported_and_the_exit_is_not_zero(tmp_path: Path) -> None:
     env = {**os.environ, "SABOTAGE": "1", "WORKFLOWS": "30", "FOLDER": str(tmp_path / "run")}
     process = await asyncio.create_subprocess_exec(
