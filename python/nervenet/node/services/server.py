@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from nervenet.errors import RequestError, Unavailable
+from nervenet.errors import ConfigError, RequestError, Unavailable
 from nervenet.node.gateway.connect import ConnectHandler
 from nervenet.node.served import Served
 from nervenet.node.services.agent import Agents
@@ -38,8 +38,10 @@ from nervenet.registry.etcd import EtcdError
 from nervenet.rpc.server import GrpcServer, Service
 
 if TYPE_CHECKING:
+    from nervenet.config import Config
     from nervenet.node.node import Node
     from nervenet.registry.table import TableChange
+    from nervenet.rpc.guard import Guard
 
 
 GRACE: Final = 5.0
@@ -92,7 +94,9 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         )
         telling = asyncio.create_task(_follow_health(node, server))
         try:
-            yield Served(context.config.advertised(server.address), peers, Probes(context.config, server))
+            async with serving_http(context.config, server.guard, stopping) as http:
+                address = context.config.advertised(server.address)
+                yield Served(address, peers, Probes(context.config, server), http)
         finally:
             telling.cancel()
             await server.stop(GRACE)
@@ -103,6 +107,30 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         await reminders.close()
         await hints.close()
         await peers.close()
+
+
+@asynccontextmanager
+async def serving_http(config: Config, guard: Guard, stopping: asyncio.Event) -> AsyncIterator[str | None]:
+    """Serve HTTP where the setting `http` says, until the block is left. Gives the address; None: nowhere.
+
+    Raises ConfigError where it can't be served.
+    """
+    if config.http is None:
+        yield None
+        return
+    try:
+        from nervenet.http.server import HttpServer  # only nodes that serve it load a web server
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"http is {config.http} (from {config.sources['http']}), and {error.name} is not installed: "
+            "pip install 'nervenet[http]', or leave it unset"
+        ) from None
+    server = await HttpServer.start(config, guard)
+    try:
+        yield server.address
+    finally:
+        stopping.set()  # long calls end on their own
+        await server.stop()
 
 
 async def _follow_health(node: Node, server: GrpcServer) -> None:
