@@ -28,7 +28,7 @@ T = TypeVar("T")
 LONGEST_STREAM: Final = 30 * 60.0
 """Seconds after which a stream ends, so that it moves to newer nodes and its token is checked again."""
 STREAM_GRACE: Final = 0.5
-"""Seconds that a stream has for its own end when the node stops."""
+"""Seconds that a stream of the contract has for its own end when the node stops."""
 
 
 class CallerLeft(Exception):  # named as what happened: it is nobody's error
@@ -60,35 +60,35 @@ class OpenStreams:
     """The long streams of one server."""
 
     def __init__(self) -> None:
-        self._scopes: set[asyncio.Timeout] = set()
+        self._scopes: dict[asyncio.Timeout, float] = {}
         self._stopping = False
 
     def __len__(self) -> int:
         return len(self._scopes)
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Raises Unavailable where the block must end."""
+    async def open(self, grace: float = STREAM_GRACE) -> AsyncIterator[None]:
+        """Raises Unavailable where the block must end. `grace`: seconds that it has when the node stops."""
         if self._stopping:
             raise _ended()
         scope = asyncio.timeout(LONGEST_STREAM)
         try:
             async with scope:
-                self._scopes.add(scope)
+                self._scopes[scope] = grace
                 yield
         except TimeoutError:
             if scope.expired():
                 raise _ended() from None
             raise
         finally:
-            self._scopes.discard(scope)
+            self._scopes.pop(scope, None)
 
     def end(self) -> None:
         """End all of them, soon."""
         self._stopping = True
-        when = asyncio.get_running_loop().time() + STREAM_GRACE
-        for scope in self._scopes:
-            scope.reschedule(when)
+        now = asyncio.get_running_loop().time()
+        for scope, grace in self._scopes.items():
+            scope.reschedule(now + grace)
 
 
 def _ended() -> Unavailable:

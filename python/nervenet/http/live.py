@@ -104,7 +104,7 @@ class LiveReads:
         reads = {name: self._join(method, raw, news, interval) for name, (method, raw) in wanted.items()}
         sent = dict.fromkeys(reads, 0)
         try:
-            async with self._streams.open():
+            async with self._streams.open(grace=0):
                 while True:
                     news.clear()
                     for name, read in reads.items():

@@ -36,8 +36,6 @@ __all__ = ["HttpServer"]
 
 HEAD_WITHIN: Final = 10.0
 MOST_CONNECTIONS: Final = 1_000
-STOP_WITHIN: Final = 3
-"""Seconds that calls have to end when the node stops."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,9 +71,10 @@ class HttpServer:
             await asyncio.sleep(0.005)
         return made
 
-    async def stop(self) -> None:
-        """Take no new connections, end the streams, and let other calls finish."""
+    async def stop(self, grace: float = 5.0) -> None:
+        """Take no new connections, end the streams, and let other calls finish for `grace` seconds."""
         self._app.end_streams()
+        self._server.config.timeout_graceful_shutdown = round(grace)
         self._server.should_exit = True
         await asyncio.wait((self._serving,))
         self._app.close()
@@ -139,7 +138,6 @@ def _options(app: HttpApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,
-        timeout_graceful_shutdown=STOP_WITHIN,
     )
     options.load()
     options.ssl = tls

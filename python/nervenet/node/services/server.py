@@ -39,6 +39,7 @@ from nervenet.rpc.server import GrpcServer, Service
 
 if TYPE_CHECKING:
     from nervenet.config import Config
+    from nervenet.http.server import HttpServer
     from nervenet.node.node import Node
     from nervenet.registry.table import TableChange
     from nervenet.rpc.guard import Guard
@@ -93,13 +94,16 @@ async def serve(node: Node) -> AsyncIterator[Served]:
             context.config, "node", services, stopping, translate=translate, calls=context.metrics.calls
         )
         telling = asyncio.create_task(_follow_health(node, server))
+        servers: list[GrpcServer | HttpServer] = [server]
         try:
-            async with serving_http(context.config, server.guard, stopping) as http:
-                address = context.config.advertised(server.address)
-                yield Served(address, peers, Probes(context.config, server), http)
+            address, probes, http = context.config.advertised(server.address), Probes(context.config, server), None
+            if context.config.http is not None:
+                servers.append(await _start_http(context.config, server.guard))
+                http = servers[-1].address
+            yield Served(address, peers, probes, http)
         finally:
             telling.cancel()
-            await server.stop(GRACE)
+            await asyncio.gather(*(each.stop(GRACE) for each in servers))
     finally:
         for end in leave:
             end()
@@ -109,15 +113,8 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         await peers.close()
 
 
-@asynccontextmanager
-async def serving_http(config: Config, guard: Guard, stopping: asyncio.Event) -> AsyncIterator[str | None]:
-    """Serve HTTP where the setting `http` says, until the block is left. Gives the address; None: nowhere.
-
-    Raises ConfigError where it can't be served.
-    """
-    if config.http is None:
-        yield None
-        return
+async def _start_http(config: Config, guard: Guard) -> HttpServer:
+    """Raises ConfigError where it can't be served."""
     try:
         from nervenet.http.server import HttpServer  # only nodes that serve it load a web server
     except ModuleNotFoundError as error:
@@ -125,12 +122,7 @@ async def serving_http(config: Config, guard: Guard, stopping: asyncio.Event) ->
             f"http is {config.http} (from {config.sources['http']}), and {error.name} is not installed: "
             "pip install 'nervenet[http]', or leave it unset"
         ) from None
-    server = await HttpServer.start(config, guard)
-    try:
-        yield server.address
-    finally:
-        stopping.set()  # long calls end on their own
-        await server.stop()
+    return await HttpServer.start(config, guard)
 
 
 async def _follow_health(node: Node, server: GrpcServer) -> None:
