@@ -56,7 +56,7 @@ class Allowed:
 
     def __init__(self, config: Config, host: str) -> None:
         self._origins = frozenset(config.http_origins)
-        names = {"localhost", host, socket.gethostname(), socket.getfqdn()}
+        names = {"localhost", host, socket.gethostname()}
         names |= {urlsplit(origin).hostname or "" for origin in self._origins}
         if config.advertise is not None:
             names.add(config.advertise.rpartition(":")[0] or config.advertise)

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from nervenet.clock import SYSTEM
-from nervenet.errors import InvalidRequest
+from nervenet.errors import InvalidRequest, RequestError
 from nervenet.http.failures import HttpRefusal
 from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
 
@@ -53,7 +53,11 @@ class HttpCall:
 def check_caller(guard: Guard, request: Request) -> None:
     """Raise RequestError for a wrong token or another namespace."""
     found = ((key, request.headers.get(key, "")) for key in (NAMESPACE_KEY, TOKEN_KEY))
-    guard.check([(key, value) for key, value in found if value])
+    try:
+        guard.check([(key, value) for key, value in found if value])
+    except RequestError as error:
+        guard.timed(request.url.path, error.code, SYSTEM.monotonic(), SYSTEM_NAME)
+        raise
 
 
 def timeout_of(request: Request) -> float | None:
@@ -77,7 +81,6 @@ async def body_of(request: Request, limit: int) -> bytes:
         "RESOURCE_EXHAUSTED",
         f"the body is larger than {limit:,} bytes, the most that this node reads: send several requests",
         reason="PAYLOAD_TOO_LARGE",
-        headers={"Connection": "close"},
     )
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > limit:

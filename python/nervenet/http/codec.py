@@ -84,6 +84,8 @@ def _from_json(kind: Any, body: bytes) -> bytes:
     name = kind.DESCRIPTOR.full_name
     _bound(body)
     try:
+        if not body.lstrip().startswith(b"{"):  # protobuf takes an empty list for an empty message
+            raise ValueError("it is no object")
         message = json_format.Parse(body.decode(), kind(), max_recursion_depth=_DEEPEST)
         return bytes(message.SerializeToString())
     except RecursionError:
