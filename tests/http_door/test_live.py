@@ -75,7 +75,7 @@ async def test_answers_come_again_when_they_change(world: HttpWorld) -> None:
     reads = {
         "open": {"method": LIST[1:], "request": {"states": ["WORKFLOW_STATE_RUNNING"]}},
         "one": {"method": f"{COORDINATOR[1:]}/GetWorkflow", "request": {"workflowId": "w"}},
-        "nodes": {"method": f"{REGISTRY[1:]}/ListNodes"},
+        "nodes": {"method": f"{REGISTRY[1:]}/ListNodes", "every": 60},
     }
     async with live(http, reads) as events:
         seen: dict[str, Any] = {}
@@ -128,6 +128,8 @@ async def test_many_streams_of_the_same_reads_make_each_call_once(world: HttpWor
         ({"reads": {"a": {"method": LIST[1:], "request": []}}}, "reads.a"),
         ({"reads": {f"r{n}": {"method": LIST[1:]} for n in range(21)}}, "reads"),
         ({"every": "2", "reads": {"a": {"method": LIST[1:]}}}, "every"),
+        ({"reads": {"a": {"method": LIST[1:], "every": "x"}}}, "reads.a.every"),
+        ({"every": [], "reads": {"a": {"method": LIST[1:]}}}, "every"),
         ({"every": True, "reads": {"a": {"method": LIST[1:]}}}, "every"),
         ({"reads": {"a": {"method": LIST[1:]}}, "x": 1}, "request"),
     ],

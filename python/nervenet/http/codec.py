@@ -105,9 +105,13 @@ def _from_json(kind: Any, body: bytes) -> bytes:
 def _values(body: bytes) -> Any:
     _bound(body)
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise _undecodable(f"the request cannot be read as JSON: {error}", "JSON") from None
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def _undecodable(words: str, name: str) -> InvalidRequest:

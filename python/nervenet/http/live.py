@@ -3,9 +3,9 @@
 
     {"every": 2, "reads": {"open": {"method": "nervenet.v1.CoordinatorService/ListWorkflows", "request": {"pageSize": 50}}}}
 
-A page needs one stream, whatever it shows. The node makes each call once per interval for all streams that ask for the same
-one, and turns an answer to JSON only if it has changed, so that many idle pages cost what one does. A reader that is slow
-misses answers in between, and gets the newest.
+A page needs one stream, whatever it shows. The node makes each call once per interval (`every`, for all or for one of
+them) for all streams that ask for the same one, and turns an answer to JSON only if it has changed, so that many idle pages
+cost what one does. A reader that is slow misses answers in between, and gets the newest.
 
 Rejected: a stream of changes. The lists of the contract have filters and pages, and each would need a second implementation
 that decides which change concerns whom.
@@ -17,7 +17,8 @@ import asyncio
 import json
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.errors import RequestError
 from nervenet.http.call import HttpCall, body_of, check_caller
@@ -28,7 +29,7 @@ from nervenet.http.failures import error_json
 from nervenet.rpc.status import invalid
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -73,21 +74,18 @@ class LiveReads:
         asked = await self._codec.values(await body_of(request, LARGEST_REQUEST))
         if not isinstance(asked, dict) or set(asked) - {"every", "reads"}:
             raise invalid("request", 'an object of "every" (seconds) and "reads"')
-        every, reads = asked.get("every", INTERVAL), asked.get("reads")
-        if isinstance(every, bool) or not isinstance(every, (int, float)):
-            raise invalid("every", "a number of seconds")
+        every, reads = _interval("every", asked, INTERVAL), asked.get("reads")
         if not isinstance(reads, dict) or not 1 <= len(reads) <= MOST_READS:
             raise invalid("reads", f"1 to {MOST_READS} names, each with a method and its request")
-        wanted = {name: await self._wanted(name, read) for name, read in reads.items()}
-        interval = min(max(float(every), SHORTEST_INTERVAL), LONGEST_INTERVAL)
-        return EventStream(request, self._events(wanted, interval))
+        wanted = {name: await self._wanted(name, read, every) for name, read in reads.items()}
+        return EventStream(request, self._events(wanted))
 
-    async def _wanted(self, name: str, read: Any) -> tuple[GuardedMethod, bytes]:
+    async def _wanted(self, name: str, read: Any, every: float) -> _Wanted:
         at = f"reads.{name[:64]}"
         if not _NAME.fullmatch(name):
             raise invalid(at, "a name of letters, digits, '-' and '_'")
-        if not isinstance(read, dict) or set(read) - {"method", "request"}:
-            raise invalid(at, 'an object of "method" and "request"')
+        if not isinstance(read, dict) or set(read) - {"method", "request", "every"}:
+            raise invalid(at, 'an object of "method", "request" and "every"')
         path, request = read.get("method"), read.get("request", {})
         if not isinstance(path, str) or not isinstance(request, dict):
             raise invalid(at, "its method is a text, its request an object")
@@ -95,13 +93,12 @@ class LiveReads:
         if method.rpc.streams_out or not method.rpc.name.startswith(_READS):
             raise invalid(f"{at}.method", "a call that reads, and has one answer")
         text = json.dumps(request).encode()
-        return method, await self._codec.request(method.rpc.request, text, is_json=True)
+        raw = await self._codec.request(method.rpc.request, text, is_json=True)
+        return _Wanted(method, raw, _interval(f"{at}.every", read, every))
 
-    async def _events(
-        self, wanted: dict[str, tuple[GuardedMethod, bytes]], interval: float
-    ) -> AsyncGenerator[bytes, None]:
+    async def _events(self, wanted: dict[str, _Wanted]) -> AsyncGenerator[bytes, None]:
         news = asyncio.Event()
-        reads = {name: self._join(method, raw, news, interval) for name, (method, raw) in wanted.items()}
+        reads = {name: self._join(each, news) for name, each in wanted.items()}
         sent = dict.fromkeys(reads, 0)
         try:
             async with self._streams.open(grace=0):
@@ -122,20 +119,37 @@ class LiveReads:
             for read in reads.values():
                 read.leave(news)
 
-    def _join(self, method: GuardedMethod, raw: bytes, news: asyncio.Event, interval: float) -> _Read:
-        key = method.rpc.path, raw
+    def _join(self, wanted: _Wanted, news: asyncio.Event) -> _Read:
+        key = wanted.method.rpc.path, wanted.raw
         read = self._reads.get(key)
         if read is None:
-            read = _Read(self._calls, method, raw, self._codec, lambda: self._reads.pop(key, None))
-            self._reads[key] = read
-        read.join(news, interval)
+            over = partial(self._reads.pop, key, None)
+            read = self._reads[key] = _Read(self._calls, wanted.method, wanted.raw, self._codec, over)
+        read.join(news, wanted.every)
         return read
+
+
+class _Wanted(NamedTuple):
+    """A call that a stream asks for, and the seconds between two of them."""
+
+    method: GuardedMethod
+    raw: bytes
+    every: float
+
+
+def _interval(field: str, asked: dict[str, Any], default: float) -> float:
+    every = asked.get("every", default)
+    if isinstance(every, bool) or not isinstance(every, (int, float)):
+        raise invalid(field, "a number of seconds")
+    return float(min(max(every, SHORTEST_INTERVAL), LONGEST_INTERVAL))
 
 
 class _Read:
     """One call that is made repeatedly while a stream waits for it."""
 
-    def __init__(self, calls: GuardedCalls, method: GuardedMethod, raw: bytes, codec: Codec, over: Any) -> None:
+    def __init__(
+        self, calls: GuardedCalls, method: GuardedMethod, raw: bytes, codec: Codec, over: Callable[[], object]
+    ) -> None:
         self._calls = calls
         self._method = method
         self._raw = raw
