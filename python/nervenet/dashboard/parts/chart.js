@@ -28,6 +28,9 @@ export function Chart({ data, series, height = 160, label }) {
 
 const color = (tone) => getComputedStyle(document.documentElement).getPropertyValue(`--${tone}`).trim();
 
+/** Whether the labels of minutes would repeat. */
+const isShort = ({ scales }) => scales.x.max - scales.x.min < 900;
+
 function optionsOf(box, series, height) {
   const axis = {
     stroke: () => color("quiet-text"),
@@ -38,12 +41,12 @@ function optionsOf(box, series, height) {
   return {
     width: box.clientWidth || 300,
     height,
-    padding: [8, 8, 0, 0],
+    padding: [8, 26, 0, 0],
     cursor: { y: false, points: { size: 6 } },
     legend: { live: true },
     scales: { y: { range: (_, low, high) => [Math.min(low, 0), Math.max(high, 1) * 1.1] } },
     axes: [
-      { ...axis, space: 60, values: (_, splits) => splits.map((at) => new Date(at * 1000).toTimeString().slice(0, 5)) },
+      { ...axis, size: 28, space: 90, values: (chart, splits) => splits.map((at) => new Date(at * 1000).toTimeString().slice(0, isShort(chart) ? 8 : 5)) },
       { ...axis, size: 38, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000, 100000] },
     ],
     series: [

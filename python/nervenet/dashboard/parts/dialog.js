@@ -17,7 +17,7 @@ export function Dialog({ title, onClose, children, isWide = false }) {
   const clicked = (event) => event.target === ref.current && onClose();
   return html`<dialog ref=${ref} class=${isWide ? "wide" : ""} aria-label=${title} onCancel=${cancel} onMouseDown=${clicked}>
     <div class="dialog-body">
-      <header><h2>${title}</h2><button type="button" class="icon-button" aria-label="Close" onClick=${onClose}>✕</button></header>
+      <header><h2 tabindex="-1" autofocus>${title}</h2><button type="button" class="icon-button" aria-label="Close" onClick=${onClose}>✕</button></header>
       ${children}
     </div>
   </dialog>`;

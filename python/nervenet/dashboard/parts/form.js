@@ -59,7 +59,7 @@ function Field({ field, draft, change, path, problems }) {
 }
 
 const Name = ({ field }) =>
-  html`<span class="field-name">${field.title || field.name || "value"}${!field.isRequired && html` <span class="quiet">optional</span>`}</span>
+  html`<span class="field-name">${field.title || field.name || "value"}${!field.isRequired && field.kind !== "boolean" && html` <span class="quiet">optional</span>`}</span>
     ${field.description && html`<span class="field-help">${field.description}</span>`}`;
 
 function ObjectField({ field, draft, change, path, problems }) {
@@ -89,8 +89,8 @@ function ArrayField({ field, draft, change, path, problems }) {
 }
 
 function BooleanField({ field, draft, change }) {
-  if (field.isRequired) {
-    return html`<label class="field check"><input type="checkbox" checked=${draft} onChange=${(event) => change(event.target.checked)} /><${Name} field=${field} /></label>`;
+  if (field.isRequired || field.initial !== undefined) {
+    return html`<label class="field check"><input type="checkbox" checked=${draft ?? false} onChange=${(event) => change(event.target.checked)} /><${Name} field=${field} /></label>`;
   }
   const words = [["", "not set"], ["true", "true"], ["false", "false"]];
   return html`<label class="field"><${Name} field=${field} />

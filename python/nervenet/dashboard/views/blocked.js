@@ -13,7 +13,7 @@ export function Blocked({ one }) {
       <div><span class="quiet">the journal has</span><code>${clean(why.expected) || "nothing more"}</code></div>
       <div><span class="quiet">this code asks for</span><code>${clean(why.found) || "nothing more"}</code></div>
     </div>`}
-    ${why.agreedSteps > 0 && html`<p class="quiet">${plural(why.agreedSteps, "step")} before it ${why.agreedSteps === 1 ? "agrees" : "agree"}.</p>`}
+    ${why.agreedSteps > 0 && !why.error && html`<p class="quiet">${plural(why.agreedSteps, "step")} before it ${why.agreedSteps === 1 ? "agrees" : "agree"}.</p>`}
     ${why.detail && (why.error ? html`<pre tabindex="0" aria-label="Frames">${visible(why.detail)}</pre>` : html`<p><bdi>${clean(why.detail)}</bdi></p>`)}
     <p class="quiet">Correct the code and reload the node, then Retry. No step runs twice.</p>
   </section>`;

@@ -72,7 +72,7 @@ function markOf(one) {
 function Row({ one }) {
   const [times, waiting] = samplesOf(one.name);
   return html`<tr>
-    <td class="id-cell"><a data-row href=${link("capabilities", one.name)}><${Id}>${one.name}</${Id}></a>${one.versions.size > 0 && html`<span class="quiet labels">${[...one.versions].map((each) => `v${clean(each)}`).join(", ")}</span>`}</td>
+    <td class="id-cell"><a data-row href=${link("capabilities", one.name)}><${Id}>${one.name}</${Id}></a>${isVersionTold(one.versions) && html`<span class="quiet labels">${[...one.versions].map((each) => `v${clean(each)}`).join(", ")}</span>`}</td>
     <td class="state-cell"><${Mark} mark=${markOf(one)} /></td>
     <td class="number">${count(one.waiting)}</td>
     <td class="number">${one.waiting ? slowSpan(one.oldestMs) : "–"}</td>
@@ -81,6 +81,9 @@ function Row({ one }) {
     <td class="number">${count(one.agents.length)}</td>
   </tr>`;
 }
+
+/** Version 1 of everything says nothing. */
+const isVersionTold = (versions) => versions.size > 1 || (versions.size === 1 && !versions.has("1"));
 
 /** A line without axes: how many waited. */
 function Spark({ times, values }) {

@@ -17,7 +17,7 @@ const PHASES = [["queued", "queued"], ["ran", "ran"], ["retry", "between attempt
 const MOMENTS = ["WAIT_KIND_SIGNAL", "WAIT_KIND_SLEEP", "WAIT_KIND_TIME_LIMIT", "WAIT_KIND_DELIVERY"];
 
 export function Timeline({ one, news }) {
-  const steps = one.tasks ?? [];
+  const steps = useMemo(() => inOrder(one), [one.tasks]);
   const [opened, setOpened] = useState(new Set());
   const [isTroubleOnly, setTroubleOnly] = useState(false);
   const [areBarsShown, setBars] = useState(steps.length <= MOST_BARS);
@@ -45,6 +45,9 @@ export function Timeline({ one, news }) {
     ${step && html`<${StepPanel} key=${step.step} one=${one} step=${step} onClose=${() => setChosen("")} />`}
   </div>`;
 }
+
+/** As they began: the journal knows them in the order in which they ended. */
+const inOrder = (one) => [...(one.tasks ?? [])].sort((a, b) => since(a, 0) - since(b, 0));
 
 function Rows({ one, rows, areBarsShown, opened, toggle, choose, chosen, news }) {
   // A run that is open grows; its scale follows once a second.

@@ -62,7 +62,7 @@ function Head({ one, read }) {
   </header>
   <${Facts} facts=${[
     ["definition", html`<a href=${link("definitions", one.definition)}><bdi>${clean(one.definition)} v${one.version}</bdi></a>`],
-    [isClosed(one) ? "took" : "runs for", html`<${Took} start=${one.startTime} end=${one.closeTime} />`],
+    ["took", one.closeTime && html`<${Took} start=${one.startTime} end=${one.closeTime} />`],
     ["started", html`<${Age} time=${one.startTime} suffix=" ago" />`],
     ["run", one.run > 1 ? one.run : ""],
     ["node", one.nodeId && html`<${Id}>${one.nodeId}</${Id}>${takenOver(one)}`],
