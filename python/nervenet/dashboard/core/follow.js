@@ -62,7 +62,7 @@ export function followWorkflow(workflowId) {
     if (mine.signal.aborted || !one || isClosed(one)) return;
     const after = found.lines.value.at(-1)?.sequence ?? one.journalEntries ?? 0;
     try {
-      const address = `./live/workflows/${encodeURIComponent(workflowId)}?after=${after}&progress=1&partials=1&format=omit`;
+      const address = `./live/workflows/${encodeURIComponent(workflowId)}?after=${after}&progress=1&partials=1&format=raw`;
       for await (const { event, data } of events(address, { stop: mine.signal })) {
         if (event === "end") return readSoon();
         take(event, data);

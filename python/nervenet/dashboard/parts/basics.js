@@ -3,7 +3,7 @@
 import { html, useState } from "../core/ui.js";
 import { markOf } from "../core/states.js";
 import { clean } from "../core/text.js";
-import { DASH, exact, millis, now, slowSpan, span } from "../core/times.js";
+import { DASH, exact, millis, now, slowSpan, took } from "../core/times.js";
 import { waitSummary, waitTone, waitWords } from "../core/waits.js";
 
 /** `✓ succeeded` */
@@ -16,11 +16,8 @@ export function Age({ time, ms = millis(time), suffix = "" }) {
   return html`<time datetime=${exact(ms)} title=${exact(ms)}>${slowSpan(now.value - ms)}${suffix}</time>`;
 }
 
-/** From start to end, or until now. */
-export function Took({ start, end }) {
-  if (!start) return DASH;
-  return end ? span(millis(end) - millis(start)) : slowSpan(now.value - millis(start));
-}
+/** From start to end; a dash for what goes on. */
+export const Took = ({ start, end }) => html`<span class="figures">${took(start, end)}</span>`;
 
 export const WaitSummary = ({ workflow }) =>
   html`<bdi class=${`words ${waitTone(workflow.waits?.[0])}`}>${waitSummary(workflow, now.value)}</bdi>`;

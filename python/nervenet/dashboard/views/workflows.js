@@ -144,7 +144,7 @@ function Row({ workflow, isChosen, choose }) {
   return html`<tr class=${isChosen ? "chosen" : ""}>
     <td class="check-cell"><input type="checkbox" aria-label=${`Select ${clean(workflow.workflowId)}`} checked=${isChosen} onChange=${(event) => choose(workflow, event.target.checked)} /></td>
     <td class="id-cell"><a data-row href=${link("workflows", workflow.workflowId)}><${Id}>${workflow.workflowId}</${Id}></a>${labels && html`<bdi class="quiet labels">${labels}</bdi>`}</td>
-    <td class="wide-only"><bdi>${clean(workflow.definition)} v${workflow.version}</bdi></td>
+    <td class="wide-only definition-cell"><bdi>${clean(workflow.definition)} v${workflow.version}</bdi></td>
     <td class="state-cell"><${Mark} marks=${WORKFLOW} state=${workflow.state} /></td>
     <td class="words-cell">${isClosed(workflow) ? html`<bdi class="words quiet">${noteOf(workflow)}</bdi>` : html`<${WaitSummary} workflow=${workflow} />`}</td>
     <td class="number"><${Age} time=${workflow.startTime} suffix=" ago" /></td>
