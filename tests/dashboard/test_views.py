@@ -62,7 +62,7 @@ def test_overview(visitor: Visitor) -> None:
 
 def test_filters_are_those_of_list(visitor: Visitor) -> None:
     page = visitor.open("workflows")
-    page.get_by_role("button", name=re.compile("^! blocked")).click()
+    page.get_by_role("button", name=re.compile("blocked")).click()
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page).to_have_url(re.compile("state=BLOCKED"))
     page.get_by_role("button", name="Clear").click()
@@ -120,7 +120,7 @@ def test_journal_and_values(visitor: Visitor) -> None:
     page.keyboard.press("Escape")
     page.get_by_role("tab", name="Values").click()
     expect(page.get_by_label("Input")).to_contain_text("Kern & Söhne")
-    expect(page.get_by_label("View")).to_contain_text("1841.5")
+    expect(page.get_by_label("View", exact=True)).to_contain_text("1841.5")
 
 
 def test_a_blocked_workflow_shows_its_error_with_frames(visitor: Visitor) -> None:
@@ -259,12 +259,10 @@ def test_a_node_that_was_killed(visitor: Visitor, opened: Desk, mesh) -> None:  
     last = opened.nodes[2]
 
     async def start() -> str:
-        async with mesh.client() as client:
-            for number in range(30):
-                run = await client.start(desk.nightly, 5, id=f"orphan-{number}")
-                if (await run.info()).node_id == last.id:
-                    return run.id
-        raise AssertionError("no workflow began on that node")
+        async with mesh.client(last) as client:
+            run = await client.start(desk.nightly, 5, id="orphan")
+            assert (await run.info()).node_id == last.id
+            return str(run.id)
 
     workflow_id = in_a_loop_of_its_own(start)
     page = visitor.open(f"workflows/{workflow_id}")

@@ -3,7 +3,7 @@
 // A hidden page follows nothing; a closed workflow needs no stream.
 import { events } from "./events.js";
 import { journalLine } from "./journal.js";
-import { payloadLine } from "./payload.js";
+import { outputText } from "./payload.js";
 import { coordinator } from "./rpc.js";
 import { isClosed } from "./states.js";
 import { signal } from "./ui.js";
@@ -94,6 +94,6 @@ function takeProgress(found, progress) {
     [progress.step]: { attempt: progress.attempt, fraction: progress.fraction ?? told.fraction, message: progress.message || told.message },
   };
   if (!progress.partial && !(isNewAttempt && found.output.value[progress.step])) return;
-  const text = (isNewAttempt ? "" : (found.output.value[progress.step] ?? "")) + payloadLine(progress.partial, MOST_OUTPUT);
+  const text = (isNewAttempt ? "" : (found.output.value[progress.step] ?? "")) + (progress.partial ? outputText(progress.partial) : "");
   found.output.value = { ...found.output.value, [progress.step]: text.slice(-MOST_OUTPUT) };
 }

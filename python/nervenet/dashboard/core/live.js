@@ -64,9 +64,9 @@ function reopen() {
 
 async function stream(mine) {
   const byName = new Map([...reads.values()].map((read) => [read.name, read]));
-  const asked = [...byName].map(([name, read]) => [name, { method: read.path, request: read.request }]);
+  const asked = [...byName].map(([name, read]) => [name, { method: read.path, request: read.request, every: read.every }]);
   try {
-    for await (const { event, data } of events("./live", { stop: mine.signal, body: { every: DEFAULT_EVERY_S, reads: Object.fromEntries(asked) } })) {
+    for await (const { event, data } of events("./live", { stop: mine.signal, body: { reads: Object.fromEntries(asked) } })) {
       const read = byName.get(event);
       if (read) tell(read, JSON.parse(data));
     }

@@ -38,6 +38,17 @@ export function payloadLine(payload, room = 160) {
   return clipped(clean(head), room);
 }
 
+/** A piece of output as it came: a text of JSON without its quotes, with every space. */
+export function outputText(payload) {
+  const json = payloadJson(payload);
+  try {
+    const value = JSON.parse(json);
+    return visible(typeof value === "string" ? value : json);
+  } catch {
+    return payload?.text === undefined ? visible(json) : visible(payload.text);
+  }
+}
+
 const TOKEN = /"(?:[^"\\]|\\.)*"|[[\]{},:]|[^\s[\]{},:"]+/gs;
 
 /** JSON with line breaks and indents. Text that is no JSON stays as it is. */
