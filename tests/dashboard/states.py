@@ -47,8 +47,8 @@ def open_desk(mesh: ProcessMesh, *, nodes: int = 2, agents: int = 2, **env: str)
     return Desk(serving, working, f"http://{serving[0].http}")
 
 
-async def fill(mesh: ProcessMesh) -> None:
-    """Start a workflow for each state, and wait until each is in it."""
+async def fill(mesh: ProcessMesh, *, hostile: bool = True) -> None:
+    """Start a workflow for each state, and some with hostile payloads; wait until each is in its state."""
     async with mesh.client() as client:
         for number in range(6):
             await client.start(desk.tally, 1 + number, id=f"tally-{number}")
@@ -67,16 +67,33 @@ async def fill(mesh: ProcessMesh) -> None:
         await client.start(desk.tally, 340, id="tally-340")
         canceled = await client.start(desk.reminder, 3, id="reminder-7")
         await canceled.cancel("paid in cash")
-        await client.start(desk.parrot, HOSTILE, id="parrot-script")
-        await client.start(desk.parrot, "long " * 200_000, id="parrot-long")
-        await client.start(desk.parrot, deep(90), id="parrot-deep")
-        await client.start(desk.parrot, RIGHT_TO_LEFT, id="parrot-rtl")
+        if hostile:
+            await parrots(client)
         for workflow_id, state in {
             "invoice-2041": "WAITING_FOR_HUMAN", "expense-17": "WAITING_FOR_HUMAN", "greeting-es": "WAITING_FOR_HUMAN",
-            "report-may": "BLOCKED", "refund-5": "FAILED", "reminder-7": "CANCELED", "tally-340": "SUCCEEDED", "parrot-rtl": "WAITING_FOR_HUMAN",
-            "parrot-script": "WAITING_FOR_HUMAN", "parrot-long": "WAITING_FOR_HUMAN", "parrot-deep": "WAITING_FOR_HUMAN",
+            "report-may": "BLOCKED", "refund-5": "FAILED", "reminder-7": "CANCELED", "tally-340": "SUCCEEDED",
         }.items():  # fmt: skip
             await in_state(client, workflow_id, state)
+
+
+async def parrots(client: Client) -> None:
+    """Payloads that a page must not believe."""
+    values = {"script": HOSTILE, "long": "long " * 200_000, "deep": deep(90), "rtl": RIGHT_TO_LEFT}
+    for name, value in values.items():
+        await client.start(desk.parrot, value, id=f"parrot-{name}")
+    for name in values:
+        await in_state(client, f"parrot-{name}", "WAITING_FOR_HUMAN")
+
+
+async def keep_busy(mesh: ProcessMesh, seconds: int) -> None:
+    """Workflows that come and go, more of them from time to time."""
+    async with mesh.client() as client:
+        for second in range(seconds):
+            for each in range(1 + (second * 7) % 5):
+                await client.start(desk.tally, 3 + each, id=f"order-{second}-{each}")
+            if second % 17 == 5:
+                await client.start(desk.refund, float(second), id=f"refund-{second}")
+            await asyncio.sleep(1)
 
 
 async def in_state(client: Client, workflow_id: str, state: str) -> None:
@@ -111,7 +128,3 @@ def deep(levels: int) -> Any:
         value = [value]
     return value
 
-
-def fill_now(mesh: ProcessMesh) -> None:
-    """`fill`, for a test that has no event loop: Playwright's synchronous API has its own."""
-    asyncio.run(fill(mesh))

@@ -28,7 +28,7 @@ def start(mesh: ProcessMesh, workflow: Any, value: Any, workflow_id: str, state:
 
 def result(mesh: ProcessMesh, workflow_id: str) -> Any:
     answer = mesh.run("result", workflow_id, "--timeout", "20s")
-    assert answer.code == 0, answer.stderr
+    assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
 
 
@@ -148,7 +148,7 @@ def test_a_signal_by_its_form(visitor: Visitor, mesh: ProcessMesh) -> None:
     page.get_by_role("button", name="Signal…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Value").fill("40 euros")
-    dialog.get_by_role("button", name="Send").click()
+    dialog.get_by_role("button", name="Send", exact=True).click()
     expect(page.locator(".head-title .mark")).to_have_text(re.compile("succeeded"))
     assert result(mesh, "reminder-signal") == "40 euros"
 

@@ -252,7 +252,7 @@ def test_dark_and_light(visitors) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_a_node_that_was_killed(visitor: Visitor, opened: Desk, mesh) -> None:  # type: ignore[no-untyped-def]
-    """Another node takes its workflows over; the page says so. The page is served by a node that lives."""
+    """Another node takes its workflows over, as the page shows. The page is served by a node that lives."""
     from tests.dashboard import desk
     from tests.dashboard.conftest import in_a_loop_of_its_own
 

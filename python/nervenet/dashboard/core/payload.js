@@ -2,7 +2,8 @@
 // Payloads of the contract as text. JSON is laid out by its tokens: no digit is lost, and no depth is too deep.
 import { clean, clipped, size, visible } from "./text.js";
 
-const DEEPEST_INDENT = 24;
+/** Below it, JSON goes on in one line. */
+const DEEPEST_INDENT = 12;
 
 /** {text, kind}: the payload for people; kind is "json", "text", "uri", "bytes" or "none". */
 export function payloadText(payload) {
@@ -55,7 +56,7 @@ const TOKEN = /"(?:[^"\\]|\\.)*"|[[\]{},:]|[^\s[\]{},:"]+/gs;
 export function laidOut(json) {
   let [out, depth] = [[], 0];
   const tokens = json.match(TOKEN) ?? [];
-  const lineBreak = () => out.push("\n", "  ".repeat(Math.min(depth, DEEPEST_INDENT)));
+  const lineBreak = () => depth <= DEEPEST_INDENT && out.push("\n", "  ".repeat(depth));
   tokens.forEach((token, at) => {
     if (token === "{" || token === "[") {
       out.push(token);
@@ -63,7 +64,7 @@ export function laidOut(json) {
       if (!isClosing(tokens[at + 1])) lineBreak();
     } else if (isClosing(token)) {
       depth -= 1;
-      if (!"[{".includes(tokens[at - 1] ?? " ")) lineBreak();
+      if (!"[{".includes(tokens[at - 1] ?? " ") && depth < DEEPEST_INDENT) lineBreak();
       out.push(token);
     } else if (token === ",") {
       out.push(token);
