@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-collect_ignore = [] if "NERVENET_FRAMEWORKS" in os.environ else ["frameworks"]
-"""tests/frameworks needs frameworks that this environment does not have: `make frameworks` runs it."""
+collect_ignore = [
+    *([] if "NERVENET_FRAMEWORKS" in os.environ else ["frameworks"]),
+    *([] if "NERVENET_DASHBOARD" in os.environ else ["dashboard"]),
+]
+"""Folders that need what this environment does not have: `make frameworks` and `make dashboard-test` run them."""
 
 LONG_FIRST = (
     "recovery",

@@ -59,7 +59,7 @@ def test_killed_in_mid_workflow_and_started_again_the_workflow_ends(tmp_path: Pa
 
 def test_one_folder_one_mesh_and_reload_on_save(tmp_path: Path) -> None:
     with Dev(tmp_path, APP, "--nodes", "2") as dev:
-        assert set(dev.facts) == {"grpc", "dashboard", "metrics", "redis", "etcd", "namespace", "pids"}
+        assert set(dev.facts) == {"grpc", "http", "dashboard", "metrics", "redis", "etcd", "namespace", "pids"}
         assert len(dev.facts["metrics"]) == 3
         for address in dev.facts["metrics"]:
             with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as page:

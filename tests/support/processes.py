@@ -91,6 +91,11 @@ class NervenetProcess(Process):
         return str(self._facts["address"])
 
     @property
+    def http(self) -> str:
+        """Where it serves HTTP."""
+        return str(self._facts["http"])
+
+    @property
     def metrics(self) -> str:
         """Where it shows its metrics."""
         return str(self._facts["metrics"])

@@ -58,6 +58,7 @@ def _dev(parser: Parser) -> None:
 def _node(parser: Parser) -> None:
     _app(parser, needed=False)
     parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (127.0.0.1:7700)")
+    parser.add_argument("--http", metavar="HOST:PORT", help="where to serve HTTP (nowhere)")
 
 
 def _agent(parser: Parser) -> None:

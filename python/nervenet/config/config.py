@@ -61,6 +61,8 @@ class Config:
         etcd: URL of etcd.
         listen: Where this process listens. None: see `listen_for`.
         advertise: What others dial. None: see `advertised`.
+        http: Where a node serves HTTP. None: nowhere.
+        http_origins: Sites whose pages may call the HTTP door.
         durability: `"normal"` or `"strict"`.
         retention_ms: How long closed workflows are kept, in milliseconds.
         payload_limit: Largest payload, in bytes.
@@ -90,6 +92,8 @@ class Config:
     etcd: str | None
     listen: str | None
     advertise: str | None
+    http: str | None
+    http_origins: tuple[str, ...]
     durability: Durability
     retention_ms: int
     payload_limit: int

@@ -25,6 +25,7 @@ from nervenet.config.values import (
     parse_label_names,
     parse_listen,
     parse_memory,
+    parse_origins,
     parse_payload_limit,
     parse_switch,
     parse_tls,
@@ -159,6 +160,20 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "host or host:port that others can dial, not 0.0.0.0",
         "The host, or host and port, that others dial to reach this process. Not set: `listen`, which then must not be a wildcard.",
+    ),
+    Setting(
+        "http",
+        parse_listen,
+        None,
+        "host:port (port 0: any free one)",
+        "Where a node serves HTTP: the dashboard, and the contract over the Connect protocol. It needs the extra `nervenet[http]`. Not set: nowhere. `nervenet dev` sets it.",
+    ),
+    Setting(
+        "http_origins",
+        parse_origins,
+        (),
+        "origins with commas between them, e.g. https://mesh.example.com",
+        "Sites whose pages may call the HTTP door, and names that a proxy gives to it. Its own address needs no entry.",
     ),
     Setting(
         "durability",

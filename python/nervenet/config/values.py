@@ -23,6 +23,7 @@ from nervenet.errors import ConfigError
 
 MiB = 1 << 20
 HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_][A-Za-z0-9_.-]*):(?P<port>\d{1,5})")
+_ORIGIN = re.compile(r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9_][a-z0-9_.-]*)(?::\d{1,5})?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?")
 _MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -203,6 +204,16 @@ def parse_label_names(value: str | tuple[str, ...] | list[str]) -> tuple[str, ..
     if not all(_LABEL_NAME.fullmatch(name) for name in names):
         raise ValueError(value)
     return tuple(names)
+
+
+def parse_origins(value: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    """`https://a.example,http://localhost:3000`, as browsers write them."""
+    origins = tuple(
+        one.strip().lower().removesuffix("/") for one in (value.split(",") if isinstance(value, str) else value)
+    )
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError(value)
+    return origins
 
 
 def is_wildcard(host: str) -> bool:

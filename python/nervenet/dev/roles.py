@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nervenet.clock import SYSTEM
+from nervenet.config import split_host_port
 from nervenet.dev.child_process import KILL_AFTER, ChildProcess, environment, how
 from nervenet.errors import NervenetError
 
@@ -40,6 +41,7 @@ class Role:
     ready_file: Path
     child: ChildProcess | None = None
     address: str = ""
+    http: str | None = None
     metrics: str | None = None
     served: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -55,6 +57,7 @@ class Roles:
         *,
         nodes: int,
         port: int,
+        http: str | None,
         drain: float,
         reload: bool,
         say: Callable[[str], None],
@@ -65,6 +68,9 @@ class Roles:
         self._reload = reload
         self._say, self._on_change = say, on_change
         self._ports = [port, *[0] * (nodes - 1)]
+        self._http_host, self._http_ports = "", [0] * nodes
+        if http is not None:
+            self._http_host, self._http_ports[0] = split_host_port(http)
         self._nodes: list[Role] = []
         self._agents: list[Role] = []
         self._keepers: list[asyncio.Task[None]] = []
@@ -72,6 +78,11 @@ class Roles:
     @property
     def addresses(self) -> list[str]:
         return [role.address for role in self._nodes]
+
+    @property
+    def http(self) -> list[str]:
+        """Where each node serves HTTP."""
+        return [role.http for role in self._nodes if role.http is not None]
 
     @property
     def metrics(self) -> list[str]:
@@ -91,7 +102,8 @@ class Roles:
             for at in range(len(self._ports))
         ]
         await self._begin(self._nodes)
-        self._ports = [int(role.address.rpartition(":")[2]) for role in self._nodes]  # the same ones after a restart
+        self._ports = [_port(role.address) for role in self._nodes]  # the same ones after a restart
+        self._http_ports = [_port(role.http or ":0") for role in self._nodes]
         if agents:
             dialing = environment(**{**self._settings, "address": ",".join(self.addresses)})
             self._agents = [Role("agents", self._agent, dialing, self._folder / "agents.json")]
@@ -114,7 +126,11 @@ class Roles:
                 keeper.result()
 
     def _node(self, at: int) -> list[str]:
-        return ["node", self._app, "--quiet", "--listen", f"127.0.0.1:{self._ports[at]}"]
+        listens = ["--listen", f"127.0.0.1:{self._ports[at]}"]
+        if self._http_host:
+            host = f"[{self._http_host}]" if ":" in self._http_host else self._http_host
+            listens += ["--http", f"{host}:{self._http_ports[at]}"]
+        return ["node", self._app, "--quiet", *listens]
 
     def _agent(self) -> list[str]:
         return ["agent", self._app, "--quiet", "--listen", "127.0.0.1:0"]
@@ -128,6 +144,7 @@ class Roles:
             role.child.start()
             if await role.child.ready():
                 role.address = role.child.facts["address"]
+                role.http = role.child.facts.get("http")
                 role.metrics = role.child.facts["metrics"]
                 role.served.set()
                 self._on_change()
@@ -162,6 +179,10 @@ class Roles:
     def _cancel_keepers(self) -> None:
         for keeper in self._keepers:
             keeper.cancel()
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 async def _all_serve(roles: Sequence[Role]) -> None:

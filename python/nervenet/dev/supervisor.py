@@ -20,6 +20,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,9 @@ LOOK = 0.3
 """Seconds between two looks at files and servers."""
 DRAIN = 5.0
 """Seconds that roles get to drain, unless the configuration says otherwise: people wait for a reload."""
+
+HTTP_PORTS = 20
+"""Ports that are tried for HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Supervisor:
 
     async def run(self, stop: ShutdownSignals) -> None:
         _require_free(self._options.port)
+        self._http = self._choose_http()
         shutil.rmtree(self._options.data / "etcd", ignore_errors=True)
         async with contextlib.AsyncExitStack() as stack:
             about, self._servers = await self._prepare(stack)
@@ -118,6 +123,7 @@ class Supervisor:
             "namespace": self._config.namespace,
             "listen": None,
             "advertise": None,
+            "http": None,
             "replay_check": self._chosen("replay_check", "on"),
             "drain": self._chosen("drain", f"{self._drain:g}s"),
             "metrics": f"{split_host_port(self._config.metrics or '127.0.0.1:0')[0]}:0",
@@ -130,6 +136,7 @@ class Supervisor:
             settings,
             nodes=self._options.nodes,
             port=self._options.port,
+            http=self._http,
             drain=self._drain,
             reload=self._options.reload,
             say=self._say,
@@ -140,6 +147,24 @@ class Supervisor:
             yield roles
         finally:
             roles.kill()
+
+    def _choose_http(self) -> str | None:
+        """Where the first node serves HTTP: where the user says, else at the port after that of gRPC, or the next free one."""
+        if self._config.http is not None:
+            return self._config.http
+        if find_spec("uvicorn") is None or find_spec("starlette") is None:
+            if not self._options.quiet:
+                self._say("No dashboard and no HTTP: pip install 'nervenet[http]' brings them.")
+            return None
+        if self._options.port == 0:
+            return "127.0.0.1:0"
+        first = self._options.port + 1
+        for port in range(first, min(first + HTTP_PORTS, 65_536)):
+            if _why_not_free(port) is None:
+                if port != first:
+                    self._say(f"port {first} is taken, so HTTP is served at {port} (NERVENET_HTTP sets another)")
+                return f"127.0.0.1:{port}"
+        return "127.0.0.1:0"
 
     def _chosen(self, name: str, ours: str) -> str:
         """What the user set, as text for the environment; else ours."""
@@ -190,6 +215,7 @@ class Supervisor:
         stops = "Reloads on save. " if self._options.reload else ""
         facts = [
             ("gRPC", f"{address} (plaintext, reflection)"),
+            ("HTTP", ", ".join(f"http://{one.replace('127.0.0.1', 'localhost')}/" for one in self._roles.http)),
             ("servers", f"valkey :{redis.port}, etcd :{etcd.port} (embedded, development only)"),
             ("data", f"{self._options.data}/{continues if waiting else ''}"),
             ("try", f"{about.example}{elsewhere}" if about.example else ""),
@@ -207,7 +233,8 @@ class Supervisor:
         redis, etcd = self._servers
         facts = {
             "grpc": self._roles.addresses,
-            "dashboard": None,
+            "http": self._roles.http,
+            "dashboard": f"http://{self._roles.http[0]}/" if self._roles.http else None,
             "metrics": self._roles.metrics,
             "redis": redis.url,
             "etcd": [etcd.url],
@@ -246,12 +273,15 @@ async def take_stock(url: str, namespace: str) -> int:
 
 def _require_free(port: int) -> None:
     """Say it before anything is started; a race for the port is lost in the node's own words later."""
+    if why := _why_not_free(port):
+        raise ConfigError(f"port {port}: {why}. Choose another one with --port N, or any free one with --port 0")
+
+
+def _why_not_free(port: int) -> str | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            raise ConfigError(
-                f"port {port}: {why}. Choose another one with --port N, or any free one with --port 0"
-            ) from None
+            return (error.strerror or str(error)).lower()
+    return None

@@ -110,6 +110,11 @@ class Node(NodeParts):
     def address(self) -> str:
         return self.status.address
 
+    @property
+    def http(self) -> str | None:
+        """Where this node serves HTTP. None: nowhere."""
+        return None if self.status.served is None else self.status.served.http
+
     @classmethod
     @asynccontextmanager
     async def open(

@@ -52,3 +52,5 @@ class Served(NamedTuple):
     control: AgentControl
     contact: Contact | None = None
     """None = this node certifies nobody's death."""
+    http: str | None = None
+    """Where it serves HTTP; None: nowhere."""

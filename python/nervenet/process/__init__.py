@@ -56,13 +56,14 @@ def run_node(
                 "role": "node",
                 "id": node.node_id,
                 "address": node.address,
+                "http": node.http,
                 "metrics": exports.address,
                 "pid": os.getpid(),
                 "mesh": mesh.name,
             }
-            with _announced(
-                f"node {node.node_id} of mesh {mesh.name} serves at {node.address}", facts, ready_file, quiet
-            ):
+            line = f"node {node.node_id} of mesh {mesh.name} serves at {node.address}"
+            http = f", HTTP at {node.http}" if node.http else ""
+            with _announced(line + http, facts, ready_file, quiet):
                 await stop.asked(node.drain, config.drain_ms / 1000)
 
     return _run(node, mesh, config, "node", quiet)

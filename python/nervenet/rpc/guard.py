@@ -11,6 +11,9 @@ method. It decodes the message itself, because gRPC answers UNKNOWN with a trace
 
 A servicer behind a guard raises RequestError, or an error that `translate` turns into one, and never uses gRPC's
 statuses. Rejected: gRPC's interceptors, which need a coroutine for each call. Streams are async generators.
+
+The HTTP door (`nervenet.http`) serves the same methods through the same guard: it takes them from `methods`, and asks
+`check` and `refusal`.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import grpc
 import grpc.aio
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from nervenet.rpc.methods import RpcMethod
     from nervenet.rpc.tokens import Tokens
 
-__all__ = ["LONGEST_WAIT", "Guard", "time_to_wait", "trace_of"]
+__all__ = ["LONGEST_WAIT", "Guard", "GuardedMethod", "time_to_wait", "trace_of"]
 
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
@@ -73,6 +76,14 @@ async def _later(request: Any, context: Any) -> Any:
     raise not_yet("this process does not serve that call in this version")
 
 
+class GuardedMethod(NamedTuple):
+    """A method with its servicer. `read` turns the bytes of a request into its message, or raises RequestError."""
+
+    rpc: RpcMethod
+    serve: Callable[[Any, Any], Any]
+    read: Callable[[Any], Any]
+
+
 class Guard(grpc.GenericRpcHandler):
     """The guard of one server."""
 
@@ -88,11 +99,14 @@ class Guard(grpc.GenericRpcHandler):
         self._tokens = tokens
         self._translate = translate
         self._handlers: dict[str, Any] = {}
+        self.methods: dict[str, GuardedMethod] = {}
+        """By path."""
 
     def add(self, methods: Iterable[RpcMethod], servicer: object) -> None:
         """Serve these methods with the servicer's methods of the same names."""
         for rpc in methods:
             method = getattr(servicer, rpc.name, _later)
+            self.methods[rpc.path] = GuardedMethod(rpc, method, _reader(rpc))
             guarded = self._stream(rpc, method) if inspect.isasyncgenfunction(method) else self._once(rpc, method)
             shape = f"{'stream' if rpc.streams_in else 'unary'}_{'stream' if rpc.streams_out else 'unary'}"
             make = getattr(grpc, f"{shape}_rpc_method_handler")
@@ -102,15 +116,15 @@ class Guard(grpc.GenericRpcHandler):
         """Called by gRPC for each call. None: the method does not exist."""
         if handler_call_details.method not in _OPEN:
             try:
-                self._check(handler_call_details.invocation_metadata)
+                self.check(handler_call_details.invocation_metadata)
             except RequestError as error:
-                known = handler_call_details.method in self._handlers
                 refused = status_of(error)
-                self._timed(handler_call_details.method if known else _UNKNOWN, refused[0].name, SYSTEM.monotonic())
+                self.timed(handler_call_details.method, refused[0].name, SYSTEM.monotonic())
                 return _refusing(refused)
         return self._handlers.get(handler_call_details.method)
 
-    def _check(self, metadata: Any) -> None:
+    def check(self, metadata: Iterable[tuple[str, Any]] | None) -> None:
+        """Raise RequestError if a caller with this metadata must be refused: its token, its namespace."""
         namespace = authorization = ""
         for key, value in metadata or ():
             if key == NAMESPACE_KEY:
@@ -139,7 +153,7 @@ class Guard(grpc.GenericRpcHandler):
                 status = self._status(error, rpc)
                 code = status[0].name
             finally:
-                self._timed(rpc.path, code, began)
+                self.timed(rpc.path, code, began)
             del raw
             await context.abort(*status)
             raise AssertionError  # abort has raised
@@ -161,16 +175,17 @@ class Guard(grpc.GenericRpcHandler):
                 status = self._status(error, rpc)
                 code = status[0].name
             finally:
-                self._timed(rpc.path, code, began)
+                self.timed(rpc.path, code, began)
             del raw
             await context.abort(*status)
 
         return guarded
 
-    def _timed(self, path: str, code: str, began: float) -> None:
+    def timed(self, path: str, code: str, began: float, system: str = "grpc") -> None:
         """Count a call that is over."""
         failed = "" if code == "OK" else code
-        self._calls.child("grpc", path[1:], code, failed).observe(SYSTEM.monotonic() - began)
+        known = path if path in self._handlers else _UNKNOWN
+        self._calls.child(system, known[1:], code, failed).observe(SYSTEM.monotonic() - began)
 
     def _status(self, error: Exception, rpc: RpcMethod) -> Status:
         """The status for the caller.
@@ -180,12 +195,16 @@ class Guard(grpc.GenericRpcHandler):
         """
         if isinstance(error, (grpc.aio.AbortError, grpc.aio.UsageError)):
             raise error
+        return status_of(self.refusal(error, rpc))
+
+    def refusal(self, error: Exception, rpc: RpcMethod) -> RequestError:
+        """What the caller is told about an error. One that nobody expected is logged."""
         refusal = error if isinstance(error, RequestError) else self._translate(error)
         if refusal is None:
             _log.error("%s failed", rpc.name, exc_info=error)
             words = f"{type(error).__name__} in {rpc.name}; the node's log says more"
             refusal = RequestError(words, reason="INTERNAL")
-        return status_of(refusal)
+        return refusal
 
 
 def _reader(rpc: RpcMethod) -> Callable[[Any], Any]:

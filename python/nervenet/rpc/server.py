@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.metrics import Family, Histogram
 
-__all__ = ["GrpcServer", "Service"]
+__all__ = ["GrpcServer", "Service", "exposure_warning"]
 
 _STANDARD_METHODS: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
 
@@ -55,8 +55,16 @@ class GrpcServer:
     """Made by `start`."""
 
     def __init__(
-        self, server: grpc.aio.Server, address: str, health: _Health, tokens: Tokens, stopping: asyncio.Event
+        self,
+        server: grpc.aio.Server,
+        address: str,
+        health: _Health,
+        tokens: Tokens,
+        guard: Guard,
+        stopping: asyncio.Event,
     ) -> None:
+        self.guard = guard
+        """Who may call what: the HTTP door asks it too."""
         self._server = server
         self._health = health
         self._stopping = stopping
@@ -97,8 +105,8 @@ class GrpcServer:
         server.add_generic_rpc_handlers((guard,))
         port = _bind(server, listen, config)
         host = split_host_port(listen)[0]
-        made = cls(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, tokens, stopping)
-        if warning := _exposure_warning(config, role, host, made.address):
+        made = cls(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, tokens, guard, stopping)
+        if warning := exposure_warning(config, role, host, made.address):
             _log.warning(warning)
         made._names = ["", *names]
         await made.serve(serving)
@@ -172,7 +180,7 @@ def _options(config: Config) -> Sequence[tuple[str, Any]]:
     )
 
 
-def _exposure_warning(config: Config, role: str, host: str, address: str) -> str:
+def exposure_warning(config: Config, role: str, host: str, address: str) -> str:
     """The warning for the operator if any process that reaches this one may call it; otherwise empty."""
     if config.has_token or is_loopback(host):
         return ""

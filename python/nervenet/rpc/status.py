@@ -47,6 +47,7 @@ __all__ = [
     "invalid_all",
     "not_found",
     "not_yet",
+    "status_message",
     "status_of",
     "to_outcome",
 ]
@@ -139,6 +140,12 @@ def not_yet(message: str) -> RequestError:
 
 def status_of(error: RequestError) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
     """Code, message and trailing metadata, the arguments of `context.abort`."""
+    status = status_message(error)
+    return grpc.StatusCode[error.code], status.message, ((DETAILS_KEY, status.SerializeToString()),)
+
+
+def status_message(error: RequestError) -> status_pb2.Status:
+    """Code, message and details (ErrorInfo, RetryInfo, BadRequest) as a google.rpc.Status."""
     code, message = grpc.StatusCode[error.code], clipped(error.message, MOST_MESSAGE)
     metadata = {key: clipped(value, MOST_VALUE) for key, value in error.metadata.items()}
     info = details.ErrorInfo(domain=DOMAIN, reason=error.reason, metadata=metadata)
@@ -148,7 +155,7 @@ def status_of(error: RequestError) -> tuple[grpc.StatusCode, str, tuple[tuple[st
     if error.fields:
         room = MOST_DETAILS - status.ByteSize() - len(quote(message)) * 3 // 4
         status.details.append(_packed(_bad_request(error.fields, room)))
-    return code, message, ((DETAILS_KEY, status.SerializeToString()),)
+    return status
 
 
 MOST_MESSAGE: Final = 1_000

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from nervenet.errors import RequestError, Unavailable
+from nervenet.errors import ConfigError, RequestError, Unavailable
 from nervenet.node.gateway.connect import ConnectHandler
 from nervenet.node.served import Served
 from nervenet.node.services.agent import Agents
@@ -38,8 +38,11 @@ from nervenet.registry.etcd import EtcdError
 from nervenet.rpc.server import GrpcServer, Service
 
 if TYPE_CHECKING:
+    from nervenet.config import Config
+    from nervenet.http.server import HttpServer
     from nervenet.node.node import Node
     from nervenet.registry.table import TableChange
+    from nervenet.rpc.guard import Guard
 
 
 GRACE: Final = 5.0
@@ -91,11 +94,16 @@ async def serve(node: Node) -> AsyncIterator[Served]:
             context.config, "node", services, stopping, translate=translate, calls=context.metrics.calls
         )
         telling = asyncio.create_task(_follow_health(node, server))
+        servers: list[GrpcServer | HttpServer] = [server]
         try:
-            yield Served(context.config.advertised(server.address), peers, Probes(context.config, server))
+            address, probes, http = context.config.advertised(server.address), Probes(context.config, server), None
+            if context.config.http is not None:
+                servers.append(await _start_http(context.config, server.guard))
+                http = servers[-1].address
+            yield Served(address, peers, probes, http)
         finally:
             telling.cancel()
-            await server.stop(GRACE)
+            await asyncio.gather(*(each.stop(GRACE) for each in servers))
     finally:
         for end in leave:
             end()
@@ -103,6 +111,18 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         await reminders.close()
         await hints.close()
         await peers.close()
+
+
+async def _start_http(config: Config, guard: Guard) -> HttpServer:
+    """Raises ConfigError where it can't be served."""
+    try:
+        from nervenet.http.server import HttpServer  # only nodes that serve it load a web server
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"http is {config.http} (from {config.sources['http']}), and {error.name} is not installed: "
+            "pip install 'nervenet[http]', or leave it unset"
+        ) from None
+    return await HttpServer.start(config, guard)
 
 
 async def _follow_health(node: Node, server: GrpcServer) -> None:

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A call over HTTP, as the servicers see it: what they use of gRPC's context, and nothing else.
+
+`Calls` checks the caller, reads the body, and gives the method its context. Only the trace of a caller is handed on of its
+headers: others (as the mark of a call that a node forwards) are for processes of the mesh, which use gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from nervenet.clock import SYSTEM
+from nervenet.errors import InvalidRequest, RequestError
+from nervenet.http.failures import HttpRefusal
+from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from nervenet.rpc.guard import Guard
+
+__all__ = ["BODY_WITHIN", "HttpCall", "body_of", "check_caller", "timeout_of"]
+
+SYSTEM_NAME: Final = "connect_rpc"
+"""The name of this protocol in metrics (OpenTelemetry's)."""
+BODY_WITHIN: Final = 30.0
+"""Seconds in which a body must be complete."""
+_TRACE: Final = ("traceparent", "tracestate", "baggage")
+_LONGEST_TIMEOUT: Final = 10
+"""Digits, as the Connect protocol has it."""
+
+
+class HttpCall:
+    """What servicers ask of the context of a call."""
+
+    def __init__(self, headers: list[tuple[str, str]], timeout: float | None) -> None:
+        self._headers = headers
+        self._ends = None if timeout is None else SYSTEM.monotonic() + timeout
+
+    @classmethod
+    def of(cls, request: Request, timeout: float | None) -> HttpCall:
+        return cls([(key, value) for key, value in request.headers.items() if key in _TRACE], timeout)
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the deadline. None: there is none."""
+        return None if self._ends is None else max(0.0, self._ends - SYSTEM.monotonic())
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return self._headers
+
+
+def check_caller(guard: Guard, request: Request) -> None:
+    """Raise RequestError for a wrong token or another namespace."""
+    found = ((key, request.headers.get(key, "")) for key in (NAMESPACE_KEY, TOKEN_KEY))
+    try:
+        guard.check([(key, value) for key, value in found if value])
+    except RequestError as error:
+        guard.timed(request.url.path, error.code, SYSTEM.monotonic(), SYSTEM_NAME)
+        raise
+
+
+def timeout_of(request: Request) -> float | None:
+    """Seconds that the caller waits. Raises InvalidRequest for a header that is no number."""
+    text = request.headers.get("connect-timeout-ms")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_TIMEOUT):
+        raise InvalidRequest(
+            f"Connect-Timeout-Ms: {text[:40]!r} is no number of milliseconds, of {_LONGEST_TIMEOUT} digits at most",
+            code="INVALID_ARGUMENT",
+            reason="INVALID_FIELD",
+        )
+    return int(text) / 1000
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """The body. Raises HttpRefusal where it is too large or does not come."""
+    too_large = HttpRefusal(
+        413,
+        "RESOURCE_EXHAUSTED",
+        f"the body is larger than {limit:,} bytes, the most that this node reads: send several requests",
+        reason="PAYLOAD_TOO_LARGE",
+    )
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > limit:
+        raise too_large
+    parts = bytearray()
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            async for part in request.stream():
+                parts += part
+                if len(parts) > limit:
+                    raise too_large
+    except TimeoutError:
+        words = f"the body did not come within {BODY_WITHIN:g} s"
+        raise HttpRefusal(408, "DEADLINE_EXCEEDED", words, reason="", headers={"Connection": "close"}) from None
+    return bytes(parts)

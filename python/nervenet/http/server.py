@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Listens for HTTP within the event loop of a node.
+
+    server = await HttpServer.start(config, guard)       # ConfigError: the address cannot be bound, or the extra is missing
+    server.address                                       # port 0 has become a number
+    await server.stop()
+
+uvicorn serves one application here, in a loop that is not its own: it sets no signal handlers and no logging, and a
+connection must send each request's head within `HEAD_WITHIN` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from nervenet.config import split_host_port
+from nervenet.errors import ConfigError
+from nervenet.http.app import HttpApp
+from nervenet.rpc.server import exposure_warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nervenet.config import Config
+    from nervenet.rpc.guard import Guard
+
+__all__ = ["HttpServer"]
+
+HEAD_WITHIN: Final = 10.0
+MOST_CONNECTIONS: Final = 1_000
+
+_log = logging.getLogger(__name__)
+
+
+class HttpServer:
+    """Made by `start`."""
+
+    def __init__(self, address: str, app: HttpApp, server: _Uvicorn, bound: socket.socket) -> None:
+        self.address = address
+        self._app = app
+        self._server = server
+        self._serving = asyncio.create_task(server.serve([bound]), name=f"HTTP at {address}")
+
+    def __repr__(self) -> str:
+        return f"<HttpServer at {self.address}, {len(self._app.streams)} streams>"
+
+    @classmethod
+    async def start(cls, config: Config, guard: Guard) -> HttpServer:
+        """Bind the address of the setting `http`, and serve."""
+        assert config.http is not None
+        host, port = split_host_port(config.http)
+        tls = _tls(config, config.http)
+        bound = await _bind(config.http, host, port)
+        number = bound.getsockname()[1]
+        address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+        if warning := exposure_warning(config, "node", host, address):
+            _log.warning(warning)
+        app = HttpApp(config, guard, host)
+        made = cls(address, app, _Uvicorn(_options(app, tls)), bound)
+        while not made._server.started:  # uvicorn has no event for it
+            if made._serving.done():
+                made._serving.result()
+            await asyncio.sleep(0.005)
+        return made
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Take no new connections, end the streams, and let other calls finish for `grace` seconds."""
+        self._app.end_streams()
+        self._server.config.timeout_graceful_shutdown = round(grace)
+        self._server.should_exit = True
+        await asyncio.wait((self._serving,))
+        self._app.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The node has its own."""
+        yield
+
+
+class _Connection(H11Protocol):
+    """Closes a connection that sends half a request and no more. uvicorn only closes those that send nothing."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        if not self._is_idle():
+            self._forget()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_WITHIN, self._too_late)
+
+    def _is_idle(self) -> bool:
+        """Whether no request is under way."""
+        cycle: Any = self.cycle  # None before the first request, which its type does not say
+        return cycle is None or bool(cycle.response_complete)
+
+    def _too_late(self) -> None:
+        self._late = None
+        if self._is_idle():
+            self.transport.close()
+
+    def _forget(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+def _options(app: HttpApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
+    options = uvicorn.Config(
+        app,
+        http=_Connection,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MOST_CONNECTIONS,
+    )
+    options.load()
+    options.ssl = tls
+    return options
+
+
+async def _bind(where: str, host: str, port: int) -> socket.socket:
+    try:
+        loop = asyncio.get_running_loop()
+        family, kind, protocol, _, address = (await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(128)
+            bound.setblocking(False)
+        except OSError:
+            bound.close()
+            raise
+        return bound
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise ConfigError(f"http {where}: {why} (NERVENET_HTTP sets another; port 0 takes any)") from None
+
+
+def _tls(config: Config, listen: str) -> ssl.SSLContext | None:
+    """As for gRPC: the same certificate, and the same question for one of the caller."""
+    setting = config.tls_for(listen)
+    if setting == "off":
+        return None
+    if config.tls_cert is None or config.tls_key is None:
+        raise ConfigError(
+            f"http is {listen}, which others can reach, so TLS is on: set NERVENET_TLS_CERT and NERVENET_TLS_KEY, "
+            "or NERVENET_TLS=off where the network itself is safe"
+        )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(config.tls_cert, config.tls_key)
+    if setting != "on":
+        context.load_verify_locations(setting)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
