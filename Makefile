@@ -15,9 +15,7 @@ BIN := $(VENV)/bin
 GENVENV := build/generate-venv
 READY := $(VENV)/.ready
 GENREADY := $(GENVENV)/.ready
-# An inherited find-links or index must not decide what is installed: the hashes name the files, the registry serves them.
 PIP := env -u PIP_FIND_LINKS PIP_DISABLE_PIP_VERSION_CHECK=1
-INSTALL := install --quiet --no-compile --use-pep517 --require-hashes
 
 # The tests start more than a thousand Python processes. One that finds bytecode starts in half the time, so `setup` compiles
 # what it has installed, on all cores (pip compiles on one), and a variable that many container images set is not obeyed.
@@ -163,15 +161,17 @@ clean: ## remove everything that the other targets create
 
 $(READY): requirements/dev.txt pyproject.toml
 	@tools/venv $(VENV) 3.11 3.14 $(PYTHON)
-	@echo "Installing what requirements/dev.txt names into $(VENV) (once)."
-	@$(PIP) $(BIN)/python -m pip $(INSTALL) -r requirements/dev.txt
+	@echo "Installing what requirements/dev.txt names into $(VENV) (once; a minute or two):"
+	@tools/install $(BIN)/python requirements/dev.txt
+	@echo "  nervenet itself"
 	@$(PIP) $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "  compiling to bytecode"
 	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib/python3.*/site-packages || true # one may ship files of another Python
 	@touch $@
 
 # grpcio-tools 1.66 has wheels up to Python 3.13.
 $(GENREADY): requirements/generate.txt
 	@tools/venv $(GENVENV) 3.11 3.13
-	@echo "Installing the generator into $(GENVENV) (once)."
-	@$(PIP) $(GENVENV)/bin/python -m pip $(INSTALL) -r requirements/generate.txt
+	@echo "Installing the generator into $(GENVENV) (once):"
+	@tools/install $(GENVENV)/bin/python requirements/generate.txt
 	@touch $@
