@@ -15,6 +15,8 @@ BIN := $(VENV)/bin
 GENVENV := build/generate-venv
 READY := $(VENV)/.ready
 GENREADY := $(GENVENV)/.ready
+DOCSVENV := build/docs-venv
+DOCSREADY := $(DOCSVENV)/.ready
 PIP := env -u PIP_FIND_LINKS PIP_DISABLE_PIP_VERSION_CHECK=1
 
 # The tests start more than a thousand Python processes. One that finds bytecode starts in half the time, so `setup` compiles
@@ -42,7 +44,7 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo docs test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -88,6 +90,9 @@ lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, prose, f
 generate: $(READY) $(GENREADY) ## write generated/ from protos/, docs/reference/ from docstrings, help texts and protos
 	@PATH="$(abspath $(BIN)):$$PATH" tools/generate $(GENVENV) .
 	@$(BIN)/python tools/reference
+
+docs: $(DOCSREADY) ## the pages of docs/ as a site with an index and a search, in build/site; every warning is an error
+	@$(DOCSVENV)/bin/python tools/site
 
 stubs: $(READY) $(GENREADY) ## write generated/{go,ts,java} from protos/ (needs Go, Node.js and a JDK with Maven)
 	@PATH="$(abspath $(BIN)):$$PATH" tools/stubs $(GENVENV)
@@ -174,4 +179,10 @@ $(GENREADY): requirements/generate.txt
 	@tools/venv $(GENVENV) 3.11 3.13
 	@echo "Installing the generator into $(GENVENV) (once):"
 	@tools/install $(GENVENV)/bin/python requirements/generate.txt
+	@touch $@
+
+$(DOCSREADY): requirements/docs.txt
+	@tools/venv $(DOCSVENV) 3.11 3.14
+	@echo "Installing the generator of the site into $(DOCSVENV) (once):"
+	@tools/install $(DOCSVENV)/bin/python requirements/docs.txt
 	@touch $@
