@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import time
 from contextlib import ExitStack
@@ -40,9 +41,8 @@ async def measure(workflows: int) -> list[dict[str, Any]]:
         stack.enter_context(Process(roles, "agent", env=env))
         async with Client(env["NERVENET_ADDRESS"], namespace="memory") as client:
             await client.run(four, "x")
-            for state in ("closed", "open"):
-                for size in SIZES:
-                    rows.append(await _row(client, store, state, size, workflows))
+            for state, size in itertools.product(("closed", "open"), SIZES):
+                rows += [await _row(client, store, state, size, workflows)]
     return rows
 
 
