@@ -15,9 +15,9 @@ BIN := $(VENV)/bin
 GENVENV := build/generate-venv
 READY := $(VENV)/.ready
 GENREADY := $(GENVENV)/.ready
-# An inherited find-links or index must not decide what is installed: the hashes name the files, the registry serves them.
+DOCSVENV := build/docs-venv
+DOCSREADY := $(DOCSVENV)/.ready
 PIP := env -u PIP_FIND_LINKS PIP_DISABLE_PIP_VERSION_CHECK=1
-INSTALL := install --quiet --no-compile --use-pep517 --require-hashes
 
 # The tests start more than a thousand Python processes. One that finds bytecode starts in half the time, so `setup` compiles
 # what it has installed, on all cores (pip compiles on one), and a variable that many container images set is not obeyed.
@@ -44,7 +44,7 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures dashboard-test dashboard-pictures bench-dashboard chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo docs test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures dashboard-test dashboard-pictures bench-dashboard chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -90,6 +90,9 @@ lint: $(READY) $(GENREADY) ## style, types, architecture, the contract, prose, f
 generate: $(READY) $(GENREADY) ## write generated/ from protos/, docs/reference/ from docstrings, help texts and protos
 	@PATH="$(abspath $(BIN)):$$PATH" tools/generate $(GENVENV) .
 	@$(BIN)/python tools/reference
+
+docs: $(DOCSREADY) ## the pages of docs/ as a site with an index and a search, in build/site; every warning is an error
+	@$(DOCSVENV)/bin/python tools/site
 
 stubs: $(READY) $(GENREADY) ## write generated/{go,ts,java} from protos/ (needs Go, Node.js and a JDK with Maven)
 	@PATH="$(abspath $(BIN)):$$PATH" tools/stubs $(GENVENV)
@@ -172,15 +175,23 @@ clean: ## remove everything that the other targets create
 
 $(READY): requirements/dev.txt pyproject.toml
 	@tools/venv $(VENV) 3.11 3.14 $(PYTHON)
-	@echo "Installing what requirements/dev.txt names into $(VENV) (once)."
-	@$(PIP) $(BIN)/python -m pip $(INSTALL) -r requirements/dev.txt
+	@echo "Installing what requirements/dev.txt names into $(VENV) (once; a minute or two):"
+	@tools/install $(BIN)/python requirements/dev.txt
+	@echo "  nervenet itself"
 	@$(PIP) $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "  compiling to bytecode"
 	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib/python3.*/site-packages || true # one may ship files of another Python
 	@touch $@
 
 # grpcio-tools 1.66 has wheels up to Python 3.13.
 $(GENREADY): requirements/generate.txt
 	@tools/venv $(GENVENV) 3.11 3.13
-	@echo "Installing the generator into $(GENVENV) (once)."
-	@$(PIP) $(GENVENV)/bin/python -m pip $(INSTALL) -r requirements/generate.txt
+	@echo "Installing the generator into $(GENVENV) (once):"
+	@tools/install $(GENVENV)/bin/python requirements/generate.txt
+	@touch $@
+
+$(DOCSREADY): requirements/docs.txt
+	@tools/venv $(DOCSVENV) 3.11 3.14
+	@echo "Installing the generator of the site into $(DOCSVENV) (once):"
+	@tools/install $(DOCSVENV)/bin/python requirements/docs.txt
 	@touch $@

@@ -89,7 +89,7 @@ def settle(state: State) -> State:
     """The expression to judge. Where files and metadata disagree, a human decides."""
     checked, classified = state["checked"], state["classified"]
     if checked.agrees:
-        return {"licence": classified.found, "decision": ""}
+        return {"licence": checked.judged, "decision": ""}
     dispute = Dispute(validation=checked, classification=classified, holders=state["facts"].holders)
     question = f"{state['distribution'].name}: {checked.mismatch}. Which counts?"
     answer = interrupt({"question": question, **dispute.model_dump()})

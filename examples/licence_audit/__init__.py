@@ -9,5 +9,5 @@ validate    what was found against what the metadata declares
 summarize   one paragraph and a verdict; llm: the same by a language model, where one is configured
 agents      those functions as agents; effects: each attempt leaves a trace outside the mesh
 workflow    the order of things, and when to ask a human; app: what `nervenet node` and `nervenet agent` load
-report      report.json and report.html; demo: start a mesh, run the audit, show it
+report      report.json and report.html; demo: start a mesh, run the audit, show it; terminal: Ctrl-C while it is kept
 """

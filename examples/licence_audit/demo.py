@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make demo`: a whole mesh on this machine audits every distribution installed here, through the public client.
 
-KEEP=1 leaves it up to look around; KILL=node or KILL=agent kills one with -9 half-way (KILL=node:TERM asks it to leave).
+KEEP=1 leaves it up to look around, until Ctrl-C; KILL=node or KILL=agent kills one with -9 half-way (KILL=node:TERM asks it to leave).
 `--only NAME,NAME` audits only these distributions, `--folder DIR` puts report, evidence and logs elsewhere. `--declared` runs
 the same audit as data (audit.yaml), on nodes that have no code of it.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import shlex
 import signal
@@ -33,6 +34,7 @@ from .documents import canonical, installed
 from .live import Moment, Pace, Screen, print_rows
 from .models import Audit, Distribution
 from .processes import AGENTS, NODES, ROOT, Mesh, Part, ProcessFailed
+from .terminal import alone_on_the_terminal
 from .workflow import licence_audit
 
 DECLARED = Path(__file__).with_name("audit.yaml")
@@ -113,8 +115,18 @@ async def demo(
         print_rows(console, result)
         _conclude(screen, result, late, found, mesh, keep)
         if keep:
-            await asyncio.Event().wait()
+            await _interrupted()
+            screen.say("The mesh stops; nothing is left running.")
     return 1 if result.workflows.failed or late else 0
+
+
+async def _interrupted() -> None:
+    """Wait for Ctrl-C or SIGTERM, which both end a demo that was kept as it should end."""
+    over = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, over.set)
+    with alone_on_the_terminal():
+        await over.wait()
 
 
 def _wanted(found: list[Distribution], only: Collection[str]) -> list[Distribution]:
@@ -210,30 +222,29 @@ def _conclude(
     screen.say(f"report   {_near(mesh.folder / 'report.html')}   {_near(mesh.folder / 'report.json')}")
     screen.say(f"effects  {_near(mesh.effects)}   logs  {_near(mesh.folder / 'logs')}")
     if keep:
-        first = mesh.nodes[0].address if mesh.nodes[0].alive else mesh.nodes[1].address
-        screen.say("The mesh stays up until Ctrl-C. In another terminal:\n")
-        _commands(
-            screen, found, first, f"NERVENET_ADDRESS={shlex.quote(mesh.address)} NERVENET_NAMESPACE={mesh.namespace}"
-        )
+        screen.say("The mesh stays up until Ctrl-C. In another terminal, in this folder:\n")
+        for line in commands(found, mesh):
+            screen.say(f"  {line}")
     else:
-        screen.say("Nothing is left running. make demo KEEP=1 leaves it up; then try:\n")
-        _commands(screen, found, "HOST:PORT", "")
+        screen.say("Nothing is left running. make demo KEEP=1 leaves it up, with commands to try.")
 
 
-def _commands(screen: Screen, found: list[Outcome], address: str, settings: str) -> None:
-    nervenet = _near(Path(sys.executable).with_name("nervenet"))
-    asking = next((outcome.row.escalation for outcome in found if outcome.row.escalation), "audit-NAME/ask")
+def commands(found: list[Outcome], mesh: Mesh) -> list[str]:
+    """Shell lines about this run. Each is complete: it works when somebody pastes it alone."""
+    nervenet, grpcurl = (_near(Path(sys.executable).with_name(name)) for name in ("nervenet", "grpcurl"))
+    living = [node.address for node in mesh.nodes if node.alive]
+    which = f"--address {','.join(living)} --namespace {mesh.namespace}"
     some = found[0].row.workflow_id
-    if settings:
-        screen.say(f"  export {settings}")
-    for line in (
-        f"{nervenet} escalations list",
-        f"{nervenet} escalations resolve {asking}",
-        f"{nervenet} show {some}",
-        f"{nervenet} agents list",
-        f"grpcurl -plaintext {address} list",
-    ):
-        screen.say(f"  {line}")
+    asking = [outcome.row.escalation for outcome in found if outcome.row.escalation][:1]
+    request = shlex.quote(json.dumps({"workflow_id": some}))
+    return [
+        f"{nervenet} top {which}",
+        f"{nervenet} escalations list {which}",
+        *(f"{nervenet} escalations resolve {question} {which}" for question in asking),
+        f"{nervenet} show {some} {which}",
+        f"{nervenet} agents list {which}",
+        f"{grpcurl} -plaintext -d {request} {living[0]} nervenet.v1.CoordinatorService/GetWorkflow",
+    ]
 
 
 def _near(path: Path) -> str:

@@ -20,6 +20,8 @@ from .models import Declared, Distribution, Kind, LicenceFile
 TEXT_LIMIT = 64_000
 TOTAL_LIMIT = 240_000
 """Characters; a quarter of the default payload limit, so that even four-byte characters fit."""
+WORDING_LIMIT = 200
+"""Characters; no name of a licence is longer."""
 
 _LICENCE = re.compile(r"(?i)^(.*[-_.])?(un)?licen[cs]e|^copying")
 _NOTICE = re.compile(r"(?i)^(notice|authors|copyright|patents)")
@@ -44,14 +46,18 @@ def canonical(name: str) -> str:
 def read(found: Installed) -> Distribution:
     meta = cast(Message, found.metadata)  # the standard library's own promise is narrower than what it gives
     classifiers = [c.removeprefix(_CLASSIFIER) for c in meta.get_all("Classifier") or [] if c.startswith(_CLASSIFIER)]
-    licence = " ".join((meta.get("License") or "").split())
-    files, omitted = _bounded(_texts(found))
+    licence = "\n".join(line.strip() for line in (meta.get("License") or "").splitlines())
+    texts = list(_texts(found))
+    if len(licence) > WORDING_LIMIT:  # not the name of a licence, but its text
+        texts.insert(0, LicenceFile(path="METADATA", text=licence))
+        licence = ""
+    files, omitted = _bounded(texts)
     return Distribution(
         name=meta["Name"],
         version=found.version,
         declared=Declared(
             expression=meta.get("License-Expression") or "",
-            licence=licence[:200],
+            licence=" ".join(licence.split()),
             classifiers=sorted(set(classifiers)),
         ),
         files=files,

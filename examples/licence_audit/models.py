@@ -86,6 +86,9 @@ class Validation(Model):
     source: str
     """Where the declaration stands: License-Expression, License, Classifier, or nowhere."""
     agrees: bool
+    judged: str = ""
+    """What is judged where they agree: a declared expression, which says whether AND or OR joins its licences, else what
+    was found."""
     mismatch: str = ""
     method: str = "rules"
 

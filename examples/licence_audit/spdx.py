@@ -106,6 +106,11 @@ def same_text(spdx: str) -> str:
     return re.sub(r"(-only|-or-later|\+)$", "", spdx)
 
 
+def satisfied_by(spdx: str) -> frozenset[str]:
+    """The ids whose texts contain that licence: Python's own licence begins with the one of the PSF."""
+    return frozenset({spdx, "Python-2.0", "Python-2.0.1"} if spdx == "PSF-2.0" else {spdx})
+
+
 def verdict(expression: str) -> Verdict:
     """The strictest of what AND joins, the mildest of what OR offers; unknown as soon as it depends on one that is."""
     tree = _parsed(expression)

@@ -25,6 +25,7 @@ def validate(declared: Declared, found: str) -> Validation:
         declared=said,
         source=source,
         agrees=not problems,
+        judged=said if declared.expression else found,
         mismatch="; ".join(problems),
     )
 
@@ -32,7 +33,11 @@ def validate(declared: Declared, found: str) -> Validation:
 def _declaration(declared: Declared) -> tuple[str, str, Meant]:
     if declared.expression:
         said = spdx.normalised(declared.expression) or declared.expression
-        return said, "License-Expression", [(one, frozenset({one})) for one in spdx.ids(said)] or [(said, frozenset())]
+        return (
+            said,
+            "License-Expression",
+            [(one, spdx.satisfied_by(one)) for one in spdx.ids(said)] or [(said, frozenset())],
+        )
     wordings = [wording for wording in (declared.licence, *declared.classifiers) if wording]
     meant = [(_plain(wording), options) for wording in wordings if (options := spdx.family(wording))]
     source = "License" if declared.licence else "Classifier" if wordings else "nowhere"

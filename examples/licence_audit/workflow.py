@@ -79,7 +79,7 @@ async def _settle(ctx: Context, distribution: Distribution, dispute: Dispute) ->
     """The expression to judge, and how it was decided where files and metadata disagree."""
     checked, classified = dispute.validation, dispute.classification
     if checked.agrees:
-        return classified.found, ""
+        return checked.judged, ""
     ctx.publish(_progress("mismatch", classified, checked).model_dump())
     answer = await ctx.ask(
         f"{distribution.name}: {checked.mismatch}. Which counts?",

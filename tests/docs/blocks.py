@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,6 +83,7 @@ def check(
     form: Callable[[str], str] | None = None,
     again: bool = False,
     of: HasLogs | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Type a command in that folder, with the mesh at that address: it prints what the page shows.
 
@@ -91,9 +92,10 @@ def check(
         form: What is compared of both texts, `steady` of them if not told.
         again: The command only looks, so it is typed again until the mesh has come to where the page says that it is.
         of: Whose logs a failure shows.
+        environment: Variables that the reader has set.
     """
     form = form or steady
-    env, said = clean_environment(NERVENET_ADDRESS=address), [""]
+    env, said = {**clean_environment(NERVENET_ADDRESS=address), **(environment or {})}, [""]
 
     def prints_it() -> bool:
         said[0] = on_a_terminal(line or command.line, folder, env)[1]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.docs.tutorial", "tests.docs.pages", "tests.docs.grpcurl")
+pytest.register_assert_rewrite("tests.docs.tutorial", "tests.docs.pages", "tests.docs.grpcurl", "tests.docs.tracing")
 
-from tests.docs import grpcurl, pages, tutorial  # noqa: E402  rewritten first
+from tests.docs import grpcurl, pages, tracing, tutorial  # noqa: E402  rewritten first
 from tests.docs.blocks import PAGES, blocks, program_of, save  # noqa: E402
 from tests.support.environment import ROOT, clean_environment  # noqa: E402
 
@@ -41,6 +41,7 @@ STORIES: dict[str, Story] = {
     "cli": pages.command_line,
     "declared": pages.declared,
     "grpcurl": grpcurl.tell,
+    "tracing": tracing.tell,
     "fastapi": pages.fastapi,
     "readme": pages.readme,
     # Pages on frameworks are run by tests/frameworks, where the frameworks are installed.
@@ -75,7 +76,16 @@ def test_a_page_does_what_it_says(story: str, stories: dict[str, Future[None]]) 
 
 
 def test_each_command_of_each_page_is_run() -> None:
-    told = {tutorial.PAGE, pages.ERRORS, pages.DEPLOY, pages.CLI, pages.README, pages.DECLARED, grpcurl.PAGE}
+    told = {
+        tutorial.PAGE,
+        pages.ERRORS,
+        pages.DEPLOY,
+        pages.CLI,
+        pages.README,
+        pages.DECLARED,
+        grpcurl.PAGE,
+        tracing.PAGE,
+    }
     assert {page for page in PAGES if blocks(page, "console")} == told
 
 

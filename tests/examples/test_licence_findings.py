@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import PathDistribution
 from pathlib import Path, PurePosixPath
 
@@ -98,6 +99,62 @@ def test_what_merely_lies_among_the_licences_does_not_count() -> None:
     assert classify(Distribution(name="x", files=[story, licence])).found == "MIT"
 
 
+APACHE = HERE["buf-bin"].files[0].text
+
+
+def test_an_apache_licence_without_its_appendix_is_one() -> None:
+    """Its text alone resembles Pixar's variant more: requests and packaging ship it so."""
+    terms, _, _ = APACHE.partition("   END OF TERMS AND CONDITIONS")
+    assert classify(shipping(terms)).found == "Apache-2.0"
+    assert classify(shipping(terms + "   END OF TERMS AND CONDITIONS")).found == "Apache-2.0"
+
+
+def test_pixars_variant_is_still_told_from_it() -> None:
+    terms, _, _ = APACHE.partition("   END OF TERMS AND CONDITIONS")
+    modified = terms.replace("Apache License\n", "Modified Apache 2.0 License\n")
+    modified = re.sub(
+        r"trademarks, service marks,\s+or product names of the Licensor,.*?NOTICE file\.",
+        "trademarks, service marks, or product names of the Licensor and its affiliates, except as required to comply with "
+        "Section 4(c) of the License and to reproduce the content of the NOTICE file.",
+        modified,
+        flags=re.DOTALL,
+    )
+    assert classify(shipping(modified)).found == "Pixar"
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "agrees"),
+    [
+        ("requests", "Apache-2.0", True),
+        ("packaging", "Apache-2.0 AND BSD-2-Clause", True),
+        ("argcomplete", "Apache-2.0", True),
+        (
+            "mypy",
+            "Apache-2.0 AND BSD-2-Clause AND MIT AND Python-2.0.1",
+            False,
+        ),  # its own, typeshed's, two of its parts
+        ("typing_extensions", "0BSD AND Python-2.0.1", False),  # PSF-2.0 is in Python's; 0BSD is not declared
+        ("proselint", "BSD-3-Clause", True),  # the text is in the metadata alone
+        ("certifi", "MPL-2.0", True),
+        ("pathspec", "MPL-2.0", True),
+        ("grpcio", "Apache-2.0 AND BSD-3-Clause AND MPL-2.0", False),
+        ("prometheus_client", "Apache-2.0", False),
+        ("basedpyright", "Apache-2.0 AND MIT", False),
+    ],
+)
+def test_distributions_that_somebody_read(name: str, found: str, agrees: bool) -> None:
+    """Checked by eye, against the texts that they ship."""
+    distribution = HERE[name]
+    classified = classify(distribution)
+    assert classified.found == found
+    assert validate(distribution.declared, found).agrees is agrees
+
+
+def test_no_distribution_here_has_a_licence_that_only_its_author_uses() -> None:
+    for distribution in HERE.values():
+        assert "Pixar" not in classify(distribution).found, distribution.name
+
+
 # ── extract ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -189,6 +246,18 @@ def test_a_declaration_agrees_with_what_satisfies_it(declared: Declared, found: 
 def test_every_difference_has_a_name(declared: Declared, found: str, mismatch: str) -> None:
     result = validate(declared, found)
     assert not result.agrees and result.mismatch == mismatch
+
+
+def test_a_declared_expression_says_how_its_licences_are_joined() -> None:
+    """Files alone cannot say whether one of two texts may be chosen."""
+    either = validate(Declared(expression="GPL-3.0-only OR MIT"), "GPL-3.0-only AND MIT")
+    assert either.agrees and spdx.verdict(either.judged) == "permissive"
+    assert validate(Declared(licence="BSD"), "BSD-3-Clause").judged == "BSD-3-Clause"
+
+
+def test_the_licence_of_the_psf_is_part_of_pythons() -> None:
+    assert validate(Declared(expression="PSF-2.0"), "Python-2.0.1").agrees
+    assert not validate(Declared(expression="Python-2.0.1"), "PSF-2.0").agrees
 
 
 def test_the_declaration_is_told_as_exactly_as_it_was_made() -> None:

@@ -17,7 +17,7 @@ GROUPS = PROJECT["dependency-groups"]
 RUNTIME = PROJECT["project"]["dependencies"]
 EMBEDDED = PROJECT["project"]["optional-dependencies"]["embedded"]
 PEERS = ("autogen", "celery", "dbos", "restate", "taskiq", "temporal")
-LOCKS = ("dev", "runtime", "demo", "generate", "bench-langgraph", *(f"bench-{peer}" for peer in PEERS))
+LOCKS = ("dev", "runtime", "demo", "generate", "docs", "bench-langgraph", *(f"bench-{peer}" for peer in PEERS))
 
 
 def pins(lock: str) -> dict[str, Requirement]:
@@ -48,6 +48,7 @@ def expanded(group: str) -> list[str]:
         ("runtime", RUNTIME),
         ("demo", RUNTIME + expanded("demo")),
         ("generate", expanded("generate")),
+        ("docs", expanded("docs")),
         ("bench-langgraph", RUNTIME + expanded("bench-langgraph")),
         *((f"bench-{peer}", expanded(f"bench-{peer}")) for peer in PEERS),
     ],

@@ -94,3 +94,37 @@ def test_without_the_toolchains_interop_says_what_to_install(bare_path: Path) ->
     launcher(bare_path, "cargo", "echo 'cargo 1.87.0 (99624be96 2025-05-06)'")
     (old, _) = interop(INTEROP="python,rust")
     assert old == "Rust 1.88 or later (cargo, by rustup) is missing, which rust needs: install it."
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    path = tmp_path / "lock.txt"
+    path.write_text("".join(f"package-{n}==1.0 \\\n    --hash=sha256:{n:064}\n" for n in range(45)))
+    return path
+
+
+def test_an_installation_says_how_far_it_is(tmp_path: Path, lock: Path) -> None:
+    """A stand-in for pip, which prints what pip prints."""
+    launcher(
+        tmp_path,
+        "python",
+        'for n in $(seq 45); do echo "Collecting package-$n==1.0 (from -r lock.txt (line 1))"; done\n'
+        'echo "Installing collected packages: package-1"; echo "WARNING: a remark"',
+    )
+    said = subprocess.run(
+        [ROOT / "tools/install", tmp_path / "python", lock], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines() == [
+        "  20 of up to 45",
+        "  40 of up to 45",
+        "  unpacking 45 distributions",
+        "WARNING: a remark",
+    ]
+
+
+def test_an_installation_that_fails_says_so_and_stops_make(tmp_path: Path, lock: Path) -> None:
+    launcher(tmp_path, "python", 'echo "Collecting package-1==1.0"; echo "ERROR: hashes do not match" >&2; exit 3')
+    ended = subprocess.run(
+        [ROOT / "tools/install", tmp_path / "python", lock], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 3 and "hashes do not match" in ended.stderr
