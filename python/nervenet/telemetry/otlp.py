@@ -26,7 +26,6 @@ from nervenet.telemetry.spans import LONGEST_DESCRIPTION, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import grpc
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -94,7 +93,7 @@ class FastExporter(OTLPSpanExporter):
 
     def _initialize_channel_and_stub(self) -> None:
         super()._initialize_channel_and_stub()  # type: ignore[no-untyped-call]
-        self._client: Any = _Service(cast("grpc.Channel", self._channel))
+        self._client: Any = _Service(self._channel)
 
     def _translate_data(self, data: Sequence[ReadableSpan | EncodedSpan]) -> ExportTraceServiceRequest:
         return cast("ExportTraceServiceRequest", request_bytes(data))
@@ -103,8 +102,8 @@ class FastExporter(OTLPSpanExporter):
 class _Service:
     """The stub of the collector's service, for requests that are encoded already."""
 
-    def __init__(self, channel: grpc.Channel) -> None:
-        self.Export: grpc.UnaryUnaryMultiCallable[bytes, ExportTraceServiceResponse] = channel.unary_unary(
+    def __init__(self, channel: Any) -> None:
+        self.Export = channel.unary_unary(
             "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
             request_serializer=None,
             response_deserializer=ExportTraceServiceResponse.FromString,
