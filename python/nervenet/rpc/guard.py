@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from nervenet.rpc.methods import RpcMethod
     from nervenet.rpc.tokens import Tokens
 
-__all__ = ["LONGEST_WAIT", "Guard", "time_to_wait", "trace_of"]
+__all__ = ["LONGEST_WAIT", "Guard", "Ready", "time_to_wait", "trace_of"]
 
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
@@ -54,6 +54,9 @@ _UNKNOWN: Final = "/_OTHER"
 _log = logging.getLogger(__name__)
 
 Translate = Callable[[Exception], RequestError | None]
+Ready = Callable[["RpcMethod", float], Awaitable[None]]
+"""Called before each unary call that has a deadline, with the seconds that are left. It may raise the reason why the call cannot be
+answered now."""
 Status = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]
 
 
@@ -82,11 +85,13 @@ class Guard(grpc.GenericRpcHandler):
         tokens: Tokens,
         translate: Translate = lambda error: None,
         calls: Family[Histogram] | None = None,
+        ready: Ready | None = None,
     ) -> None:
         self._namespace = config.namespace
         self._calls = calls or Family.of_histograms(catalog.RPC_SERVER)
         self._tokens = tokens
         self._translate = translate
+        self._ready = ready
         self._handlers: dict[str, Any] = {}
 
     def add(self, methods: Iterable[RpcMethod], servicer: object) -> None:
@@ -127,11 +132,13 @@ class Guard(grpc.GenericRpcHandler):
             )
 
     def _once(self, rpc: RpcMethod, method: Any) -> Any:
-        read = _reader(rpc)
+        read, ready = _reader(rpc), self._ready
 
         async def guarded(raw: Any, context: Any) -> Any:
             began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
+                if ready is not None and (left := context.time_remaining()) is not None:
+                    await ready(rpc, left)
                 answer = await method(read(raw), context)
                 code = "OK"
                 return answer
