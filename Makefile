@@ -44,7 +44,7 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures promtool chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -153,6 +153,10 @@ bench-peers: $(READY) ## nervenet beside AutoGen, LangGraph, Celery, taskiq, DBO
 
 pictures: $(READY) ## draw what the commands print, in build/pictures: light and dark, 80, 100 and 140 columns (needs tmux and rsvg-convert)
 	@$(BIN)/python tools/pictures $(ARGS)
+
+promtool: $(READY) ## build promtool once, some minutes (needs Go), then let it read the alerts, the dashboards' queries, and pages of a node and an agent
+	@tools/promtool
+	@$(BIN)/python -m pytest tests/metrics/test_deploy.py -n 2 $(ARGS)
 
 lock: $(READY) ## resolve pyproject.toml into requirements/
 	@tools/lock $(BIN)/uv
