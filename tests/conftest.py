@@ -39,6 +39,7 @@ LONG_FIRST = (
     "simulation",
     "conformance",
     "chaos",
+    "answers",
     "cli",
     "dev",
     "gateway",

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from nervenet.dev.servers import etcd, valkey
 from tests.answers.asking import METRICS, Operator, Said, has
 from tests.support.mesh import ProcessMesh
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.timeout(300)
 APP = "tests/answers/app.py"
-PATIENCE = 6.0
+PATIENCE = 12.0
 """Seconds that a command may wait for a server that is away, beyond what commands take on this machine at that time."""
 NOTHING_LOST = "Nothing is lost: the mesh goes on when it is back. What is wrong, and what to do: nervenet doctor"
 PLACES = (
