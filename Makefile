@@ -44,7 +44,7 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo docs test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures dashboard-test dashboard-pictures bench-dashboard chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo docs test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures promtool dashboard-test dashboard-pictures bench-dashboard chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -156,6 +156,10 @@ bench-peers: $(READY) ## nervenet beside AutoGen, LangGraph, Celery, taskiq, DBO
 
 pictures: $(READY) ## draw what the commands print, in build/pictures: light and dark, 80, 100 and 140 columns (needs tmux and rsvg-convert)
 	@$(BIN)/python tools/pictures $(ARGS)
+
+promtool: $(READY) ## build promtool once, some minutes (needs Go), then let it read the alerts, the dashboards' queries, and pages of a node and an agent
+	@tools/promtool
+	@$(BIN)/python -m pytest tests/metrics/test_deploy.py -n 2 $(ARGS)
 
 dashboard-test: $(READY) ## walk the dashboard in Chromium against a real mesh (ARGS="-k escalation"; LONG=1 watches its memory for ten minutes)
 	@tools/dashboard_test -m pytest tests/dashboard $(ARGS)

@@ -135,10 +135,11 @@ def environment(mode: str, collector: str) -> dict[str, str]:
 
 
 class Scraper:
-    """Reads pages once a second, beside the measurement."""
+    """Reads pages once a second, beside the measurement. Leaving it raises what went wrong."""
 
     def __init__(self, addresses: list[str]) -> None:
         self.read = 0
+        self._problem: Exception | None = None
         self._addresses = addresses
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -150,13 +151,23 @@ class Scraper:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        if self._problem is not None:
+            raise RuntimeError("a page of metrics could not be read") from self._problem
 
     def _run(self) -> None:
-        while not self._over.wait(1.0):
-            for address in self._addresses:
-                with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
-                    assert b"nervenet_journal_entries_total" in answer.read() or True
-                    self.read += 1
+        try:
+            while not self._over.wait(1.0):
+                for address in self._addresses:
+                    self._look(address)
+        except Exception as error:  # noqa: BLE001 - it is raised where the measurement ends
+            self._problem = error
+
+    def _look(self, address: str) -> None:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
+            page = answer.read()
+        if b"nervenet_build_info" not in page:
+            raise ValueError(f"{address} shows no metrics: {page[:500]!r}")
+        self.read += 1
 
 
 def start(stack: ExitStack, store: Server, members: Server, mode: str, collector: str) -> tuple[System, list[str]]:

@@ -42,6 +42,7 @@ LONG_FIRST = (
     "simulation",
     "conformance",
     "chaos",
+    "answers",
     "cli",
     "dev",
     "gateway",

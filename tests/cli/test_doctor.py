@@ -15,6 +15,7 @@ import pytest
 from nervenet.cli.doctor import certificates, etcd_checks, mesh_checks, redis_checks
 from nervenet.cli.doctor.check import Check
 from nervenet.cli.doctor.redis_checks import KeyFacts, RedisFacts
+from nervenet.cli.render.text import View
 from nervenet.dev.servers import Server, etcd, valkey
 from nervenet.registry.etcd import MemberStatus
 from nervenet.v1 import agent_pb2 as agent
@@ -253,7 +254,7 @@ def entry(name: str, **load: Any) -> registry.AgentEntry:
     ],
 )
 def test_what_agents_say_of_themselves(made: Callable[[], registry.AgentEntry], name: str) -> None:
-    found = {one.name: one for one in mesh_checks.judge_agents([made(), entry("b", average=10)], NOW)}
+    found = {one.name: one for one in mesh_checks.judge_agents([made(), entry("b", average=10)], View(False, 0, NOW))}
     assert wrong(found) == {name}
     assert "a" in found[name].detail
 

@@ -15,8 +15,11 @@ import promql_parser as promql
 import pytest
 from ruamel.yaml import YAML
 
+from nervenet import WorkflowFailed
 from nervenet.metrics import Registry, catalog, exposition
+from tests.metrics.world import fetched
 from tests.support.environment import ROOT
+from tests.support.mesh import ProcessMesh
 
 BOARDS = sorted((ROOT / "deploy/grafana").glob("*.json"))
 ALERTS = ROOT / "deploy/prometheus/alerts.yaml"
@@ -170,7 +173,29 @@ def test_promtool_accepts_a_page(tmp_path: Path) -> None:
             registry.counters(metric).child(*labels).add()
         elif metric.kind == "gauge":
             registry.read(metric, lambda labels=labels: {labels: 1.0})  # type: ignore[misc]
-    page = exposition.text([registry])
+    accepted(exposition.text([registry]))
+
+
+@built
+async def test_promtool_accepts_the_pages_of_a_node_and_an_agent(tmp_path: Path, redis_url: str, etcd_url: str) -> None:
+    with ProcessMesh(tmp_path, redis_url, etcd_url, app="tests/metrics/app.py", NERVENET_METRICS="127.0.0.1:0") as mesh:
+        (node,) = mesh.up(mesh.node())
+        (agent,) = mesh.up(mesh.agent("--only", "greet,fail"))
+        async with mesh.client() as client:
+            assert await client.run("welcome", "Ada") == "Hello, Ada"
+            with pytest.raises(WorkflowFailed):
+                await client.run("doomed", "Ada")
+        for process, shows in (
+            (node, "nervenet_workflow_closed_total"),
+            (agent, "nervenet_task_run_duration_seconds_bucket"),
+        ):
+            status, _, page = await fetched(process.metrics)
+            assert status == 200 and shows in page
+            accepted(page.encode())
+
+
+def accepted(page: bytes) -> None:
+    """promtool reads the page. It may object to its style."""
     checked = subprocess.run([PROMTOOL, "check", "metrics"], input=page, capture_output=True)
     said = (checked.stdout + checked.stderr).decode()
     assert checked.returncode in (0, 3), said  # 3: matters of style

@@ -22,6 +22,7 @@ from nervenet.wire import encode_entry
 from tests.gateway.world import Stream, hello
 from tests.metrics import app
 from tests.metrics.world import MetricWorld
+from tests.support.redis_servers import say
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
@@ -281,11 +282,16 @@ async def test_redis_that_goes_and_comes_back(etcd_url: str, namespace: str) -> 
             await world.shows("nervenet.redis.connected", 1)
 
 
-async def test_a_part_that_keeps_failing(world: MetricWorld) -> None:
-    node = await world.node()
-    await world.shows("nervenet.node.failing_parts", 0)
-    node.failing.add("made up by the test: the set from which health says NOT_SERVING")
-    await world.shows("nervenet.node.failing_parts", 1)
+async def test_a_part_that_keeps_failing(etcd_url: str, namespace: str) -> None:
+    """Somebody takes the permission to read streams away from the node's user: it no longer hears of anything."""
+    with valkey() as server:
+        async with MetricWorld(app.mesh, server.url, etcd_url, namespace) as world:
+            node = await world.node()
+            await world.shows("nervenet.node.failing_parts", 0)
+            say(server, "ACL", "SETUSER", "default", "-xread")
+            await world.shows("nervenet.node.failing_parts", 1)
+            assert node.failing == {"WakeReader.run"}, "health says NOT_SERVING, and the log names the part"
+            say(server, "ACL", "SETUSER", "default", "+xread")
 
 
 async def test_labels_of_callers_count_only_if_allowed_and_only_so_many(world: MetricWorld) -> None:

@@ -145,6 +145,15 @@ def _top(parser: Parser) -> None:
     parser.add_argument("--every", metavar="SPAN", default="2s", help="time between two frames (2s)")
 
 
+def _doctor(parser: Parser) -> None:
+    parser.add_argument(
+        "--stuck",
+        metavar="SPAN",
+        default="",
+        help="report tasks without an agent or a sign of life for SPAN (1m without an agent, 10m without a sign of life)",
+    )
+
+
 def _workflow(parser: Parser) -> None:
     parser.add_argument("id", metavar="ID", help="the workflow's id")
 
@@ -320,7 +329,7 @@ COMMANDS = (
     Command(
         "mesh", "nodes drain", "move its workflows to other nodes before you stop it", "nodes:run_drain", _one_node
     ),
-    Command("mesh", "doctor", "examine the mesh, Redis and etcd, and say what to do", "doctor:run", _nothing),
+    Command("mesh", "doctor", "examine the mesh, Redis and etcd, and say what to do", "doctor:run", _doctor),
     Command("mesh", "config show", "show every setting and its source", "config:run_show", _nothing),
     Command("code", "replay", "replay journals with the code, before a deploy", "replay:run", _replay),
     Command("code", "journal export", "write a journal as a file that replay reads", "journal:run_export", _workflow),

@@ -8,8 +8,8 @@ import asyncio
 import getpass
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.cli.failures import ExitCode
 from nervenet.cli.render.screen import Screen
@@ -17,6 +17,7 @@ from nervenet.config import Config
 
 if TYPE_CHECKING:
     from nervenet.client.raw import RawClient
+    from nervenet.rpc.methods import RpcMethod
 
 
 class CommandContext(NamedTuple):
@@ -37,6 +38,23 @@ class CommandContext(NamedTuple):
             return f"uid-{os.getuid()}@{socket.gethostname()}"
 
 
+READ_TIMEOUT: Final = 6.0
+"""Seconds after which a person hears why a list or a page does not come. A connection to Redis that hangs is noticed in five."""
+WRITE_TIMEOUT: Final = 10.0
+_LONGER: Final[Mapping[str, float | None]] = {
+    "AwaitWorkflows": None,
+    "RunTask": None,
+    "RetryWorkflow": 40.0,
+    "RestartWorkflow": 40.0,
+}
+"""Calls that wait for work; None = as long as it takes."""
+
+
+def longest_wait(rpc: RpcMethod) -> float | None:
+    """Seconds that a command waits for an answer of the mesh."""
+    return READ_TIMEOUT if rpc.reads else _LONGER.get(rpc.name, WRITE_TIMEOUT)
+
+
 Work = Callable[[CommandContext], Awaitable[int | None]]
 
 
@@ -55,7 +73,7 @@ def ask_mesh(args: argparse.Namespace, work: Work) -> int:
         config = settings(args)
         from nervenet.client.raw import RawClient
 
-        async with RawClient(config) as mesh:
+        async with RawClient(config, longest=longest_wait) as mesh:
             return await work(CommandContext(args, screen(args), config, mesh)) or ExitCode.DONE
 
     return asyncio.run(whole())

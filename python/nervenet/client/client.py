@@ -197,6 +197,8 @@ class Client:
             options: How it is started.
 
         Raises:
+            WorkflowBlocked: It is BLOCKED: its code needs a correction. The error has the line. It continues when the code is
+                corrected: `client.handle(id).result(wait_while_blocked=True)` waits for that.
             WorkflowFailed: It failed or timed out.
             WorkflowCanceled: It was canceled.
             RequestError: It could not be started, see `start`.
@@ -290,6 +292,7 @@ class Client:
         Raises:
             CallFailed: The task failed for good.
             CallTimedOut: The task ran out of its time.
+            WorkflowBlocked: Its record cannot be read: it is damaged, or a newer release wrote it. The error says which.
             AlreadyExists: The request id was used for another agent or input. Choose another one.
             Overloaded: The agent's queue is full. Wait for `retry_after`.
         """

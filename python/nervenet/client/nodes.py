@@ -36,6 +36,8 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 TOKEN_UNREADABLE: Final = "TOKEN_UNREADABLE"  # noqa: S105  # a reason
 """This client, or that node, could not read the token: nothing was done, so every request may be retried."""
+LEAST_TRY: Final = 1.0
+"""Seconds: with less than this left of the caller's time, another try would only end without a reason."""
 HEALTHY: Final = 10.0
 """Seconds: an attempt that lasted this long did not fail at connecting."""
 
@@ -64,6 +66,8 @@ class Retry:
         patience = CLIENT_PATIENCE if self._nodes.answered else CLIENT_FIRST_PATIENCE
         if self._limit is not None:
             patience = min(patience, self._limit)
+        if error.reason == "BACKEND_DOWN" and self._nodes.ends_without_backend:
+            patience = 0.0
         left = self._began + patience - now
         if left <= 0:
             raise self._nodes.explained(error)
@@ -74,10 +78,21 @@ class Retry:
 
 
 class Nodes:
-    """The nodes of one mesh, as a client knows them. It connects at the first call."""
+    """The nodes of one mesh, as a client knows them. It connects at the first call.
 
-    def __init__(self, config: Config, tls: ssl.SSLContext | bool | None = None, clock: Clock = SYSTEM) -> None:
+    `ends_without_backend`: a node that says that Redis or etcd is away is not asked again: a person wants to know it at once.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tls: ssl.SSLContext | bool | None = None,
+        clock: Clock = SYSTEM,
+        *,
+        ends_without_backend: bool = False,
+    ) -> None:
         self.config = config
+        self.ends_without_backend = ends_without_backend
         self.clock = clock
         self.namespace = config.namespace
         self.answered = False
@@ -119,11 +134,14 @@ class Nodes:
     async def _call(self, name: str, request: Message, timeout: float | None, trace: Metadata = ()) -> Any:
         retry = Retry(self, timeout)
         again = METHODS[name].repeatable_as(request)
+        ends = None if timeout is None else self.clock.monotonic() + timeout
         while True:
+            left = None if ends is None else max(ends - self.clock.monotonic(), 0.0)
             try:
-                return await self.once(name, request, timeout=timeout, trace=trace)
+                return await self.once(name, request, timeout=left, trace=trace)
             except Unavailable as error:
-                if not again and error.reason != TOKEN_UNREADABLE:
+                late = ends is not None and ends - self.clock.monotonic() < LEAST_TRY
+                if late or (not again and error.reason != TOKEN_UNREADABLE):
                     raise self.explained(error) from None
                 await retry.pause(error)
 

@@ -9,7 +9,7 @@ The same addresses, metadata, retries and errors as `Client`, which is for progr
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from nervenet.config import Config
+    from nervenet.rpc.methods import RpcMethod
 
 __all__ = ["RawClient"]
 
@@ -29,10 +30,13 @@ class RawClient:
 
     Args:
         config: Settings.
+        longest: By method, the longest wait in seconds of a call that names none. With it, a call also ends as soon as a node
+            says that Redis or etcd is away. None: there is no limit, and such calls are retried.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.nodes = Nodes(config)
+    def __init__(self, config: Config, *, longest: Callable[[RpcMethod], float | None] | None = None) -> None:
+        self.nodes = Nodes(config, ends_without_backend=longest is not None)
+        self._longest = longest
 
     async def __aenter__(self) -> Self:
         return self
@@ -50,13 +54,15 @@ class RawClient:
         Args:
             method: Name of the method in the contract (`GetWorkflow`).
             request: Fields of the request, for names that this method's own parameters take (`timeout`).
-            timeout: Longest wait in seconds.
+            timeout: Longest wait in seconds, retries included.
             fields: Fields of the request.
 
         Raises:
             RequestError: The mesh refused it.
             TimeoutError: `timeout` passed.
         """
+        if timeout is None and self._longest is not None:
+            timeout = self._longest(METHODS[method])
         return await self.nodes.call(method, _request(method, {**(request or {}), **fields}), timeout=timeout)
 
     def stream(self, method: str, /, **fields: Any) -> AsyncIterator[Any]:

@@ -503,14 +503,19 @@ def _platform(runtime: str) -> str:
 
 def unreadable(entry: Entry, body: UnreadableEntry, agreed: int) -> Mismatch:
     """The diff of a run that is blocked by an entry that this release cannot read."""
-    what = f"entry {entry.n} {entry.name or 'without a name'} cannot be read by nervenet {version('nervenet')} ({body.why})"
+    release, what = (
+        f"nervenet {version('nervenet')}",
+        f"entry {entry.n} {entry.name or 'without a name'} cannot be read",
+    )
     if body.newer:
         words = (
-            f"{what}: a newer version wrote it. A node of that version continues the workflow: start one, or upgrade."
+            f"{what} by {release} ({body.why}): a newer version wrote it. A node of that version continues the workflow: "
+            "start one, or upgrade."
         )
     else:
         words = (
-            f"{what}: it is damaged. Nothing else is affected; cancel the workflow, or start it again under another id."
+            f"its journal is damaged: {what}. Nothing else is affected. Cancel the workflow, or start it again under another id. "
+            f"({release}: {body.why})"
         )
     return Mismatch("", "", agreed=agreed, detail=words, unreadable=True)
 

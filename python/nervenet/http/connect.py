@@ -53,6 +53,7 @@ class GuardedCalls:
         scope = asyncio.timeout(call.time_remaining())
         try:
             async with scope:
+                await self._guard.until_ready(method.rpc, call)
                 answer = await method.serve(method.read(raw), call)
             code = "OK"
             return answer

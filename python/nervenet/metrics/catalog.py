@@ -424,7 +424,7 @@ LOOP_LAG: Final = Metric(
 )  # fmt: skip
 UNREADABLE: Final = Metric(
     "nervenet.records.unreadable", "counter", "{record}", (),
-    "Records in Redis that could not be read and were skipped.",
+    "Records in Redis that could not be read: each was skipped, or has blocked its workflow.",
     "Another program, or a newer release, wrote to nervenet's keys.",
     "The log names the key once. See `docs/operations.md`.",
     "node, agent",

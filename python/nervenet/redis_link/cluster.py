@@ -143,6 +143,9 @@ class ClusterLink(Link):
     async def everywhere(self, *args: Arg) -> list[Any]:
         return await asyncio.gather(*(shard.forward(args) for shard in self._shards.values() if shard.slots))
 
+    async def until_connected(self, within: float) -> None:
+        """Nothing to wait for: a command whose own master is away fails alone."""
+
     async def room(self) -> None:
         for shard in tuple(self._shards.values()):
             await shard.room()

@@ -27,6 +27,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 from nervenet.backoff import Backoff
@@ -48,9 +49,21 @@ from nervenet.redis_link.skips import SkipCounter
 from nervenet.redis_link.subscription import Subscription
 from nervenet.supervision import supervise
 
-__all__ = ["Hook", "Link", "RetryingCall", "cancelled", "exposure_warning"]
+__all__ = ["Hook", "Link", "RetryingCall", "answer_within", "cancelled", "exposure_warning"]
 
 _CLOSE_WITHIN: Final = 2.0
+_ANSWER_BY: ContextVar[tuple[float, float]] = ContextVar("answer_by", default=(0.0, 0.0))
+"""Until when commands are retried, and when whoever asks stops listening, in the loop's time. After that moment it means
+nothing: a task that outlives its caller has the usual patience."""
+
+
+def answer_within(seconds: float, deadline: float) -> None:
+    """In this task, commands are retried for at most `seconds` from now on, even if a link has more patience. So the caller hears
+    why there is no answer, before its own `deadline` (also in seconds from now) ends the call without a reason."""
+    now = asyncio.get_running_loop().time()
+    _ANSWER_BY.set((now + seconds, now + deadline))
+
+
 """Seconds for which `close` waits for replies."""
 _STABLE_AFTER: Final = 5.0
 """Seconds after which a connection counts as good, so that the pauses begin with the shortest again."""
@@ -180,6 +193,15 @@ class Link:
         while self._connection is not None and self._connection.full:
             await self._connection.room()
 
+    async def until_connected(self, within: float) -> None:
+        """Raises `ConnectionLost`, with the reason, if there is no connection within these seconds."""
+        if self._connection is None:
+            try:
+                async with asyncio.timeout(within):
+                    await self._up.wait()
+            except TimeoutError:
+                raise self._down() from None
+
     async def scan(self, match: str, count: int = 1_000) -> AsyncIterator[list[bytes]]:
         """All keys that match the pattern, in pages, of each master in turn."""
         cursor = b"0"
@@ -253,12 +275,15 @@ class Link:
         return await server.send(*args)
 
     async def _retry(self, args: tuple[Arg, ...], error: LinkError) -> Any:
-        deadline = self._loop.time() + self.patience
+        now = self._loop.time()
+        deadline, (answer_by, ends) = now + self.patience, _ANSWER_BY.get()
+        if now < ends:
+            deadline = min(deadline, answer_by)
         backoff = Backoff()
         while True:
             self.counters.retried += 1
             if not await self._recovered(args, error, backoff, deadline - self._loop.time()):
-                error.add_note(f"tried again for {self.patience:g} s; {self._last_error or self!r}")
+                error.add_note(f"tried again for {self._loop.time() - now:.0f} s; {self._last_error or self!r}")
                 raise error
             try:
                 return await self._once(args)

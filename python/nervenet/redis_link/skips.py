@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class SkipCounter:
-    """One for each link. `count` is the number of skipped things since the process began."""
+    """One for each link. `count` is the number of unreadable things since the process began."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -40,6 +40,10 @@ class SkipCounter:
         if len(self._logged) > MOST_PLACES:
             self._logged.popitem(last=False)
         _log.error("%s cannot be read and is skipped (logged once): %s", where, why)
+
+    def blocking(self) -> None:
+        """Count something unreadable that is not skipped: its workflow is BLOCKED, which has a log line of its own."""
+        self.count += 1
 
     def text(self, raw: bytes, where: str) -> str | None:
         """The text, or None (skipped) if it is not UTF-8."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from nervenet.rpc.methods import RpcMethod
     from nervenet.rpc.tokens import Tokens
 
-__all__ = ["LONGEST_WAIT", "Guard", "GuardedMethod", "time_to_wait", "trace_of"]
+__all__ = ["LONGEST_WAIT", "Guard", "GuardedMethod", "Ready", "time_to_wait", "trace_of"]
 
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
@@ -57,6 +57,9 @@ _UNKNOWN: Final = "/_OTHER"
 _log = logging.getLogger(__name__)
 
 Translate = Callable[[Exception], RequestError | None]
+Ready = Callable[["RpcMethod", float], Awaitable[None]]
+"""Called before each unary call that has a deadline, with the seconds that are left. It may raise the reason why the call cannot be
+answered now."""
 Status = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]
 
 
@@ -93,11 +96,13 @@ class Guard(grpc.GenericRpcHandler):
         tokens: Tokens,
         translate: Translate = lambda error: None,
         calls: Family[Histogram] | None = None,
+        ready: Ready | None = None,
     ) -> None:
         self._namespace = config.namespace
         self._calls = calls or Family.of_histograms(catalog.RPC_SERVER)
         self._tokens = tokens
         self._translate = translate
+        self._ready = ready
         self._handlers: dict[str, Any] = {}
         self.methods: dict[str, GuardedMethod] = {}
         """By path."""
@@ -140,12 +145,18 @@ class Guard(grpc.GenericRpcHandler):
                 reason="WRONG_NAMESPACE",
             )
 
+    async def until_ready(self, rpc: RpcMethod, context: Any) -> None:
+        """Wait until a unary call can be answered. Raises the reason why it cannot be answered before its deadline."""
+        if self._ready is not None and (left := context.time_remaining()) is not None:
+            await self._ready(rpc, left)
+
     def _once(self, rpc: RpcMethod, method: Any) -> Any:
         read = _reader(rpc)
 
         async def guarded(raw: Any, context: Any) -> Any:
             began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
+                await self.until_ready(rpc, context)
                 answer = await method(read(raw), context)
                 code = "OK"
                 return answer

@@ -20,7 +20,8 @@ __all__ = ["HEALTH_CHECK", "HEALTH_WATCH", "METHODS", "SERVED", "SERVICES", "Rpc
 
 
 class RpcMethod(NamedTuple):
-    """One RPC. `repeatable`: after a lost reply it may be called again, if the field `named_by` is set."""
+    """One RPC. `repeatable`: after a lost reply it may be called again, if the field `named_by` is set. `reads`: it changes
+    nothing, and does not wait unless it is asked to."""
 
     name: str
     service: str
@@ -30,6 +31,7 @@ class RpcMethod(NamedTuple):
     streams_in: bool
     streams_out: bool
     repeatable: bool
+    reads: bool
     named_by: str
 
     def repeatable_as(self, request: Any) -> bool:
@@ -41,6 +43,9 @@ _ONCE: Final = frozenset({"StartWorkflows", "ResolveEscalation", "RegisterAgent"
 """Methods that must not be repeated after a lost reply, because the first call may have had an effect: a workflow
 without an id of the caller, a decision (an id without number means the newest question, which may be another one by
 then), a lease."""
+
+_READS: Final = ("Get", "List", "Describe", "Select")
+"""Beginnings of the names of methods that only read."""
 
 _NAMED_BY: Final = {
     "StartWorkflow": "workflow_id",
@@ -62,6 +67,7 @@ def _method(method: Any) -> RpcMethod:
         method.client_streaming,
         method.server_streaming,
         method.name not in _ONCE,
+        method.name.startswith(_READS),
         _NAMED_BY.get(method.name, ""),
     )
 

@@ -26,7 +26,7 @@ from grpc_reflection.v1alpha import reflection
 from nervenet.config import is_loopback, split_host_port
 from nervenet.errors import ConfigError
 from nervenet.rpc.channels import receive_limit
-from nervenet.rpc.guard import Guard, Translate
+from nervenet.rpc.guard import Guard, Ready, Translate
 from nervenet.rpc.methods import SERVED, methods_of
 from nervenet.rpc.reflection import REFLECTION
 from nervenet.rpc.status import not_yet
@@ -85,12 +85,13 @@ class GrpcServer:
         translate: Translate = lambda error: None,
         serving: bool = True,
         calls: Family[Histogram] | None = None,
+        ready: Ready | None = None,
     ) -> GrpcServer:
         """Bind and serve. Raises ConfigError if the address is in use, or a certificate or the token is missing."""
         listen = config.listen_for(role)
         names = [service.name for service in services]
         tokens, checks = Tokens(config), _Health(stopping)
-        guard = Guard(config, tokens, translate, calls)
+        guard = Guard(config, tokens, translate, calls, ready)
         for name, servicer in services:
             guard.add(SERVED[name], servicer)
         reflecting = reflection.aio.ReflectionServicer([*names, *_STANDARD_METHODS], pool=SYMBOLS)

@@ -50,6 +50,7 @@ PAGE_BYTES: Final = 1024 * 1024
 ADOPT_ENTRIES: Final = 100
 ADOPT_BYTES: Final = 256 * 1024
 NOTE_BYTES: Final = 60
+CUT: Final = "…"
 
 _T = TypeVar("_T")
 
@@ -449,5 +450,9 @@ def _head(names: Sequence[bytes], values: Sequence[bytes | None]) -> Head | None
 
 
 def clipped_note(text: str) -> str:
-    """At most 60 bytes, so that Redis keeps the head as a listpack. It never cuts a character in two."""
-    return text.encode()[:NOTE_BYTES].decode(errors="ignore")
+    """At most 60 bytes, so that Redis keeps the head as a listpack. It never cuts a character in two, and no word if it can."""
+    if len(text.encode()) <= NOTE_BYTES:
+        return text
+    kept = text.encode()[: NOTE_BYTES - len(CUT.encode())].decode(errors="ignore")
+    whole = kept.rpartition(" ")[0]
+    return (whole if len(whole) > len(kept) // 2 else kept).rstrip(" ,:;.(") + CUT

@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -23,6 +24,59 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// Why a node sends an agent nothing for a while.
+type EjectionReason int32
+
+const (
+	// Unspecified.
+	EjectionReason_EJECTION_REASON_UNSPECIFIED EjectionReason = 0
+	// It did not take a task, though it reported free slots. It gets tasks again as soon as it takes or ends one.
+	EjectionReason_EJECTION_REASON_ACCEPTS_NOTHING EjectionReason = 1
+	// Its attempts failed in a row, where another agent of the same capability succeeded.
+	EjectionReason_EJECTION_REASON_FAILS_EVERYTHING EjectionReason = 2
+)
+
+// Enum value maps for EjectionReason.
+var (
+	EjectionReason_name = map[int32]string{
+		0: "EJECTION_REASON_UNSPECIFIED",
+		1: "EJECTION_REASON_ACCEPTS_NOTHING",
+		2: "EJECTION_REASON_FAILS_EVERYTHING",
+	}
+	EjectionReason_value = map[string]int32{
+		"EJECTION_REASON_UNSPECIFIED":      0,
+		"EJECTION_REASON_ACCEPTS_NOTHING":  1,
+		"EJECTION_REASON_FAILS_EVERYTHING": 2,
+	}
+)
+
+func (x EjectionReason) Enum() *EjectionReason {
+	p := new(EjectionReason)
+	*p = x
+	return p
+}
+
+func (x EjectionReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EjectionReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_nervenet_v1_registry_service_proto_enumTypes[0].Descriptor()
+}
+
+func (EjectionReason) Type() protoreflect.EnumType {
+	return &file_nervenet_v1_registry_service_proto_enumTypes[0]
+}
+
+func (x EjectionReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EjectionReason.Descriptor instead.
+func (EjectionReason) EnumDescriptor() ([]byte, []int) {
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{0}
+}
 
 // What happened to an agent.
 type AgentEventType int32
@@ -69,11 +123,11 @@ func (x AgentEventType) String() string {
 }
 
 func (AgentEventType) Descriptor() protoreflect.EnumDescriptor {
-	return file_nervenet_v1_registry_service_proto_enumTypes[0].Descriptor()
+	return file_nervenet_v1_registry_service_proto_enumTypes[1].Descriptor()
 }
 
 func (AgentEventType) Type() protoreflect.EnumType {
-	return &file_nervenet_v1_registry_service_proto_enumTypes[0]
+	return &file_nervenet_v1_registry_service_proto_enumTypes[1]
 }
 
 func (x AgentEventType) Number() protoreflect.EnumNumber {
@@ -82,7 +136,7 @@ func (x AgentEventType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AgentEventType.Descriptor instead.
 func (AgentEventType) EnumDescriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{0}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{1}
 }
 
 // See RegisterAgent.
@@ -534,20 +588,113 @@ func (x *GetAgentResponse) GetAgent() *AgentEntry {
 	return nil
 }
 
+// A node sends a live agent nothing for a while. Each node judges by the tasks of its own workflows.
+type Ejection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The agent.
+	AgentId string `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	// The node that ejected it.
+	NodeId string `protobuf:"bytes,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	// Why, for programs.
+	Reason EjectionReason `protobuf:"varint,3,opt,name=reason,proto3,enum=nervenet.v1.EjectionReason" json:"reason,omitempty"`
+	// Why, for people.
+	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// The capability whose tasks it did not take, or failed.
+	Capability string `protobuf:"bytes,5,opt,name=capability,proto3" json:"capability,omitempty"`
+	// From when on it gets tasks again.
+	UntilTime     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ejection) Reset() {
+	*x = Ejection{}
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ejection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ejection) ProtoMessage() {}
+
+func (x *Ejection) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ejection.ProtoReflect.Descriptor instead.
+func (*Ejection) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Ejection) GetAgentId() string {
+	if x != nil {
+		return x.AgentId
+	}
+	return ""
+}
+
+func (x *Ejection) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *Ejection) GetReason() EjectionReason {
+	if x != nil {
+		return x.Reason
+	}
+	return EjectionReason_EJECTION_REASON_UNSPECIFIED
+}
+
+func (x *Ejection) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Ejection) GetCapability() string {
+	if x != nil {
+		return x.Capability
+	}
+	return ""
+}
+
+func (x *Ejection) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
 // An agent with its load.
 type AgentEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who it is.
 	Agent *AgentRecord `protobuf:"bytes,1,opt,name=agent,proto3" json:"agent,omitempty"`
 	// How busy.
-	Load          *Load `protobuf:"bytes,2,opt,name=load,proto3" json:"load,omitempty"`
+	Load *Load `protobuf:"bytes,2,opt,name=load,proto3" json:"load,omitempty"`
+	// Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+	Ejections     []*Ejection `protobuf:"bytes,3,rep,name=ejections,proto3" json:"ejections,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AgentEntry) Reset() {
 	*x = AgentEntry{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[8]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +706,7 @@ func (x *AgentEntry) String() string {
 func (*AgentEntry) ProtoMessage() {}
 
 func (x *AgentEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[8]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +719,7 @@ func (x *AgentEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentEntry.ProtoReflect.Descriptor instead.
 func (*AgentEntry) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{8}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AgentEntry) GetAgent() *AgentRecord {
@@ -589,6 +736,13 @@ func (x *AgentEntry) GetLoad() *Load {
 	return nil
 }
 
+func (x *AgentEntry) GetEjections() []*Ejection {
+	if x != nil {
+		return x.Ejections
+	}
+	return nil
+}
+
 // See ListAgents.
 type ListAgentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -601,14 +755,16 @@ type ListAgentsRequest struct {
 	// Only with all of these labels.
 	Labels map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Only these states.
-	States        []AgentState `protobuf:"varint,5,rep,packed,name=states,proto3,enum=nervenet.v1.AgentState" json:"states,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	States []AgentState `protobuf:"varint,5,rep,packed,name=states,proto3,enum=nervenet.v1.AgentState" json:"states,omitempty"`
+	// Ask every node which agents it has ejected. A node that does not answer within a second is left out.
+	IncludeEjections bool `protobuf:"varint,6,opt,name=include_ejections,json=includeEjections,proto3" json:"include_ejections,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ListAgentsRequest) Reset() {
 	*x = ListAgentsRequest{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[9]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -620,7 +776,7 @@ func (x *ListAgentsRequest) String() string {
 func (*ListAgentsRequest) ProtoMessage() {}
 
 func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[9]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -633,7 +789,7 @@ func (x *ListAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsRequest.ProtoReflect.Descriptor instead.
 func (*ListAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{9}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListAgentsRequest) GetPageSize() int32 {
@@ -671,6 +827,13 @@ func (x *ListAgentsRequest) GetStates() []AgentState {
 	return nil
 }
 
+func (x *ListAgentsRequest) GetIncludeEjections() bool {
+	if x != nil {
+		return x.IncludeEjections
+	}
+	return false
+}
+
 // A shared queue in which tasks wait.
 type QueueInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -690,7 +853,7 @@ type QueueInfo struct {
 
 func (x *QueueInfo) Reset() {
 	*x = QueueInfo{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[10]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +865,7 @@ func (x *QueueInfo) String() string {
 func (*QueueInfo) ProtoMessage() {}
 
 func (x *QueueInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[10]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +878,7 @@ func (x *QueueInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueInfo.ProtoReflect.Descriptor instead.
 func (*QueueInfo) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{10}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *QueueInfo) GetCapability() string {
@@ -761,14 +924,18 @@ type ListAgentsResponse struct {
 	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// Queues with something in them; on the first page only.
-	Queues        []*QueueInfo `protobuf:"bytes,3,rep,name=queues,proto3" json:"queues,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Queues []*QueueInfo `protobuf:"bytes,3,rep,name=queues,proto3" json:"queues,omitempty"`
+	// The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
+	QueuesProblem string `protobuf:"bytes,4,opt,name=queues_problem,json=queuesProblem,proto3" json:"queues_problem,omitempty"`
+	// Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+	RegistryProblem string `protobuf:"bytes,5,opt,name=registry_problem,json=registryProblem,proto3" json:"registry_problem,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ListAgentsResponse) Reset() {
 	*x = ListAgentsResponse{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[11]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +947,7 @@ func (x *ListAgentsResponse) String() string {
 func (*ListAgentsResponse) ProtoMessage() {}
 
 func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[11]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +960,7 @@ func (x *ListAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgentsResponse.ProtoReflect.Descriptor instead.
 func (*ListAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{11}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListAgentsResponse) GetAgents() []*AgentEntry {
@@ -817,6 +984,103 @@ func (x *ListAgentsResponse) GetQueues() []*QueueInfo {
 	return nil
 }
 
+func (x *ListAgentsResponse) GetQueuesProblem() string {
+	if x != nil {
+		return x.QueuesProblem
+	}
+	return ""
+}
+
+func (x *ListAgentsResponse) GetRegistryProblem() string {
+	if x != nil {
+		return x.RegistryProblem
+	}
+	return ""
+}
+
+// See ListEjections.
+type ListEjectionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEjectionsRequest) Reset() {
+	*x = ListEjectionsRequest{}
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEjectionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEjectionsRequest) ProtoMessage() {}
+
+func (x *ListEjectionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEjectionsRequest.ProtoReflect.Descriptor instead.
+func (*ListEjectionsRequest) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{13}
+}
+
+// See ListEjections.
+type ListEjectionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By agent.
+	Ejections     []*Ejection `protobuf:"bytes,1,rep,name=ejections,proto3" json:"ejections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEjectionsResponse) Reset() {
+	*x = ListEjectionsResponse{}
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEjectionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEjectionsResponse) ProtoMessage() {}
+
+func (x *ListEjectionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEjectionsResponse.ProtoReflect.Descriptor instead.
+func (*ListEjectionsResponse) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListEjectionsResponse) GetEjections() []*Ejection {
+	if x != nil {
+		return x.Ejections
+	}
+	return nil
+}
+
 // See WatchAgents.
 type WatchAgentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -830,7 +1094,7 @@ type WatchAgentsRequest struct {
 
 func (x *WatchAgentsRequest) Reset() {
 	*x = WatchAgentsRequest{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[12]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -842,7 +1106,7 @@ func (x *WatchAgentsRequest) String() string {
 func (*WatchAgentsRequest) ProtoMessage() {}
 
 func (x *WatchAgentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[12]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -855,7 +1119,7 @@ func (x *WatchAgentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAgentsRequest.ProtoReflect.Descriptor instead.
 func (*WatchAgentsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{12}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchAgentsRequest) GetAfterRevision() int64 {
@@ -887,7 +1151,7 @@ type WatchAgentsResponse struct {
 
 func (x *WatchAgentsResponse) Reset() {
 	*x = WatchAgentsResponse{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[13]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +1163,7 @@ func (x *WatchAgentsResponse) String() string {
 func (*WatchAgentsResponse) ProtoMessage() {}
 
 func (x *WatchAgentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[13]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +1176,7 @@ func (x *WatchAgentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAgentsResponse.ProtoReflect.Descriptor instead.
 func (*WatchAgentsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{13}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchAgentsResponse) GetType() AgentEventType {
@@ -955,7 +1219,7 @@ type SelectAgentRequest struct {
 
 func (x *SelectAgentRequest) Reset() {
 	*x = SelectAgentRequest{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[14]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1231,7 @@ func (x *SelectAgentRequest) String() string {
 func (*SelectAgentRequest) ProtoMessage() {}
 
 func (x *SelectAgentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[14]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1244,7 @@ func (x *SelectAgentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectAgentRequest.ProtoReflect.Descriptor instead.
 func (*SelectAgentRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{14}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SelectAgentRequest) GetCapability() string {
@@ -1033,7 +1297,7 @@ type Candidate struct {
 
 func (x *Candidate) Reset() {
 	*x = Candidate{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[15]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1309,7 @@ func (x *Candidate) String() string {
 func (*Candidate) ProtoMessage() {}
 
 func (x *Candidate) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[15]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1322,7 @@ func (x *Candidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
 func (*Candidate) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{15}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Candidate) GetAgentId() string {
@@ -1095,7 +1359,7 @@ type SelectAgentResponse struct {
 
 func (x *SelectAgentResponse) Reset() {
 	*x = SelectAgentResponse{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[16]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1371,7 @@ func (x *SelectAgentResponse) String() string {
 func (*SelectAgentResponse) ProtoMessage() {}
 
 func (x *SelectAgentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[16]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1384,7 @@ func (x *SelectAgentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectAgentResponse.ProtoReflect.Descriptor instead.
 func (*SelectAgentResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{16}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SelectAgentResponse) GetAgentId() string {
@@ -1150,7 +1414,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[17]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1426,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[17]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1439,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{17}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListNodesRequest) GetPageSize() int32 {
@@ -1199,13 +1463,15 @@ type ListNodesResponse struct {
 	Nodes []*NodeRecord `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+	RegistryProblem string `protobuf:"bytes,3,opt,name=registry_problem,json=registryProblem,proto3" json:"registry_problem,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[18]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +1483,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[18]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +1496,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{18}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListNodesResponse) GetNodes() []*NodeRecord {
@@ -1247,6 +1513,13 @@ func (x *ListNodesResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListNodesResponse) GetRegistryProblem() string {
+	if x != nil {
+		return x.RegistryProblem
+	}
+	return ""
+}
+
 // See DrainNode.
 type DrainNodeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1258,7 +1531,7 @@ type DrainNodeRequest struct {
 
 func (x *DrainNodeRequest) Reset() {
 	*x = DrainNodeRequest{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[19]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1543,7 @@ func (x *DrainNodeRequest) String() string {
 func (*DrainNodeRequest) ProtoMessage() {}
 
 func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[19]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1556,7 @@ func (x *DrainNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeRequest.ProtoReflect.Descriptor instead.
 func (*DrainNodeRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{19}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DrainNodeRequest) GetNodeId() string {
@@ -1306,7 +1579,7 @@ type DrainNodeResponse struct {
 
 func (x *DrainNodeResponse) Reset() {
 	*x = DrainNodeResponse{}
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[20]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1591,7 @@ func (x *DrainNodeResponse) String() string {
 func (*DrainNodeResponse) ProtoMessage() {}
 
 func (x *DrainNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_registry_service_proto_msgTypes[20]
+	mi := &file_nervenet_v1_registry_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1604,7 @@ func (x *DrainNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNodeResponse.ProtoReflect.Descriptor instead.
 func (*DrainNodeResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{20}
+	return file_nervenet_v1_registry_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DrainNodeResponse) GetState() NodeState {
@@ -1352,7 +1625,7 @@ var File_nervenet_v1_registry_service_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_registry_service_proto_rawDesc = "" +
 	"\n" +
-	"\"nervenet/v1/registry_service.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17nervenet/v1/agent.proto\x1a\x18nervenet/v1/common.proto\"a\n" +
+	"\"nervenet/v1/registry_service.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17nervenet/v1/agent.proto\x1a\x18nervenet/v1/common.proto\"a\n" +
 	"\x14RegisterAgentRequest\x12.\n" +
 	"\x05agent\x18\x01 \x01(\v2\x18.nervenet.v1.AgentRecordR\x05agent\x12\x19\n" +
 	"\blease_id\x18\x02 \x01(\x03R\aleaseId\"\xc2\x01\n" +
@@ -1378,11 +1651,22 @@ const file_nervenet_v1_registry_service_proto_rawDesc = "" +
 	"\x0fGetAgentRequest\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\"A\n" +
 	"\x10GetAgentResponse\x12-\n" +
-	"\x05agent\x18\x01 \x01(\v2\x17.nervenet.v1.AgentEntryR\x05agent\"c\n" +
+	"\x05agent\x18\x01 \x01(\v2\x17.nervenet.v1.AgentEntryR\x05agent\"\xe8\x01\n" +
+	"\bEjection\x12\x19\n" +
+	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x17\n" +
+	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x123\n" +
+	"\x06reason\x18\x03 \x01(\x0e2\x1b.nervenet.v1.EjectionReasonR\x06reason\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x12\x1e\n" +
+	"\n" +
+	"capability\x18\x05 \x01(\tR\n" +
+	"capability\x129\n" +
+	"\n" +
+	"until_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\x98\x01\n" +
 	"\n" +
 	"AgentEntry\x12.\n" +
 	"\x05agent\x18\x01 \x01(\v2\x18.nervenet.v1.AgentRecordR\x05agent\x12%\n" +
-	"\x04load\x18\x02 \x01(\v2\x11.nervenet.v1.LoadR\x04load\"\x9f\x02\n" +
+	"\x04load\x18\x02 \x01(\v2\x11.nervenet.v1.LoadR\x04load\x123\n" +
+	"\tejections\x18\x03 \x03(\v2\x15.nervenet.v1.EjectionR\tejections\"\xcc\x02\n" +
 	"\x11ListAgentsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -1391,7 +1675,8 @@ const file_nervenet_v1_registry_service_proto_rawDesc = "" +
 	"capability\x18\x03 \x01(\tR\n" +
 	"capability\x12B\n" +
 	"\x06labels\x18\x04 \x03(\v2*.nervenet.v1.ListAgentsRequest.LabelsEntryR\x06labels\x12/\n" +
-	"\x06states\x18\x05 \x03(\x0e2\x17.nervenet.v1.AgentStateR\x06states\x1a9\n" +
+	"\x06states\x18\x05 \x03(\x0e2\x17.nervenet.v1.AgentStateR\x06states\x12+\n" +
+	"\x11include_ejections\x18\x06 \x01(\bR\x10includeEjections\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9c\x02\n" +
@@ -1405,11 +1690,16 @@ const file_nervenet_v1_registry_service_proto_rawDesc = "" +
 	"\x06agents\x18\x05 \x01(\x05R\x06agents\x1a>\n" +
 	"\x10MatchLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9d\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xef\x01\n" +
 	"\x12ListAgentsResponse\x12/\n" +
 	"\x06agents\x18\x01 \x03(\v2\x17.nervenet.v1.AgentEntryR\x06agents\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n" +
-	"\x06queues\x18\x03 \x03(\v2\x16.nervenet.v1.QueueInfoR\x06queues\"[\n" +
+	"\x06queues\x18\x03 \x03(\v2\x16.nervenet.v1.QueueInfoR\x06queues\x12%\n" +
+	"\x0equeues_problem\x18\x04 \x01(\tR\rqueuesProblem\x12)\n" +
+	"\x10registry_problem\x18\x05 \x01(\tR\x0fregistryProblem\"\x16\n" +
+	"\x14ListEjectionsRequest\"L\n" +
+	"\x15ListEjectionsResponse\x123\n" +
+	"\tejections\x18\x01 \x03(\v2\x15.nervenet.v1.EjectionR\tejections\"[\n" +
 	"\x12WatchAgentsRequest\x12%\n" +
 	"\x0eafter_revision\x18\x01 \x01(\x03R\rafterRevision\x12\x1e\n" +
 	"\n" +
@@ -1439,28 +1729,34 @@ const file_nervenet_v1_registry_service_proto_rawDesc = "" +
 	"\x10ListNodesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"j\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\x95\x01\n" +
 	"\x11ListNodesResponse\x12-\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x17.nervenet.v1.NodeRecordR\x05nodes\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12)\n" +
+	"\x10registry_problem\x18\x03 \x01(\tR\x0fregistryProblem\"+\n" +
 	"\x10DrainNodeRequest\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\"j\n" +
 	"\x11DrainNodeResponse\x12,\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x16.nervenet.v1.NodeStateR\x05state\x12'\n" +
-	"\x0fowned_workflows\x18\x02 \x01(\x05R\x0eownedWorkflows*\xa2\x01\n" +
+	"\x0fowned_workflows\x18\x02 \x01(\x05R\x0eownedWorkflows*|\n" +
+	"\x0eEjectionReason\x12\x1f\n" +
+	"\x1bEJECTION_REASON_UNSPECIFIED\x10\x00\x12#\n" +
+	"\x1fEJECTION_REASON_ACCEPTS_NOTHING\x10\x01\x12$\n" +
+	" EJECTION_REASON_FAILS_EVERYTHING\x10\x02*\xa2\x01\n" +
 	"\x0eAgentEventType\x12 \n" +
 	"\x1cAGENT_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14AGENT_EVENT_TYPE_PUT\x10\x01\x12\x19\n" +
 	"\x15AGENT_EVENT_TYPE_LOAD\x10\x02\x12\x1c\n" +
 	"\x18AGENT_EVENT_TYPE_REMOVED\x10\x03\x12\x1b\n" +
-	"\x17AGENT_EVENT_TYPE_SYNCED\x10\x042\xed\x05\n" +
+	"\x17AGENT_EVENT_TYPE_SYNCED\x10\x042\xc5\x06\n" +
 	"\x0fRegistryService\x12V\n" +
 	"\rRegisterAgent\x12!.nervenet.v1.RegisterAgentRequest\x1a\".nervenet.v1.RegisterAgentResponse\x12N\n" +
 	"\tHeartbeat\x12\x1d.nervenet.v1.HeartbeatRequest\x1a\x1e.nervenet.v1.HeartbeatResponse(\x010\x01\x12\\\n" +
 	"\x0fDeregisterAgent\x12#.nervenet.v1.DeregisterAgentRequest\x1a$.nervenet.v1.DeregisterAgentResponse\x12G\n" +
 	"\bGetAgent\x12\x1c.nervenet.v1.GetAgentRequest\x1a\x1d.nervenet.v1.GetAgentResponse\x12M\n" +
 	"\n" +
-	"ListAgents\x12\x1e.nervenet.v1.ListAgentsRequest\x1a\x1f.nervenet.v1.ListAgentsResponse\x12R\n" +
+	"ListAgents\x12\x1e.nervenet.v1.ListAgentsRequest\x1a\x1f.nervenet.v1.ListAgentsResponse\x12V\n" +
+	"\rListEjections\x12!.nervenet.v1.ListEjectionsRequest\x1a\".nervenet.v1.ListEjectionsResponse\x12R\n" +
 	"\vWatchAgents\x12\x1f.nervenet.v1.WatchAgentsRequest\x1a .nervenet.v1.WatchAgentsResponse0\x01\x12P\n" +
 	"\vSelectAgent\x12\x1f.nervenet.v1.SelectAgentRequest\x1a .nervenet.v1.SelectAgentResponse\x12J\n" +
 	"\tListNodes\x12\x1d.nervenet.v1.ListNodesRequest\x1a\x1e.nervenet.v1.ListNodesResponse\x12J\n" +
@@ -1479,87 +1775,98 @@ func file_nervenet_v1_registry_service_proto_rawDescGZIP() []byte {
 	return file_nervenet_v1_registry_service_proto_rawDescData
 }
 
-var file_nervenet_v1_registry_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_nervenet_v1_registry_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_nervenet_v1_registry_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_nervenet_v1_registry_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_nervenet_v1_registry_service_proto_goTypes = []any{
-	(AgentEventType)(0),             // 0: nervenet.v1.AgentEventType
-	(*RegisterAgentRequest)(nil),    // 1: nervenet.v1.RegisterAgentRequest
-	(*RegisterAgentResponse)(nil),   // 2: nervenet.v1.RegisterAgentResponse
-	(*HeartbeatRequest)(nil),        // 3: nervenet.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil),       // 4: nervenet.v1.HeartbeatResponse
-	(*DeregisterAgentRequest)(nil),  // 5: nervenet.v1.DeregisterAgentRequest
-	(*DeregisterAgentResponse)(nil), // 6: nervenet.v1.DeregisterAgentResponse
-	(*GetAgentRequest)(nil),         // 7: nervenet.v1.GetAgentRequest
-	(*GetAgentResponse)(nil),        // 8: nervenet.v1.GetAgentResponse
-	(*AgentEntry)(nil),              // 9: nervenet.v1.AgentEntry
-	(*ListAgentsRequest)(nil),       // 10: nervenet.v1.ListAgentsRequest
-	(*QueueInfo)(nil),               // 11: nervenet.v1.QueueInfo
-	(*ListAgentsResponse)(nil),      // 12: nervenet.v1.ListAgentsResponse
-	(*WatchAgentsRequest)(nil),      // 13: nervenet.v1.WatchAgentsRequest
-	(*WatchAgentsResponse)(nil),     // 14: nervenet.v1.WatchAgentsResponse
-	(*SelectAgentRequest)(nil),      // 15: nervenet.v1.SelectAgentRequest
-	(*Candidate)(nil),               // 16: nervenet.v1.Candidate
-	(*SelectAgentResponse)(nil),     // 17: nervenet.v1.SelectAgentResponse
-	(*ListNodesRequest)(nil),        // 18: nervenet.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),       // 19: nervenet.v1.ListNodesResponse
-	(*DrainNodeRequest)(nil),        // 20: nervenet.v1.DrainNodeRequest
-	(*DrainNodeResponse)(nil),       // 21: nervenet.v1.DrainNodeResponse
-	nil,                             // 22: nervenet.v1.ListAgentsRequest.LabelsEntry
-	nil,                             // 23: nervenet.v1.QueueInfo.MatchLabelsEntry
-	(*AgentRecord)(nil),             // 24: nervenet.v1.AgentRecord
-	(*durationpb.Duration)(nil),     // 25: google.protobuf.Duration
-	(*Load)(nil),                    // 26: nervenet.v1.Load
-	(AgentState)(0),                 // 27: nervenet.v1.AgentState
-	(*Selection)(nil),               // 28: nervenet.v1.Selection
-	(*NodeRecord)(nil),              // 29: nervenet.v1.NodeRecord
-	(NodeState)(0),                  // 30: nervenet.v1.NodeState
+	(EjectionReason)(0),             // 0: nervenet.v1.EjectionReason
+	(AgentEventType)(0),             // 1: nervenet.v1.AgentEventType
+	(*RegisterAgentRequest)(nil),    // 2: nervenet.v1.RegisterAgentRequest
+	(*RegisterAgentResponse)(nil),   // 3: nervenet.v1.RegisterAgentResponse
+	(*HeartbeatRequest)(nil),        // 4: nervenet.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil),       // 5: nervenet.v1.HeartbeatResponse
+	(*DeregisterAgentRequest)(nil),  // 6: nervenet.v1.DeregisterAgentRequest
+	(*DeregisterAgentResponse)(nil), // 7: nervenet.v1.DeregisterAgentResponse
+	(*GetAgentRequest)(nil),         // 8: nervenet.v1.GetAgentRequest
+	(*GetAgentResponse)(nil),        // 9: nervenet.v1.GetAgentResponse
+	(*Ejection)(nil),                // 10: nervenet.v1.Ejection
+	(*AgentEntry)(nil),              // 11: nervenet.v1.AgentEntry
+	(*ListAgentsRequest)(nil),       // 12: nervenet.v1.ListAgentsRequest
+	(*QueueInfo)(nil),               // 13: nervenet.v1.QueueInfo
+	(*ListAgentsResponse)(nil),      // 14: nervenet.v1.ListAgentsResponse
+	(*ListEjectionsRequest)(nil),    // 15: nervenet.v1.ListEjectionsRequest
+	(*ListEjectionsResponse)(nil),   // 16: nervenet.v1.ListEjectionsResponse
+	(*WatchAgentsRequest)(nil),      // 17: nervenet.v1.WatchAgentsRequest
+	(*WatchAgentsResponse)(nil),     // 18: nervenet.v1.WatchAgentsResponse
+	(*SelectAgentRequest)(nil),      // 19: nervenet.v1.SelectAgentRequest
+	(*Candidate)(nil),               // 20: nervenet.v1.Candidate
+	(*SelectAgentResponse)(nil),     // 21: nervenet.v1.SelectAgentResponse
+	(*ListNodesRequest)(nil),        // 22: nervenet.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),       // 23: nervenet.v1.ListNodesResponse
+	(*DrainNodeRequest)(nil),        // 24: nervenet.v1.DrainNodeRequest
+	(*DrainNodeResponse)(nil),       // 25: nervenet.v1.DrainNodeResponse
+	nil,                             // 26: nervenet.v1.ListAgentsRequest.LabelsEntry
+	nil,                             // 27: nervenet.v1.QueueInfo.MatchLabelsEntry
+	(*AgentRecord)(nil),             // 28: nervenet.v1.AgentRecord
+	(*durationpb.Duration)(nil),     // 29: google.protobuf.Duration
+	(*Load)(nil),                    // 30: nervenet.v1.Load
+	(AgentState)(0),                 // 31: nervenet.v1.AgentState
+	(*timestamppb.Timestamp)(nil),   // 32: google.protobuf.Timestamp
+	(*Selection)(nil),               // 33: nervenet.v1.Selection
+	(*NodeRecord)(nil),              // 34: nervenet.v1.NodeRecord
+	(NodeState)(0),                  // 35: nervenet.v1.NodeState
 }
 var file_nervenet_v1_registry_service_proto_depIdxs = []int32{
-	24, // 0: nervenet.v1.RegisterAgentRequest.agent:type_name -> nervenet.v1.AgentRecord
-	25, // 1: nervenet.v1.RegisterAgentResponse.ttl:type_name -> google.protobuf.Duration
-	25, // 2: nervenet.v1.RegisterAgentResponse.heartbeat_interval:type_name -> google.protobuf.Duration
-	26, // 3: nervenet.v1.HeartbeatRequest.load:type_name -> nervenet.v1.Load
-	27, // 4: nervenet.v1.HeartbeatRequest.state:type_name -> nervenet.v1.AgentState
-	27, // 5: nervenet.v1.HeartbeatResponse.desired_state:type_name -> nervenet.v1.AgentState
-	25, // 6: nervenet.v1.HeartbeatResponse.ttl:type_name -> google.protobuf.Duration
-	9,  // 7: nervenet.v1.GetAgentResponse.agent:type_name -> nervenet.v1.AgentEntry
-	24, // 8: nervenet.v1.AgentEntry.agent:type_name -> nervenet.v1.AgentRecord
-	26, // 9: nervenet.v1.AgentEntry.load:type_name -> nervenet.v1.Load
-	22, // 10: nervenet.v1.ListAgentsRequest.labels:type_name -> nervenet.v1.ListAgentsRequest.LabelsEntry
-	27, // 11: nervenet.v1.ListAgentsRequest.states:type_name -> nervenet.v1.AgentState
-	23, // 12: nervenet.v1.QueueInfo.match_labels:type_name -> nervenet.v1.QueueInfo.MatchLabelsEntry
-	25, // 13: nervenet.v1.QueueInfo.oldest:type_name -> google.protobuf.Duration
-	9,  // 14: nervenet.v1.ListAgentsResponse.agents:type_name -> nervenet.v1.AgentEntry
-	11, // 15: nervenet.v1.ListAgentsResponse.queues:type_name -> nervenet.v1.QueueInfo
-	0,  // 16: nervenet.v1.WatchAgentsResponse.type:type_name -> nervenet.v1.AgentEventType
-	9,  // 17: nervenet.v1.WatchAgentsResponse.agent:type_name -> nervenet.v1.AgentEntry
-	28, // 18: nervenet.v1.SelectAgentRequest.selection:type_name -> nervenet.v1.Selection
-	16, // 19: nervenet.v1.SelectAgentResponse.candidates:type_name -> nervenet.v1.Candidate
-	29, // 20: nervenet.v1.ListNodesResponse.nodes:type_name -> nervenet.v1.NodeRecord
-	30, // 21: nervenet.v1.DrainNodeResponse.state:type_name -> nervenet.v1.NodeState
-	1,  // 22: nervenet.v1.RegistryService.RegisterAgent:input_type -> nervenet.v1.RegisterAgentRequest
-	3,  // 23: nervenet.v1.RegistryService.Heartbeat:input_type -> nervenet.v1.HeartbeatRequest
-	5,  // 24: nervenet.v1.RegistryService.DeregisterAgent:input_type -> nervenet.v1.DeregisterAgentRequest
-	7,  // 25: nervenet.v1.RegistryService.GetAgent:input_type -> nervenet.v1.GetAgentRequest
-	10, // 26: nervenet.v1.RegistryService.ListAgents:input_type -> nervenet.v1.ListAgentsRequest
-	13, // 27: nervenet.v1.RegistryService.WatchAgents:input_type -> nervenet.v1.WatchAgentsRequest
-	15, // 28: nervenet.v1.RegistryService.SelectAgent:input_type -> nervenet.v1.SelectAgentRequest
-	18, // 29: nervenet.v1.RegistryService.ListNodes:input_type -> nervenet.v1.ListNodesRequest
-	20, // 30: nervenet.v1.RegistryService.DrainNode:input_type -> nervenet.v1.DrainNodeRequest
-	2,  // 31: nervenet.v1.RegistryService.RegisterAgent:output_type -> nervenet.v1.RegisterAgentResponse
-	4,  // 32: nervenet.v1.RegistryService.Heartbeat:output_type -> nervenet.v1.HeartbeatResponse
-	6,  // 33: nervenet.v1.RegistryService.DeregisterAgent:output_type -> nervenet.v1.DeregisterAgentResponse
-	8,  // 34: nervenet.v1.RegistryService.GetAgent:output_type -> nervenet.v1.GetAgentResponse
-	12, // 35: nervenet.v1.RegistryService.ListAgents:output_type -> nervenet.v1.ListAgentsResponse
-	14, // 36: nervenet.v1.RegistryService.WatchAgents:output_type -> nervenet.v1.WatchAgentsResponse
-	17, // 37: nervenet.v1.RegistryService.SelectAgent:output_type -> nervenet.v1.SelectAgentResponse
-	19, // 38: nervenet.v1.RegistryService.ListNodes:output_type -> nervenet.v1.ListNodesResponse
-	21, // 39: nervenet.v1.RegistryService.DrainNode:output_type -> nervenet.v1.DrainNodeResponse
-	31, // [31:40] is the sub-list for method output_type
-	22, // [22:31] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	28, // 0: nervenet.v1.RegisterAgentRequest.agent:type_name -> nervenet.v1.AgentRecord
+	29, // 1: nervenet.v1.RegisterAgentResponse.ttl:type_name -> google.protobuf.Duration
+	29, // 2: nervenet.v1.RegisterAgentResponse.heartbeat_interval:type_name -> google.protobuf.Duration
+	30, // 3: nervenet.v1.HeartbeatRequest.load:type_name -> nervenet.v1.Load
+	31, // 4: nervenet.v1.HeartbeatRequest.state:type_name -> nervenet.v1.AgentState
+	31, // 5: nervenet.v1.HeartbeatResponse.desired_state:type_name -> nervenet.v1.AgentState
+	29, // 6: nervenet.v1.HeartbeatResponse.ttl:type_name -> google.protobuf.Duration
+	11, // 7: nervenet.v1.GetAgentResponse.agent:type_name -> nervenet.v1.AgentEntry
+	0,  // 8: nervenet.v1.Ejection.reason:type_name -> nervenet.v1.EjectionReason
+	32, // 9: nervenet.v1.Ejection.until_time:type_name -> google.protobuf.Timestamp
+	28, // 10: nervenet.v1.AgentEntry.agent:type_name -> nervenet.v1.AgentRecord
+	30, // 11: nervenet.v1.AgentEntry.load:type_name -> nervenet.v1.Load
+	10, // 12: nervenet.v1.AgentEntry.ejections:type_name -> nervenet.v1.Ejection
+	26, // 13: nervenet.v1.ListAgentsRequest.labels:type_name -> nervenet.v1.ListAgentsRequest.LabelsEntry
+	31, // 14: nervenet.v1.ListAgentsRequest.states:type_name -> nervenet.v1.AgentState
+	27, // 15: nervenet.v1.QueueInfo.match_labels:type_name -> nervenet.v1.QueueInfo.MatchLabelsEntry
+	29, // 16: nervenet.v1.QueueInfo.oldest:type_name -> google.protobuf.Duration
+	11, // 17: nervenet.v1.ListAgentsResponse.agents:type_name -> nervenet.v1.AgentEntry
+	13, // 18: nervenet.v1.ListAgentsResponse.queues:type_name -> nervenet.v1.QueueInfo
+	10, // 19: nervenet.v1.ListEjectionsResponse.ejections:type_name -> nervenet.v1.Ejection
+	1,  // 20: nervenet.v1.WatchAgentsResponse.type:type_name -> nervenet.v1.AgentEventType
+	11, // 21: nervenet.v1.WatchAgentsResponse.agent:type_name -> nervenet.v1.AgentEntry
+	33, // 22: nervenet.v1.SelectAgentRequest.selection:type_name -> nervenet.v1.Selection
+	20, // 23: nervenet.v1.SelectAgentResponse.candidates:type_name -> nervenet.v1.Candidate
+	34, // 24: nervenet.v1.ListNodesResponse.nodes:type_name -> nervenet.v1.NodeRecord
+	35, // 25: nervenet.v1.DrainNodeResponse.state:type_name -> nervenet.v1.NodeState
+	2,  // 26: nervenet.v1.RegistryService.RegisterAgent:input_type -> nervenet.v1.RegisterAgentRequest
+	4,  // 27: nervenet.v1.RegistryService.Heartbeat:input_type -> nervenet.v1.HeartbeatRequest
+	6,  // 28: nervenet.v1.RegistryService.DeregisterAgent:input_type -> nervenet.v1.DeregisterAgentRequest
+	8,  // 29: nervenet.v1.RegistryService.GetAgent:input_type -> nervenet.v1.GetAgentRequest
+	12, // 30: nervenet.v1.RegistryService.ListAgents:input_type -> nervenet.v1.ListAgentsRequest
+	15, // 31: nervenet.v1.RegistryService.ListEjections:input_type -> nervenet.v1.ListEjectionsRequest
+	17, // 32: nervenet.v1.RegistryService.WatchAgents:input_type -> nervenet.v1.WatchAgentsRequest
+	19, // 33: nervenet.v1.RegistryService.SelectAgent:input_type -> nervenet.v1.SelectAgentRequest
+	22, // 34: nervenet.v1.RegistryService.ListNodes:input_type -> nervenet.v1.ListNodesRequest
+	24, // 35: nervenet.v1.RegistryService.DrainNode:input_type -> nervenet.v1.DrainNodeRequest
+	3,  // 36: nervenet.v1.RegistryService.RegisterAgent:output_type -> nervenet.v1.RegisterAgentResponse
+	5,  // 37: nervenet.v1.RegistryService.Heartbeat:output_type -> nervenet.v1.HeartbeatResponse
+	7,  // 38: nervenet.v1.RegistryService.DeregisterAgent:output_type -> nervenet.v1.DeregisterAgentResponse
+	9,  // 39: nervenet.v1.RegistryService.GetAgent:output_type -> nervenet.v1.GetAgentResponse
+	14, // 40: nervenet.v1.RegistryService.ListAgents:output_type -> nervenet.v1.ListAgentsResponse
+	16, // 41: nervenet.v1.RegistryService.ListEjections:output_type -> nervenet.v1.ListEjectionsResponse
+	18, // 42: nervenet.v1.RegistryService.WatchAgents:output_type -> nervenet.v1.WatchAgentsResponse
+	21, // 43: nervenet.v1.RegistryService.SelectAgent:output_type -> nervenet.v1.SelectAgentResponse
+	23, // 44: nervenet.v1.RegistryService.ListNodes:output_type -> nervenet.v1.ListNodesResponse
+	25, // 45: nervenet.v1.RegistryService.DrainNode:output_type -> nervenet.v1.DrainNodeResponse
+	36, // [36:46] is the sub-list for method output_type
+	26, // [26:36] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_registry_service_proto_init() }
@@ -1574,8 +1881,8 @@ func file_nervenet_v1_registry_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_registry_service_proto_rawDesc), len(file_nervenet_v1_registry_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   23,
+			NumEnums:      2,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

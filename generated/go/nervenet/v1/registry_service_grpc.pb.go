@@ -26,6 +26,7 @@ const (
 	RegistryService_DeregisterAgent_FullMethodName = "/nervenet.v1.RegistryService/DeregisterAgent"
 	RegistryService_GetAgent_FullMethodName        = "/nervenet.v1.RegistryService/GetAgent"
 	RegistryService_ListAgents_FullMethodName      = "/nervenet.v1.RegistryService/ListAgents"
+	RegistryService_ListEjections_FullMethodName   = "/nervenet.v1.RegistryService/ListEjections"
 	RegistryService_WatchAgents_FullMethodName     = "/nervenet.v1.RegistryService/WatchAgents"
 	RegistryService_SelectAgent_FullMethodName     = "/nervenet.v1.RegistryService/SelectAgent"
 	RegistryService_ListNodes_FullMethodName       = "/nervenet.v1.RegistryService/ListNodes"
@@ -48,6 +49,8 @@ type RegistryServiceClient interface {
 	GetAgent(ctx context.Context, in *GetAgentRequest, opts ...grpc.CallOption) (*GetAgentResponse, error)
 	// Lists agents, by name.
 	ListAgents(ctx context.Context, in *ListAgentsRequest, opts ...grpc.CallOption) (*ListAgentsResponse, error)
+	// Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it.
+	ListEjections(ctx context.Context, in *ListEjectionsRequest, opts ...grpc.CallOption) (*ListEjectionsResponse, error)
 	// Follows the registry; resumes by revision.
 	WatchAgents(ctx context.Context, in *WatchAgentsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchAgentsResponse], error)
 	// Picks an agent as a coordinator would; with `explain` says how.
@@ -120,6 +123,16 @@ func (c *registryServiceClient) ListAgents(ctx context.Context, in *ListAgentsRe
 	return out, nil
 }
 
+func (c *registryServiceClient) ListEjections(ctx context.Context, in *ListEjectionsRequest, opts ...grpc.CallOption) (*ListEjectionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEjectionsResponse)
+	err := c.cc.Invoke(ctx, RegistryService_ListEjections_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *registryServiceClient) WatchAgents(ctx context.Context, in *WatchAgentsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchAgentsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &RegistryService_ServiceDesc.Streams[1], RegistryService_WatchAgents_FullMethodName, cOpts...)
@@ -185,6 +198,8 @@ type RegistryServiceServer interface {
 	GetAgent(context.Context, *GetAgentRequest) (*GetAgentResponse, error)
 	// Lists agents, by name.
 	ListAgents(context.Context, *ListAgentsRequest) (*ListAgentsResponse, error)
+	// Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it.
+	ListEjections(context.Context, *ListEjectionsRequest) (*ListEjectionsResponse, error)
 	// Follows the registry; resumes by revision.
 	WatchAgents(*WatchAgentsRequest, grpc.ServerStreamingServer[WatchAgentsResponse]) error
 	// Picks an agent as a coordinator would; with `explain` says how.
@@ -218,6 +233,9 @@ func (UnimplementedRegistryServiceServer) GetAgent(context.Context, *GetAgentReq
 }
 func (UnimplementedRegistryServiceServer) ListAgents(context.Context, *ListAgentsRequest) (*ListAgentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAgents not implemented")
+}
+func (UnimplementedRegistryServiceServer) ListEjections(context.Context, *ListEjectionsRequest) (*ListEjectionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEjections not implemented")
 }
 func (UnimplementedRegistryServiceServer) WatchAgents(*WatchAgentsRequest, grpc.ServerStreamingServer[WatchAgentsResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchAgents not implemented")
@@ -331,6 +349,24 @@ func _RegistryService_ListAgents_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RegistryService_ListEjections_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEjectionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).ListEjections(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_ListEjections_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).ListEjections(ctx, req.(*ListEjectionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RegistryService_WatchAgents_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchAgentsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -418,6 +454,10 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListAgents",
 			Handler:    _RegistryService_ListAgents_Handler,
+		},
+		{
+			MethodName: "ListEjections",
+			Handler:    _RegistryService_ListEjections_Handler,
 		},
 		{
 			MethodName: "SelectAgent",

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from nervenet.v1 import agent_pb2 as nervenet_dot_v1_dot_agent__pb2
 from nervenet.v1 import common_pb2 as nervenet_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"nervenet/v1/registry_service.proto\x12\x0bnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17nervenet/v1/agent.proto\x1a\x18nervenet/v1/common.proto\"a\n\x14RegisterAgentRequest\x12.\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.nervenet.v1.AgentRecordR\x05\x61gent\x12\x19\n\x08lease_id\x18\x02 \x01(\x03R\x07leaseId\"\xc2\x01\n\x15RegisterAgentResponse\x12\x19\n\x08lease_id\x18\x01 \x01(\x03R\x07leaseId\x12+\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\x12H\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x11heartbeatInterval\x12\x17\n\x07node_id\x18\x04 \x01(\tR\x06nodeId\"\x9e\x01\n\x10HeartbeatRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x19\n\x08lease_id\x18\x02 \x01(\x03R\x07leaseId\x12%\n\x04load\x18\x03 \x01(\x0b\x32\x11.nervenet.v1.LoadR\x04load\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x17.nervenet.v1.AgentStateR\x05state\"\x9d\x01\n\x11HeartbeatResponse\x12<\n\rdesired_state\x18\x01 \x01(\x0e\x32\x17.nervenet.v1.AgentStateR\x0c\x64\x65siredState\x12\x1d\n\nlease_lost\x18\x02 \x01(\x08R\tleaseLost\x12+\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\"N\n\x16\x44\x65registerAgentRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x19\n\x08lease_id\x18\x02 \x01(\x03R\x07leaseId\"\x19\n\x17\x44\x65registerAgentResponse\",\n\x0fGetAgentRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\"A\n\x10GetAgentResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x17.nervenet.v1.AgentEntryR\x05\x61gent\"c\n\nAgentEntry\x12.\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.nervenet.v1.AgentRecordR\x05\x61gent\x12%\n\x04load\x18\x02 \x01(\x0b\x32\x11.nervenet.v1.LoadR\x04load\"\x9f\x02\n\x11ListAgentsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x1e\n\ncapability\x18\x03 \x01(\tR\ncapability\x12\x42\n\x06labels\x18\x04 \x03(\x0b\x32*.nervenet.v1.ListAgentsRequest.LabelsEntryR\x06labels\x12/\n\x06states\x18\x05 \x03(\x0e\x32\x17.nervenet.v1.AgentStateR\x06states\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x9c\x02\n\tQueueInfo\x12\x1e\n\ncapability\x18\x01 \x01(\tR\ncapability\x12J\n\x0cmatch_labels\x18\x02 \x03(\x0b\x32\'.nervenet.v1.QueueInfo.MatchLabelsEntryR\x0bmatchLabels\x12\x18\n\x07waiting\x18\x03 \x01(\x03R\x07waiting\x12\x31\n\x06oldest\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06oldest\x12\x16\n\x06\x61gents\x18\x05 \x01(\x05R\x06\x61gents\x1a>\n\x10MatchLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x9d\x01\n\x12ListAgentsResponse\x12/\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x17.nervenet.v1.AgentEntryR\x06\x61gents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x06queues\x18\x03 \x03(\x0b\x32\x16.nervenet.v1.QueueInfoR\x06queues\"[\n\x12WatchAgentsRequest\x12%\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x03R\rafterRevision\x12\x1e\n\ncapability\x18\x02 \x01(\tR\ncapability\"\x91\x01\n\x13WatchAgentsResponse\x12/\n\x04type\x18\x01 \x01(\x0e\x32\x1b.nervenet.v1.AgentEventTypeR\x04type\x12-\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x17.nervenet.v1.AgentEntryR\x05\x61gent\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\"\xc1\x01\n\x12SelectAgentRequest\x12\x1e\n\ncapability\x18\x01 \x01(\tR\ncapability\x12\x34\n\tselection\x18\x02 \x01(\x0b\x32\x16.nervenet.v1.SelectionR\tselection\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12!\n\x0c\x61void_agents\x18\x04 \x03(\tR\x0b\x61voidAgents\x12\x18\n\x07\x65xplain\x18\x05 \x01(\x08R\x07\x65xplain\"X\n\tCandidate\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x14\n\x05score\x18\x02 \x01(\x01R\x05score\x12\x1a\n\x08rejected\x18\x03 \x01(\tR\x08rejected\"h\n\x13SelectAgentResponse\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x36\n\ncandidates\x18\x02 \x03(\x0b\x32\x16.nervenet.v1.CandidateR\ncandidates\"N\n\x10ListNodesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"j\n\x11ListNodesResponse\x12-\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.nervenet.v1.NodeRecordR\x05nodes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"+\n\x10\x44rainNodeRequest\x12\x17\n\x07node_id\x18\x01 \x01(\tR\x06nodeId\"j\n\x11\x44rainNodeResponse\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x16.nervenet.v1.NodeStateR\x05state\x12\'\n\x0fowned_workflows\x18\x02 \x01(\x05R\x0eownedWorkflows*\xa2\x01\n\x0e\x41gentEventType\x12 \n\x1c\x41GENT_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41GENT_EVENT_TYPE_PUT\x10\x01\x12\x19\n\x15\x41GENT_EVENT_TYPE_LOAD\x10\x02\x12\x1c\n\x18\x41GENT_EVENT_TYPE_REMOVED\x10\x03\x12\x1b\n\x17\x41GENT_EVENT_TYPE_SYNCED\x10\x04\x32\xed\x05\n\x0fRegistryService\x12V\n\rRegisterAgent\x12!.nervenet.v1.RegisterAgentRequest\x1a\".nervenet.v1.RegisterAgentResponse\x12N\n\tHeartbeat\x12\x1d.nervenet.v1.HeartbeatRequest\x1a\x1e.nervenet.v1.HeartbeatResponse(\x01\x30\x01\x12\\\n\x0f\x44\x65registerAgent\x12#.nervenet.v1.DeregisterAgentRequest\x1a$.nervenet.v1.DeregisterAgentResponse\x12G\n\x08GetAgent\x12\x1c.nervenet.v1.GetAgentRequest\x1a\x1d.nervenet.v1.GetAgentResponse\x12M\n\nListAgents\x12\x1e.nervenet.v1.ListAgentsRequest\x1a\x1f.nervenet.v1.ListAgentsResponse\x12R\n\x0bWatchAgents\x12\x1f.nervenet.v1.WatchAgentsRequest\x1a .nervenet.v1.WatchAgentsResponse0\x01\x12P\n\x0bSelectAgent\x12\x1f.nervenet.v1.SelectAgentRequest\x1a .nervenet.v1.SelectAgentResponse\x12J\n\tListNodes\x12\x1d.nervenet.v1.ListNodesRequest\x1a\x1e.nervenet.v1.ListNodesResponse\x12J\n\tDrainNode\x12\x1d.nervenet.v1.DrainNodeRequest\x1a\x1e.nervenet.v1.DrainNodeResponseB8\n\x0f\x64\x65v.nervenet.v1P\x01Z#nervenet.dev/nervenet/v1;nervenetv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"nervenet/v1/registry_service.proto\x12\x0bnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17nervenet/v1/agent.proto\x1a\x18nervenet/v1/common.proto\"a\n\x14RegisterAgentRequest\x12.\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.nervenet.v1.AgentRecordR\x05\x61gent\x12\x19\n\x08lease_id\x18\x02 \x01(\x03R\x07leaseId\"\xc2\x01\n\x15RegisterAgentResponse\x12\x19\n\x08lease_id\x18\x01 \x01(\x03R\x07leaseId\x12+\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\x12H\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x11heartbeatInterval\x12\x17\n\x07node_id\x18\x04 \x01(\tR\x06nodeId\"\x9e\x01\n\x10HeartbeatRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x19\n\x08lease_id\x18\x02 \x01(\x03R\x07leaseId\x12%\n\x04load\x18\x03 \x01(\x0b\x32\x11.nervenet.v1.LoadR\x04load\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x17.nervenet.v1.AgentStateR\x05state\"\x9d\x01\n\x11HeartbeatResponse\x12<\n\rdesired_state\x18\x01 \x01(\x0e\x32\x17.nervenet.v1.AgentStateR\x0c\x64\x65siredState\x12\x1d\n\nlease_lost\x18\x02 \x01(\x08R\tleaseLost\x12+\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\"N\n\x16\x44\x65registerAgentRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x19\n\x08lease_id\x18\x02 \x01(\x03R\x07leaseId\"\x19\n\x17\x44\x65registerAgentResponse\",\n\x0fGetAgentRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\"A\n\x10GetAgentResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x17.nervenet.v1.AgentEntryR\x05\x61gent\"\xe8\x01\n\x08\x45jection\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x17\n\x07node_id\x18\x02 \x01(\tR\x06nodeId\x12\x33\n\x06reason\x18\x03 \x01(\x0e\x32\x1b.nervenet.v1.EjectionReasonR\x06reason\x12\x18\n\x07message\x18\x04 \x01(\tR\x07message\x12\x1e\n\ncapability\x18\x05 \x01(\tR\ncapability\x12\x39\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tuntilTime\"\x98\x01\n\nAgentEntry\x12.\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.nervenet.v1.AgentRecordR\x05\x61gent\x12%\n\x04load\x18\x02 \x01(\x0b\x32\x11.nervenet.v1.LoadR\x04load\x12\x33\n\tejections\x18\x03 \x03(\x0b\x32\x15.nervenet.v1.EjectionR\tejections\"\xcc\x02\n\x11ListAgentsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x1e\n\ncapability\x18\x03 \x01(\tR\ncapability\x12\x42\n\x06labels\x18\x04 \x03(\x0b\x32*.nervenet.v1.ListAgentsRequest.LabelsEntryR\x06labels\x12/\n\x06states\x18\x05 \x03(\x0e\x32\x17.nervenet.v1.AgentStateR\x06states\x12+\n\x11include_ejections\x18\x06 \x01(\x08R\x10includeEjections\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x9c\x02\n\tQueueInfo\x12\x1e\n\ncapability\x18\x01 \x01(\tR\ncapability\x12J\n\x0cmatch_labels\x18\x02 \x03(\x0b\x32\'.nervenet.v1.QueueInfo.MatchLabelsEntryR\x0bmatchLabels\x12\x18\n\x07waiting\x18\x03 \x01(\x03R\x07waiting\x12\x31\n\x06oldest\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06oldest\x12\x16\n\x06\x61gents\x18\x05 \x01(\x05R\x06\x61gents\x1a>\n\x10MatchLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\xef\x01\n\x12ListAgentsResponse\x12/\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x17.nervenet.v1.AgentEntryR\x06\x61gents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12.\n\x06queues\x18\x03 \x03(\x0b\x32\x16.nervenet.v1.QueueInfoR\x06queues\x12%\n\x0equeues_problem\x18\x04 \x01(\tR\rqueuesProblem\x12)\n\x10registry_problem\x18\x05 \x01(\tR\x0fregistryProblem\"\x16\n\x14ListEjectionsRequest\"L\n\x15ListEjectionsResponse\x12\x33\n\tejections\x18\x01 \x03(\x0b\x32\x15.nervenet.v1.EjectionR\tejections\"[\n\x12WatchAgentsRequest\x12%\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x03R\rafterRevision\x12\x1e\n\ncapability\x18\x02 \x01(\tR\ncapability\"\x91\x01\n\x13WatchAgentsResponse\x12/\n\x04type\x18\x01 \x01(\x0e\x32\x1b.nervenet.v1.AgentEventTypeR\x04type\x12-\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x17.nervenet.v1.AgentEntryR\x05\x61gent\x12\x1a\n\x08revision\x18\x03 \x01(\x03R\x08revision\"\xc1\x01\n\x12SelectAgentRequest\x12\x1e\n\ncapability\x18\x01 \x01(\tR\ncapability\x12\x34\n\tselection\x18\x02 \x01(\x0b\x32\x16.nervenet.v1.SelectionR\tselection\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12!\n\x0c\x61void_agents\x18\x04 \x03(\tR\x0b\x61voidAgents\x12\x18\n\x07\x65xplain\x18\x05 \x01(\x08R\x07\x65xplain\"X\n\tCandidate\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x14\n\x05score\x18\x02 \x01(\x01R\x05score\x12\x1a\n\x08rejected\x18\x03 \x01(\tR\x08rejected\"h\n\x13SelectAgentResponse\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x36\n\ncandidates\x18\x02 \x03(\x0b\x32\x16.nervenet.v1.CandidateR\ncandidates\"N\n\x10ListNodesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"\x95\x01\n\x11ListNodesResponse\x12-\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.nervenet.v1.NodeRecordR\x05nodes\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12)\n\x10registry_problem\x18\x03 \x01(\tR\x0fregistryProblem\"+\n\x10\x44rainNodeRequest\x12\x17\n\x07node_id\x18\x01 \x01(\tR\x06nodeId\"j\n\x11\x44rainNodeResponse\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x16.nervenet.v1.NodeStateR\x05state\x12\'\n\x0fowned_workflows\x18\x02 \x01(\x05R\x0eownedWorkflows*|\n\x0e\x45jectionReason\x12\x1f\n\x1b\x45JECTION_REASON_UNSPECIFIED\x10\x00\x12#\n\x1f\x45JECTION_REASON_ACCEPTS_NOTHING\x10\x01\x12$\n EJECTION_REASON_FAILS_EVERYTHING\x10\x02*\xa2\x01\n\x0e\x41gentEventType\x12 \n\x1c\x41GENT_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41GENT_EVENT_TYPE_PUT\x10\x01\x12\x19\n\x15\x41GENT_EVENT_TYPE_LOAD\x10\x02\x12\x1c\n\x18\x41GENT_EVENT_TYPE_REMOVED\x10\x03\x12\x1b\n\x17\x41GENT_EVENT_TYPE_SYNCED\x10\x04\x32\xc5\x06\n\x0fRegistryService\x12V\n\rRegisterAgent\x12!.nervenet.v1.RegisterAgentRequest\x1a\".nervenet.v1.RegisterAgentResponse\x12N\n\tHeartbeat\x12\x1d.nervenet.v1.HeartbeatRequest\x1a\x1e.nervenet.v1.HeartbeatResponse(\x01\x30\x01\x12\\\n\x0f\x44\x65registerAgent\x12#.nervenet.v1.DeregisterAgentRequest\x1a$.nervenet.v1.DeregisterAgentResponse\x12G\n\x08GetAgent\x12\x1c.nervenet.v1.GetAgentRequest\x1a\x1d.nervenet.v1.GetAgentResponse\x12M\n\nListAgents\x12\x1e.nervenet.v1.ListAgentsRequest\x1a\x1f.nervenet.v1.ListAgentsResponse\x12V\n\rListEjections\x12!.nervenet.v1.ListEjectionsRequest\x1a\".nervenet.v1.ListEjectionsResponse\x12R\n\x0bWatchAgents\x12\x1f.nervenet.v1.WatchAgentsRequest\x1a .nervenet.v1.WatchAgentsResponse0\x01\x12P\n\x0bSelectAgent\x12\x1f.nervenet.v1.SelectAgentRequest\x1a .nervenet.v1.SelectAgentResponse\x12J\n\tListNodes\x12\x1d.nervenet.v1.ListNodesRequest\x1a\x1e.nervenet.v1.ListNodesResponse\x12J\n\tDrainNode\x12\x1d.nervenet.v1.DrainNodeRequest\x1a\x1e.nervenet.v1.DrainNodeResponseB8\n\x0f\x64\x65v.nervenet.v1P\x01Z#nervenet.dev/nervenet/v1;nervenetv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,54 +40,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAGENTSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_QUEUEINFO_MATCHLABELSENTRY']._loaded_options = None
   _globals['_QUEUEINFO_MATCHLABELSENTRY']._serialized_options = b'8\001'
-  _globals['_AGENTEVENTTYPE']._serialized_start=2784
-  _globals['_AGENTEVENTTYPE']._serialized_end=2946
-  _globals['_REGISTERAGENTREQUEST']._serialized_start=134
-  _globals['_REGISTERAGENTREQUEST']._serialized_end=231
-  _globals['_REGISTERAGENTRESPONSE']._serialized_start=234
-  _globals['_REGISTERAGENTRESPONSE']._serialized_end=428
-  _globals['_HEARTBEATREQUEST']._serialized_start=431
-  _globals['_HEARTBEATREQUEST']._serialized_end=589
-  _globals['_HEARTBEATRESPONSE']._serialized_start=592
-  _globals['_HEARTBEATRESPONSE']._serialized_end=749
-  _globals['_DEREGISTERAGENTREQUEST']._serialized_start=751
-  _globals['_DEREGISTERAGENTREQUEST']._serialized_end=829
-  _globals['_DEREGISTERAGENTRESPONSE']._serialized_start=831
-  _globals['_DEREGISTERAGENTRESPONSE']._serialized_end=856
-  _globals['_GETAGENTREQUEST']._serialized_start=858
-  _globals['_GETAGENTREQUEST']._serialized_end=902
-  _globals['_GETAGENTRESPONSE']._serialized_start=904
-  _globals['_GETAGENTRESPONSE']._serialized_end=969
-  _globals['_AGENTENTRY']._serialized_start=971
-  _globals['_AGENTENTRY']._serialized_end=1070
-  _globals['_LISTAGENTSREQUEST']._serialized_start=1073
-  _globals['_LISTAGENTSREQUEST']._serialized_end=1360
-  _globals['_LISTAGENTSREQUEST_LABELSENTRY']._serialized_start=1303
-  _globals['_LISTAGENTSREQUEST_LABELSENTRY']._serialized_end=1360
-  _globals['_QUEUEINFO']._serialized_start=1363
-  _globals['_QUEUEINFO']._serialized_end=1647
-  _globals['_QUEUEINFO_MATCHLABELSENTRY']._serialized_start=1585
-  _globals['_QUEUEINFO_MATCHLABELSENTRY']._serialized_end=1647
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=1650
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=1807
-  _globals['_WATCHAGENTSREQUEST']._serialized_start=1809
-  _globals['_WATCHAGENTSREQUEST']._serialized_end=1900
-  _globals['_WATCHAGENTSRESPONSE']._serialized_start=1903
-  _globals['_WATCHAGENTSRESPONSE']._serialized_end=2048
-  _globals['_SELECTAGENTREQUEST']._serialized_start=2051
-  _globals['_SELECTAGENTREQUEST']._serialized_end=2244
-  _globals['_CANDIDATE']._serialized_start=2246
-  _globals['_CANDIDATE']._serialized_end=2334
-  _globals['_SELECTAGENTRESPONSE']._serialized_start=2336
-  _globals['_SELECTAGENTRESPONSE']._serialized_end=2440
-  _globals['_LISTNODESREQUEST']._serialized_start=2442
-  _globals['_LISTNODESREQUEST']._serialized_end=2520
-  _globals['_LISTNODESRESPONSE']._serialized_start=2522
-  _globals['_LISTNODESRESPONSE']._serialized_end=2628
-  _globals['_DRAINNODEREQUEST']._serialized_start=2630
-  _globals['_DRAINNODEREQUEST']._serialized_end=2673
-  _globals['_DRAINNODERESPONSE']._serialized_start=2675
-  _globals['_DRAINNODERESPONSE']._serialized_end=2781
-  _globals['_REGISTRYSERVICE']._serialized_start=2949
-  _globals['_REGISTRYSERVICE']._serialized_end=3698
+  _globals['_EJECTIONREASON']._serialized_start=3378
+  _globals['_EJECTIONREASON']._serialized_end=3502
+  _globals['_AGENTEVENTTYPE']._serialized_start=3505
+  _globals['_AGENTEVENTTYPE']._serialized_end=3667
+  _globals['_REGISTERAGENTREQUEST']._serialized_start=167
+  _globals['_REGISTERAGENTREQUEST']._serialized_end=264
+  _globals['_REGISTERAGENTRESPONSE']._serialized_start=267
+  _globals['_REGISTERAGENTRESPONSE']._serialized_end=461
+  _globals['_HEARTBEATREQUEST']._serialized_start=464
+  _globals['_HEARTBEATREQUEST']._serialized_end=622
+  _globals['_HEARTBEATRESPONSE']._serialized_start=625
+  _globals['_HEARTBEATRESPONSE']._serialized_end=782
+  _globals['_DEREGISTERAGENTREQUEST']._serialized_start=784
+  _globals['_DEREGISTERAGENTREQUEST']._serialized_end=862
+  _globals['_DEREGISTERAGENTRESPONSE']._serialized_start=864
+  _globals['_DEREGISTERAGENTRESPONSE']._serialized_end=889
+  _globals['_GETAGENTREQUEST']._serialized_start=891
+  _globals['_GETAGENTREQUEST']._serialized_end=935
+  _globals['_GETAGENTRESPONSE']._serialized_start=937
+  _globals['_GETAGENTRESPONSE']._serialized_end=1002
+  _globals['_EJECTION']._serialized_start=1005
+  _globals['_EJECTION']._serialized_end=1237
+  _globals['_AGENTENTRY']._serialized_start=1240
+  _globals['_AGENTENTRY']._serialized_end=1392
+  _globals['_LISTAGENTSREQUEST']._serialized_start=1395
+  _globals['_LISTAGENTSREQUEST']._serialized_end=1727
+  _globals['_LISTAGENTSREQUEST_LABELSENTRY']._serialized_start=1670
+  _globals['_LISTAGENTSREQUEST_LABELSENTRY']._serialized_end=1727
+  _globals['_QUEUEINFO']._serialized_start=1730
+  _globals['_QUEUEINFO']._serialized_end=2014
+  _globals['_QUEUEINFO_MATCHLABELSENTRY']._serialized_start=1952
+  _globals['_QUEUEINFO_MATCHLABELSENTRY']._serialized_end=2014
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=2017
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=2256
+  _globals['_LISTEJECTIONSREQUEST']._serialized_start=2258
+  _globals['_LISTEJECTIONSREQUEST']._serialized_end=2280
+  _globals['_LISTEJECTIONSRESPONSE']._serialized_start=2282
+  _globals['_LISTEJECTIONSRESPONSE']._serialized_end=2358
+  _globals['_WATCHAGENTSREQUEST']._serialized_start=2360
+  _globals['_WATCHAGENTSREQUEST']._serialized_end=2451
+  _globals['_WATCHAGENTSRESPONSE']._serialized_start=2454
+  _globals['_WATCHAGENTSRESPONSE']._serialized_end=2599
+  _globals['_SELECTAGENTREQUEST']._serialized_start=2602
+  _globals['_SELECTAGENTREQUEST']._serialized_end=2795
+  _globals['_CANDIDATE']._serialized_start=2797
+  _globals['_CANDIDATE']._serialized_end=2885
+  _globals['_SELECTAGENTRESPONSE']._serialized_start=2887
+  _globals['_SELECTAGENTRESPONSE']._serialized_end=2991
+  _globals['_LISTNODESREQUEST']._serialized_start=2993
+  _globals['_LISTNODESREQUEST']._serialized_end=3071
+  _globals['_LISTNODESRESPONSE']._serialized_start=3074
+  _globals['_LISTNODESRESPONSE']._serialized_end=3223
+  _globals['_DRAINNODEREQUEST']._serialized_start=3225
+  _globals['_DRAINNODEREQUEST']._serialized_end=3268
+  _globals['_DRAINNODERESPONSE']._serialized_start=3270
+  _globals['_DRAINNODERESPONSE']._serialized_end=3376
+  _globals['_REGISTRYSERVICE']._serialized_start=3670
+  _globals['_REGISTRYSERVICE']._serialized_end=4507
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nervenet.v1 import agent_pb2 as _agent_pb2
 from nervenet.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
@@ -9,6 +10,12 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class EjectionReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EJECTION_REASON_UNSPECIFIED: _ClassVar[EjectionReason]
+    EJECTION_REASON_ACCEPTS_NOTHING: _ClassVar[EjectionReason]
+    EJECTION_REASON_FAILS_EVERYTHING: _ClassVar[EjectionReason]
+
 class AgentEventType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     AGENT_EVENT_TYPE_UNSPECIFIED: _ClassVar[AgentEventType]
@@ -16,6 +23,9 @@ class AgentEventType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AGENT_EVENT_TYPE_LOAD: _ClassVar[AgentEventType]
     AGENT_EVENT_TYPE_REMOVED: _ClassVar[AgentEventType]
     AGENT_EVENT_TYPE_SYNCED: _ClassVar[AgentEventType]
+EJECTION_REASON_UNSPECIFIED: EjectionReason
+EJECTION_REASON_ACCEPTS_NOTHING: EjectionReason
+EJECTION_REASON_FAILS_EVERYTHING: EjectionReason
 AGENT_EVENT_TYPE_UNSPECIFIED: AgentEventType
 AGENT_EVENT_TYPE_PUT: AgentEventType
 AGENT_EVENT_TYPE_LOAD: AgentEventType
@@ -88,16 +98,34 @@ class GetAgentResponse(_message.Message):
     agent: AgentEntry
     def __init__(self, agent: _Optional[_Union[AgentEntry, _Mapping]] = ...) -> None: ...
 
+class Ejection(_message.Message):
+    __slots__ = ("agent_id", "node_id", "reason", "message", "capability", "until_time")
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    agent_id: str
+    node_id: str
+    reason: EjectionReason
+    message: str
+    capability: str
+    until_time: _timestamp_pb2.Timestamp
+    def __init__(self, agent_id: _Optional[str] = ..., node_id: _Optional[str] = ..., reason: _Optional[_Union[EjectionReason, str]] = ..., message: _Optional[str] = ..., capability: _Optional[str] = ..., until_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class AgentEntry(_message.Message):
-    __slots__ = ("agent", "load")
+    __slots__ = ("agent", "load", "ejections")
     AGENT_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
+    EJECTIONS_FIELD_NUMBER: _ClassVar[int]
     agent: _agent_pb2.AgentRecord
     load: _agent_pb2.Load
-    def __init__(self, agent: _Optional[_Union[_agent_pb2.AgentRecord, _Mapping]] = ..., load: _Optional[_Union[_agent_pb2.Load, _Mapping]] = ...) -> None: ...
+    ejections: _containers.RepeatedCompositeFieldContainer[Ejection]
+    def __init__(self, agent: _Optional[_Union[_agent_pb2.AgentRecord, _Mapping]] = ..., load: _Optional[_Union[_agent_pb2.Load, _Mapping]] = ..., ejections: _Optional[_Iterable[_Union[Ejection, _Mapping]]] = ...) -> None: ...
 
 class ListAgentsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "capability", "labels", "states")
+    __slots__ = ("page_size", "page_token", "capability", "labels", "states", "include_ejections")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -110,12 +138,14 @@ class ListAgentsRequest(_message.Message):
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_EJECTIONS_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     capability: str
     labels: _containers.ScalarMap[str, str]
     states: _containers.RepeatedScalarFieldContainer[_agent_pb2.AgentState]
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., capability: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., states: _Optional[_Iterable[_Union[_agent_pb2.AgentState, str]]] = ...) -> None: ...
+    include_ejections: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., capability: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., states: _Optional[_Iterable[_Union[_agent_pb2.AgentState, str]]] = ..., include_ejections: bool = ...) -> None: ...
 
 class QueueInfo(_message.Message):
     __slots__ = ("capability", "match_labels", "waiting", "oldest", "agents")
@@ -139,14 +169,28 @@ class QueueInfo(_message.Message):
     def __init__(self, capability: _Optional[str] = ..., match_labels: _Optional[_Mapping[str, str]] = ..., waiting: _Optional[int] = ..., oldest: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., agents: _Optional[int] = ...) -> None: ...
 
 class ListAgentsResponse(_message.Message):
-    __slots__ = ("agents", "next_page_token", "queues")
+    __slots__ = ("agents", "next_page_token", "queues", "queues_problem", "registry_problem")
     AGENTS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     QUEUES_FIELD_NUMBER: _ClassVar[int]
+    QUEUES_PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     agents: _containers.RepeatedCompositeFieldContainer[AgentEntry]
     next_page_token: str
     queues: _containers.RepeatedCompositeFieldContainer[QueueInfo]
-    def __init__(self, agents: _Optional[_Iterable[_Union[AgentEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., queues: _Optional[_Iterable[_Union[QueueInfo, _Mapping]]] = ...) -> None: ...
+    queues_problem: str
+    registry_problem: str
+    def __init__(self, agents: _Optional[_Iterable[_Union[AgentEntry, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., queues: _Optional[_Iterable[_Union[QueueInfo, _Mapping]]] = ..., queues_problem: _Optional[str] = ..., registry_problem: _Optional[str] = ...) -> None: ...
+
+class ListEjectionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListEjectionsResponse(_message.Message):
+    __slots__ = ("ejections",)
+    EJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    ejections: _containers.RepeatedCompositeFieldContainer[Ejection]
+    def __init__(self, ejections: _Optional[_Iterable[_Union[Ejection, _Mapping]]] = ...) -> None: ...
 
 class WatchAgentsRequest(_message.Message):
     __slots__ = ("after_revision", "capability")
@@ -207,12 +251,14 @@ class ListNodesRequest(_message.Message):
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListNodesResponse(_message.Message):
-    __slots__ = ("nodes", "next_page_token")
+    __slots__ = ("nodes", "next_page_token", "registry_problem")
     NODES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     nodes: _containers.RepeatedCompositeFieldContainer[_agent_pb2.NodeRecord]
     next_page_token: str
-    def __init__(self, nodes: _Optional[_Iterable[_Union[_agent_pb2.NodeRecord, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    registry_problem: str
+    def __init__(self, nodes: _Optional[_Iterable[_Union[_agent_pb2.NodeRecord, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., registry_problem: _Optional[str] = ...) -> None: ...
 
 class DrainNodeRequest(_message.Message):
     __slots__ = ("node_id",)

@@ -60,6 +60,11 @@ class RegistryServiceStub(object):
                 request_serializer=nervenet_dot_v1_dot_registry__service__pb2.ListAgentsRequest.SerializeToString,
                 response_deserializer=nervenet_dot_v1_dot_registry__service__pb2.ListAgentsResponse.FromString,
                 _registered_method=True)
+        self.ListEjections = channel.unary_unary(
+                '/nervenet.v1.RegistryService/ListEjections',
+                request_serializer=nervenet_dot_v1_dot_registry__service__pb2.ListEjectionsRequest.SerializeToString,
+                response_deserializer=nervenet_dot_v1_dot_registry__service__pb2.ListEjectionsResponse.FromString,
+                _registered_method=True)
         self.WatchAgents = channel.unary_stream(
                 '/nervenet.v1.RegistryService/WatchAgents',
                 request_serializer=nervenet_dot_v1_dot_registry__service__pb2.WatchAgentsRequest.SerializeToString,
@@ -121,6 +126,13 @@ class RegistryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEjections(self, request, context):
+        """Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchAgents(self, request, context):
         """Follows the registry; resumes by revision.
         """
@@ -177,6 +189,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListAgents,
                     request_deserializer=nervenet_dot_v1_dot_registry__service__pb2.ListAgentsRequest.FromString,
                     response_serializer=nervenet_dot_v1_dot_registry__service__pb2.ListAgentsResponse.SerializeToString,
+            ),
+            'ListEjections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEjections,
+                    request_deserializer=nervenet_dot_v1_dot_registry__service__pb2.ListEjectionsRequest.FromString,
+                    response_serializer=nervenet_dot_v1_dot_registry__service__pb2.ListEjectionsResponse.SerializeToString,
             ),
             'WatchAgents': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchAgents,
@@ -335,6 +352,33 @@ class RegistryService(object):
             '/nervenet.v1.RegistryService/ListAgents',
             nervenet_dot_v1_dot_registry__service__pb2.ListAgentsRequest.SerializeToString,
             nervenet_dot_v1_dot_registry__service__pb2.ListAgentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEjections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nervenet.v1.RegistryService/ListEjections',
+            nervenet_dot_v1_dot_registry__service__pb2.ListEjectionsRequest.SerializeToString,
+            nervenet_dot_v1_dot_registry__service__pb2.ListEjectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

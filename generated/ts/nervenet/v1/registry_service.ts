@@ -23,6 +23,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Duration } from "../../google/protobuf/duration.js";
+import { Timestamp } from "../../google/protobuf/timestamp.js";
 import {
   AgentRecord,
   AgentState,
@@ -37,6 +38,49 @@ import {
 import { Selection } from "./common.js";
 
 /** SPDX-License-Identifier: Apache-2.0 */
+
+/** Why a node sends an agent nothing for a while. */
+export enum EjectionReason {
+  /** EJECTION_REASON_UNSPECIFIED - Unspecified. */
+  EJECTION_REASON_UNSPECIFIED = 0,
+  /** EJECTION_REASON_ACCEPTS_NOTHING - It did not take a task, though it reported free slots. It gets tasks again as soon as it takes or ends one. */
+  EJECTION_REASON_ACCEPTS_NOTHING = 1,
+  /** EJECTION_REASON_FAILS_EVERYTHING - Its attempts failed in a row, where another agent of the same capability succeeded. */
+  EJECTION_REASON_FAILS_EVERYTHING = 2,
+  UNRECOGNIZED = -1,
+}
+
+export function ejectionReasonFromJSON(object: any): EjectionReason {
+  switch (object) {
+    case 0:
+    case "EJECTION_REASON_UNSPECIFIED":
+      return EjectionReason.EJECTION_REASON_UNSPECIFIED;
+    case 1:
+    case "EJECTION_REASON_ACCEPTS_NOTHING":
+      return EjectionReason.EJECTION_REASON_ACCEPTS_NOTHING;
+    case 2:
+    case "EJECTION_REASON_FAILS_EVERYTHING":
+      return EjectionReason.EJECTION_REASON_FAILS_EVERYTHING;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return EjectionReason.UNRECOGNIZED;
+  }
+}
+
+export function ejectionReasonToJSON(object: EjectionReason): string {
+  switch (object) {
+    case EjectionReason.EJECTION_REASON_UNSPECIFIED:
+      return "EJECTION_REASON_UNSPECIFIED";
+    case EjectionReason.EJECTION_REASON_ACCEPTS_NOTHING:
+      return "EJECTION_REASON_ACCEPTS_NOTHING";
+    case EjectionReason.EJECTION_REASON_FAILS_EVERYTHING:
+      return "EJECTION_REASON_FAILS_EVERYTHING";
+    case EjectionReason.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
 
 /** What happened to an agent. */
 export enum AgentEventType {
@@ -169,6 +213,22 @@ export interface GetAgentResponse {
   agent?: AgentEntry | undefined;
 }
 
+/** A node sends a live agent nothing for a while. Each node judges by the tasks of its own workflows. */
+export interface Ejection {
+  /** The agent. */
+  agentId: string;
+  /** The node that ejected it. */
+  nodeId: string;
+  /** Why, for programs. */
+  reason: EjectionReason;
+  /** Why, for people. */
+  message: string;
+  /** The capability whose tasks it did not take, or failed. */
+  capability: string;
+  /** From when on it gets tasks again. */
+  untilTime?: Date | undefined;
+}
+
 /** An agent with its load. */
 export interface AgentEntry {
   /** Who it is. */
@@ -176,7 +236,11 @@ export interface AgentEntry {
     | AgentRecord
     | undefined;
   /** How busy. */
-  load?: Load | undefined;
+  load?:
+    | Load
+    | undefined;
+  /** Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`. */
+  ejections: Ejection[];
 }
 
 /** See ListAgents. */
@@ -191,6 +255,8 @@ export interface ListAgentsRequest {
   labels: { [key: string]: string };
   /** Only these states. */
   states: AgentState[];
+  /** Ask every node which agents it has ejected. A node that does not answer within a second is left out. */
+  includeEjections: boolean;
 }
 
 export interface ListAgentsRequest_LabelsEntry {
@@ -227,6 +293,20 @@ export interface ListAgentsResponse {
   nextPageToken: string;
   /** Queues with something in them; on the first page only. */
   queues: QueueInfo[];
+  /** The queues are not known, because Redis does not answer; why, for people. Empty = they are known. */
+  queuesProblem: string;
+  /** Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date. */
+  registryProblem: string;
+}
+
+/** See ListEjections. */
+export interface ListEjectionsRequest {
+}
+
+/** See ListEjections. */
+export interface ListEjectionsResponse {
+  /** By agent. */
+  ejections: Ejection[];
 }
 
 /** See WatchAgents. */
@@ -297,6 +377,8 @@ export interface ListNodesResponse {
   nodes: NodeRecord[];
   /** Empty = this was the last page. */
   nextPageToken: string;
+  /** Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date. */
+  registryProblem: string;
 }
 
 /** See DrainNode. */
@@ -1052,8 +1134,169 @@ export const GetAgentResponse: MessageFns<GetAgentResponse> = {
   },
 };
 
+function createBaseEjection(): Ejection {
+  return { agentId: "", nodeId: "", reason: 0, message: "", capability: "", untilTime: undefined };
+}
+
+export const Ejection: MessageFns<Ejection> = {
+  encode(message: Ejection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.nodeId !== "") {
+      writer.uint32(18).string(message.nodeId);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(24).int32(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(34).string(message.message);
+    }
+    if (message.capability !== "") {
+      writer.uint32(42).string(message.capability);
+    }
+    if (message.untilTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.untilTime), writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Ejection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEjection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.capability = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.untilTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Ejection {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      nodeId: isSet(object.nodeId)
+        ? globalThis.String(object.nodeId)
+        : isSet(object.node_id)
+        ? globalThis.String(object.node_id)
+        : "",
+      reason: isSet(object.reason) ? ejectionReasonFromJSON(object.reason) : 0,
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      capability: isSet(object.capability) ? globalThis.String(object.capability) : "",
+      untilTime: isSet(object.untilTime)
+        ? fromJsonTimestamp(object.untilTime)
+        : isSet(object.until_time)
+        ? fromJsonTimestamp(object.until_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Ejection): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.nodeId !== "") {
+      obj.nodeId = message.nodeId;
+    }
+    if (message.reason !== 0) {
+      obj.reason = ejectionReasonToJSON(message.reason);
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.capability !== "") {
+      obj.capability = message.capability;
+    }
+    if (message.untilTime !== undefined) {
+      obj.untilTime = message.untilTime.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Ejection>): Ejection {
+    return Ejection.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Ejection>): Ejection {
+    const message = createBaseEjection();
+    message.agentId = object.agentId ?? "";
+    message.nodeId = object.nodeId ?? "";
+    message.reason = object.reason ?? 0;
+    message.message = object.message ?? "";
+    message.capability = object.capability ?? "";
+    message.untilTime = object.untilTime ?? undefined;
+    return message;
+  },
+};
+
 function createBaseAgentEntry(): AgentEntry {
-  return { agent: undefined, load: undefined };
+  return { agent: undefined, load: undefined, ejections: [] };
 }
 
 export const AgentEntry: MessageFns<AgentEntry> = {
@@ -1063,6 +1306,9 @@ export const AgentEntry: MessageFns<AgentEntry> = {
     }
     if (message.load !== undefined) {
       Load.encode(message.load, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.ejections) {
+      Ejection.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1096,6 +1342,14 @@ export const AgentEntry: MessageFns<AgentEntry> = {
             message.load = Load.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ejections.push(Ejection.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1112,6 +1366,9 @@ export const AgentEntry: MessageFns<AgentEntry> = {
     return {
       agent: isSet(object.agent) ? AgentRecord.fromJSON(object.agent) : undefined,
       load: isSet(object.load) ? Load.fromJSON(object.load) : undefined,
+      ejections: globalThis.Array.isArray(object?.ejections)
+        ? object.ejections.map((e: any) => Ejection.fromJSON(e))
+        : [],
     };
   },
 
@@ -1122,6 +1379,9 @@ export const AgentEntry: MessageFns<AgentEntry> = {
     }
     if (message.load !== undefined) {
       obj.load = Load.toJSON(message.load);
+    }
+    if (message.ejections?.length) {
+      obj.ejections = message.ejections.map((e) => Ejection.toJSON(e));
     }
     return obj;
   },
@@ -1135,12 +1395,13 @@ export const AgentEntry: MessageFns<AgentEntry> = {
       ? AgentRecord.fromPartial(object.agent)
       : undefined;
     message.load = (object.load !== undefined && object.load !== null) ? Load.fromPartial(object.load) : undefined;
+    message.ejections = object.ejections?.map((e) => Ejection.fromPartial(e)) || [];
     return message;
   },
 };
 
 function createBaseListAgentsRequest(): ListAgentsRequest {
-  return { pageSize: 0, pageToken: "", capability: "", labels: {}, states: [] };
+  return { pageSize: 0, pageToken: "", capability: "", labels: {}, states: [], includeEjections: false };
 }
 
 export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
@@ -1163,6 +1424,9 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
         writer.int32(v);
       }
       writer.join();
+    }
+    if (message.includeEjections !== false) {
+      writer.uint32(48).bool(message.includeEjections);
     }
     return writer;
   },
@@ -1233,6 +1497,14 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
 
             break;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.includeEjections = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1273,6 +1545,11 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
         )
         : {},
       states: globalThis.Array.isArray(object?.states) ? object.states.map((e: any) => agentStateFromJSON(e)) : [],
+      includeEjections: isSet(object.includeEjections)
+        ? globalThis.Boolean(object.includeEjections)
+        : isSet(object.include_ejections)
+        ? globalThis.Boolean(object.include_ejections)
+        : false,
     };
   },
 
@@ -1299,6 +1576,9 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
     if (message.states?.length) {
       obj.states = message.states.map((e) => agentStateToJSON(e));
     }
+    if (message.includeEjections !== false) {
+      obj.includeEjections = message.includeEjections;
+    }
     return obj;
   },
 
@@ -1320,6 +1600,7 @@ export const ListAgentsRequest: MessageFns<ListAgentsRequest> = {
       {},
     );
     message.states = object.states?.map((e) => e) || [];
+    message.includeEjections = object.includeEjections ?? false;
     return message;
   },
 };
@@ -1676,7 +1957,7 @@ export const QueueInfo_MatchLabelsEntry: MessageFns<QueueInfo_MatchLabelsEntry> 
 };
 
 function createBaseListAgentsResponse(): ListAgentsResponse {
-  return { agents: [], nextPageToken: "", queues: [] };
+  return { agents: [], nextPageToken: "", queues: [], queuesProblem: "", registryProblem: "" };
 }
 
 export const ListAgentsResponse: MessageFns<ListAgentsResponse> = {
@@ -1689,6 +1970,12 @@ export const ListAgentsResponse: MessageFns<ListAgentsResponse> = {
     }
     for (const v of message.queues) {
       QueueInfo.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.queuesProblem !== "") {
+      writer.uint32(34).string(message.queuesProblem);
+    }
+    if (message.registryProblem !== "") {
+      writer.uint32(42).string(message.registryProblem);
     }
     return writer;
   },
@@ -1730,6 +2017,22 @@ export const ListAgentsResponse: MessageFns<ListAgentsResponse> = {
             message.queues.push(QueueInfo.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.queuesProblem = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.registryProblem = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1751,6 +2054,16 @@ export const ListAgentsResponse: MessageFns<ListAgentsResponse> = {
         ? globalThis.String(object.next_page_token)
         : "",
       queues: globalThis.Array.isArray(object?.queues) ? object.queues.map((e: any) => QueueInfo.fromJSON(e)) : [],
+      queuesProblem: isSet(object.queuesProblem)
+        ? globalThis.String(object.queuesProblem)
+        : isSet(object.queues_problem)
+        ? globalThis.String(object.queues_problem)
+        : "",
+      registryProblem: isSet(object.registryProblem)
+        ? globalThis.String(object.registryProblem)
+        : isSet(object.registry_problem)
+        ? globalThis.String(object.registry_problem)
+        : "",
     };
   },
 
@@ -1765,6 +2078,12 @@ export const ListAgentsResponse: MessageFns<ListAgentsResponse> = {
     if (message.queues?.length) {
       obj.queues = message.queues.map((e) => QueueInfo.toJSON(e));
     }
+    if (message.queuesProblem !== "") {
+      obj.queuesProblem = message.queuesProblem;
+    }
+    if (message.registryProblem !== "") {
+      obj.registryProblem = message.registryProblem;
+    }
     return obj;
   },
 
@@ -1776,6 +2095,131 @@ export const ListAgentsResponse: MessageFns<ListAgentsResponse> = {
     message.agents = object.agents?.map((e) => AgentEntry.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
     message.queues = object.queues?.map((e) => QueueInfo.fromPartial(e)) || [];
+    message.queuesProblem = object.queuesProblem ?? "";
+    message.registryProblem = object.registryProblem ?? "";
+    return message;
+  },
+};
+
+function createBaseListEjectionsRequest(): ListEjectionsRequest {
+  return {};
+}
+
+export const ListEjectionsRequest: MessageFns<ListEjectionsRequest> = {
+  encode(_: ListEjectionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEjectionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEjectionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListEjectionsRequest {
+    return {};
+  },
+
+  toJSON(_: ListEjectionsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListEjectionsRequest>): ListEjectionsRequest {
+    return ListEjectionsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListEjectionsRequest>): ListEjectionsRequest {
+    const message = createBaseListEjectionsRequest();
+    return message;
+  },
+};
+
+function createBaseListEjectionsResponse(): ListEjectionsResponse {
+  return { ejections: [] };
+}
+
+export const ListEjectionsResponse: MessageFns<ListEjectionsResponse> = {
+  encode(message: ListEjectionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.ejections) {
+      Ejection.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEjectionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEjectionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ejections.push(Ejection.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListEjectionsResponse {
+    return {
+      ejections: globalThis.Array.isArray(object?.ejections)
+        ? object.ejections.map((e: any) => Ejection.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListEjectionsResponse): unknown {
+    const obj: any = {};
+    if (message.ejections?.length) {
+      obj.ejections = message.ejections.map((e) => Ejection.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListEjectionsResponse>): ListEjectionsResponse {
+    return ListEjectionsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListEjectionsResponse>): ListEjectionsResponse {
+    const message = createBaseListEjectionsResponse();
+    message.ejections = object.ejections?.map((e) => Ejection.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2409,7 +2853,7 @@ export const ListNodesRequest: MessageFns<ListNodesRequest> = {
 };
 
 function createBaseListNodesResponse(): ListNodesResponse {
-  return { nodes: [], nextPageToken: "" };
+  return { nodes: [], nextPageToken: "", registryProblem: "" };
 }
 
 export const ListNodesResponse: MessageFns<ListNodesResponse> = {
@@ -2419,6 +2863,9 @@ export const ListNodesResponse: MessageFns<ListNodesResponse> = {
     }
     if (message.nextPageToken !== "") {
       writer.uint32(18).string(message.nextPageToken);
+    }
+    if (message.registryProblem !== "") {
+      writer.uint32(26).string(message.registryProblem);
     }
     return writer;
   },
@@ -2452,6 +2899,14 @@ export const ListNodesResponse: MessageFns<ListNodesResponse> = {
             message.nextPageToken = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.registryProblem = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2472,6 +2927,11 @@ export const ListNodesResponse: MessageFns<ListNodesResponse> = {
         : isSet(object.next_page_token)
         ? globalThis.String(object.next_page_token)
         : "",
+      registryProblem: isSet(object.registryProblem)
+        ? globalThis.String(object.registryProblem)
+        : isSet(object.registry_problem)
+        ? globalThis.String(object.registry_problem)
+        : "",
     };
   },
 
@@ -2483,6 +2943,9 @@ export const ListNodesResponse: MessageFns<ListNodesResponse> = {
     if (message.nextPageToken !== "") {
       obj.nextPageToken = message.nextPageToken;
     }
+    if (message.registryProblem !== "") {
+      obj.registryProblem = message.registryProblem;
+    }
     return obj;
   },
 
@@ -2493,6 +2956,7 @@ export const ListNodesResponse: MessageFns<ListNodesResponse> = {
     const message = createBaseListNodesResponse();
     message.nodes = object.nodes?.map((e) => NodeRecord.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
+    message.registryProblem = object.registryProblem ?? "";
     return message;
   },
 };
@@ -2715,6 +3179,17 @@ export const RegistryServiceService = {
     responseSerialize: (value: ListAgentsResponse): Buffer => Buffer.from(ListAgentsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAgentsResponse => ListAgentsResponse.decode(value),
   },
+  /** Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it. */
+  listEjections: {
+    path: "/nervenet.v1.RegistryService/ListEjections" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListEjectionsRequest): Buffer => Buffer.from(ListEjectionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListEjectionsRequest => ListEjectionsRequest.decode(value),
+    responseSerialize: (value: ListEjectionsResponse): Buffer =>
+      Buffer.from(ListEjectionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListEjectionsResponse => ListEjectionsResponse.decode(value),
+  },
   /** Follows the registry; resumes by revision. */
   watchAgents: {
     path: "/nervenet.v1.RegistryService/WatchAgents" as const,
@@ -2771,6 +3246,8 @@ export interface RegistryServiceServer extends UntypedServiceImplementation {
   getAgent: handleUnaryCall<GetAgentRequest, GetAgentResponse>;
   /** Lists agents, by name. */
   listAgents: handleUnaryCall<ListAgentsRequest, ListAgentsResponse>;
+  /** Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it. */
+  listEjections: handleUnaryCall<ListEjectionsRequest, ListEjectionsResponse>;
   /** Follows the registry; resumes by revision. */
   watchAgents: handleServerStreamingCall<WatchAgentsRequest, WatchAgentsResponse>;
   /** Picks an agent as a coordinator would; with `explain` says how. */
@@ -2856,6 +3333,22 @@ export interface RegistryServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAgentsResponse) => void,
   ): ClientUnaryCall;
+  /** Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it. */
+  listEjections(
+    request: ListEjectionsRequest,
+    callback: (error: ServiceError | null, response: ListEjectionsResponse) => void,
+  ): ClientUnaryCall;
+  listEjections(
+    request: ListEjectionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListEjectionsResponse) => void,
+  ): ClientUnaryCall;
+  listEjections(
+    request: ListEjectionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListEjectionsResponse) => void,
+  ): ClientUnaryCall;
   /** Follows the registry; resumes by revision. */
   watchAgents(request: WatchAgentsRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchAgentsResponse>;
   watchAgents(
@@ -2937,6 +3430,28 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function toTimestamp(date: Date): Timestamp {
+  const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
+  const nanos = (date.getTime() % 1_000) * 1_000_000;
+  return { seconds, nanos };
+}
+
+function fromTimestamp(t: Timestamp): Date {
+  let millis = (globalThis.Number(t.seconds.toString()) || 0) * 1_000;
+  millis += (t.nanos || 0) / 1_000_000;
+  return new globalThis.Date(millis);
+}
+
+function fromJsonTimestamp(o: any): Date {
+  if (o instanceof globalThis.Date) {
+    return o;
+  } else if (typeof o === "string") {
+    return new globalThis.Date(o);
+  } else {
+    return fromTimestamp(Timestamp.fromJSON(o));
+  }
+}
 
 function isObject(value: any): boolean {
   return typeof value === "object" && value !== null;

@@ -10,6 +10,7 @@ from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.render import agents as render
 from nervenet.cli.render.plain_json import plain
 from nervenet.cli.values import labels, seconds, span
+from nervenet.v1 import registry_service_pb2 as registry
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -23,16 +24,18 @@ def run_list(args: argparse.Namespace) -> int:
             screen.rows([*response.agents, *queues], response, "agents", "queues")
             return
         view = screen.view()
-        screen.lines([*render.listed(response, view), *render.queues(response, view)])
+        below = (render.ejected, render.queues, render.registry_trouble)
+        screen.lines([*render.listed(response, view), *(line for each in below for line in each(response, view))])
         screen.note(render.list_footer(response, context.config.namespace))
 
     return ask_mesh(args, work)
 
 
 async def _all(context: CommandContext, **filters: Any) -> Any:
-    whole = await context.mesh.call("ListAgents", page_size=1000, **filters)
+    wanted = {"page_size": 1000, "include_ejections": True, **filters}
+    whole = await context.mesh.call("ListAgents", **wanted)
     while whole.next_page_token:
-        page = await context.mesh.call("ListAgents", page_size=1000, page_token=whole.next_page_token, **filters)
+        page = await context.mesh.call("ListAgents", page_token=whole.next_page_token, **wanted)
         whole.agents.extend(page.agents)
         whole.next_page_token = page.next_page_token
     return whole
@@ -45,9 +48,16 @@ def run_describe(args: argparse.Namespace) -> int:
         if args.json:
             screen.message(response)
         else:
-            screen.lines(render.described(response, screen.view()))
+            view = screen.view()
+            screen.lines([*render.described(response, view), *render.ejected(await _only(context, args.id), view)])
 
     return ask_mesh(args, work)
+
+
+async def _only(context: CommandContext, agent_id: str) -> registry.ListAgentsResponse:
+    """Its entry in the list, which says whether it is ejected; the agent itself does not know."""
+    agents = (await _all(context)).agents
+    return registry.ListAgentsResponse(agents=[one for one in agents if one.agent.agent_id == agent_id])
 
 
 def run_tasks(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from dataclasses import replace
 
 from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.doctor.certificates import certificate_checks
@@ -14,21 +15,23 @@ from nervenet.cli.doctor.mesh_checks import mesh_checks
 from nervenet.cli.doctor.redis_checks import redis_checks
 from nervenet.cli.failures import ExitCode
 from nervenet.cli.render import checks as render
-from nervenet.clock import SYSTEM
+from nervenet.cli.values import seconds, span
 
 
 def run(args: argparse.Namespace) -> int:
+    stuck = seconds(span(args.stuck, "--stuck")) if args.stuck else None
+
     async def work(context: CommandContext) -> int:
-        config, now_ms = context.config, SYSTEM.now_ms()
+        config, screen = context.config, context.screen
+        view = replace(screen.view(), people=False) if args.json else screen.view()
         parts = await asyncio.gather(
-            redis_checks(config), etcd_checks(config), mesh_checks(config, context.mesh, now_ms)
+            redis_checks(config), etcd_checks(config), mesh_checks(config, context.mesh, view, stuck)
         )
-        found = [check for part in parts for check in part] + certificate_checks(config, now_ms)
-        screen = context.screen
+        found = [check for part in parts for check in part] + certificate_checks(config, view.now_ms)
         if args.json:
             screen.verbatim(json.dumps({"checks": [one._asdict() for one in found]}, ensure_ascii=False))
         else:
-            screen.lines(render.listed(found, screen.view()))
+            screen.lines(render.listed(found, view))
             screen.note(render.summary(found))
         return ExitCode.FAILED if any(one.status == "error" for one in found) else ExitCode.DONE
 

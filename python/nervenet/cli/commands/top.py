@@ -10,17 +10,20 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from rich.text import Text
 
 from nervenet.cli.context import CommandContext, ask_mesh
+from nervenet.cli.failures import ExitCode
 from nervenet.cli.keyboard import keys
 from nervenet.cli.render import top as render
 from nervenet.cli.render.top import ORDERS, Snapshot, Wish
 from nervenet.cli.values import span
 from nervenet.errors import NervenetError
+from nervenet.v1 import coordinator_service_pb2 as service
 
 OPEN: Final = ("RUNNING", "WAITING_FOR_HUMAN", "BLOCKED", "CANCELING")
 MOST_WORKFLOWS: Final = 200
@@ -32,40 +35,51 @@ def run(args: argparse.Namespace) -> int:
     every = span(args.every, "--every")
     wish = Wish(args.sort, args.filter)
 
-    async def work(context: CommandContext) -> None:
+    async def work(context: CommandContext) -> int:
         if args.once or args.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            await _once(context, wish)
-        else:
-            await _Live(context, wish, every).run()
+            return await _once(context, wish)
+        await _Live(context, wish, every).run()
+        return ExitCode.DONE
 
     return ask_mesh(args, work)
 
 
-async def _once(context: CommandContext, wish: Wish) -> None:
+async def _once(context: CommandContext, wish: Wish) -> int:
     found, screen = await _ask(context), context.screen
     if context.args.json:
         screen.verbatim(json.dumps(render.as_json(found, wish), ensure_ascii=False))
     else:
         screen.lines(render.frame(found, screen.view(), wish))
+    return ExitCode.UNREACHABLE if found.problem else ExitCode.DONE
 
 
 async def _ask(context: CommandContext) -> Snapshot:
-    """Everything for one frame, at the same time."""
-    mesh = context.mesh
-    nodes, agents, workflows, questions = await asyncio.gather(
-        mesh.call("ListNodes", page_size=1000, timeout=LONGEST_WAIT),
-        mesh.call("ListAgents", page_size=1000, timeout=LONGEST_WAIT),
-        mesh.call(
-            "ListWorkflows",
-            page_size=MOST_WORKFLOWS,
-            states=[f"WORKFLOW_STATE_{state}" for state in OPEN],
-            include_waits=True,
-            include_counts=True,
-            timeout=LONGEST_WAIT,
-        ),
-        mesh.call("ListEscalations", page_size=1, timeout=LONGEST_WAIT),
+    """Everything for one frame, at the same time. Without Redis, nodes still say who is alive."""
+    mesh, limit = context.mesh, {"timeout": LONGEST_WAIT}
+    states = [f"WORKFLOW_STATE_{state}" for state in OPEN]
+    shown = {"page_size": MOST_WORKFLOWS, "include_waits": True, "include_counts": True}
+    nodes, agents, (workflows, unknown), (questions, _) = await asyncio.gather(
+        mesh.call("ListNodes", page_size=1000, **limit),
+        mesh.call("ListAgents", page_size=1000, include_ejections=True, **limit),
+        _or_problem(mesh.call("ListWorkflows", states=states, **shown, **limit)),
+        _or_problem(mesh.call("ListEscalations", page_size=1, **limit)),
     )
-    return Snapshot(context.config.namespace, nodes, agents, workflows, questions.open_count)
+    return Snapshot(
+        context.config.namespace,
+        nodes,
+        agents,
+        workflows or service.ListWorkflowsResponse(),
+        questions.open_count if questions is not None else 0,
+        unknown,
+    )
+
+
+async def _or_problem(answer: Awaitable[Any]) -> tuple[Any, str]:
+    """The answer, or why there is none."""
+    try:
+        return await answer, ""
+    except (NervenetError, TimeoutError) as error:
+        return None, str(error) or f"no answer within {LONGEST_WAIT:g} s"
 
 
 class _Live:

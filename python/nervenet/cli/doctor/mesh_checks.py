@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from nervenet.cli.doctor.check import Check, error, named, ok, warning
-from nervenet.cli.render import text
+from nervenet.cli.render import text, waits
+from nervenet.cli.render.agents import ejection_words
+from nervenet.cli.render.text import View
 from nervenet.client.raw import RawClient
 from nervenet.config import Config
 from nervenet.errors import NervenetError
@@ -31,10 +33,14 @@ OLD_QUESTION_MS: Final = 86_400_000
 FAILING: Final = 0.5
 """Share of failed tasks from which on an agent is reported."""
 NEAR_LIMIT: Final = 0.8
+MORE_ROOM: Final = "start another node, or raise NERVENET_MAX_WORKFLOWS or NERVENET_MAX_MEMORY"
+SERVERS: Final = "look at the checks of redis and etcd, and at the node's log"
 
 
-async def mesh_checks(config: Config, mesh: RawClient, now_ms: int) -> list[Check]:
-    """Everything that the nodes can tell; what they cannot tell is a finding."""
+async def mesh_checks(config: Config, mesh: RawClient, view: View, stuck_after: Any = None) -> list[Check]:
+    """Everything that the nodes can tell; what they cannot tell is a finding. `stuck_after`: another limit than the nodes'."""
+    now_ms = view.now_ms
+    limit = {} if stuck_after is None else {"stuck_after": stuck_after}
     try:
         nodes = await mesh.call("ListNodes", page_size=PAGE, timeout=WAIT)
     except (NervenetError, TimeoutError) as fault:
@@ -47,11 +53,20 @@ async def mesh_checks(config: Config, mesh: RawClient, now_ms: int) -> list[Chec
         asyncio.gather(*(_reaches(config, node.address) for node in nodes.nodes)),
         _told(
             "agents",
-            lambda found: [*judge_agents(found.agents, now_ms), *judge_queues(found.queues)],
+            lambda found: [*judge_agents(found.agents, view), *_queue_checks(found)],
             mesh,
             "ListAgents",
+            include_ejections=True,
         ),
-        _told("workflows.stuck", judge_stuck, mesh, "ListWorkflows", stuck=True, include_waits=True),
+        _told(
+            "workflows.stuck",
+            lambda found: judge_stuck(found, view),
+            mesh,
+            "ListWorkflows",
+            stuck=True,
+            include_waits=True,
+            **limit,
+        ),
         _told(
             "workflows.journal",
             lambda found: [judge_journals(found, config.journal_limit)],
@@ -61,7 +76,7 @@ async def mesh_checks(config: Config, mesh: RawClient, now_ms: int) -> list[Chec
         ),
         _told("escalations", lambda found: [judge_questions(found, now_ms)], mesh, "ListEscalations"),
     )
-    return [*judge_nodes(nodes.nodes, reached), *(check for part in told for check in part)]
+    return [*judge_nodes(nodes.nodes, reached), *judge_registry(nodes), *(check for part in told for check in part)]
 
 
 async def _told(
@@ -71,8 +86,7 @@ async def _told(
     try:
         return judge(await mesh.call(method, page_size=PAGE, timeout=WAIT, **filters))
     except (NervenetError, TimeoutError) as fault:
-        cure = "look at the checks of redis and etcd, and at the node's log"
-        return [error(name, f"cannot be read: {_said(fault)}", cure)]
+        return [error(name, f"cannot be read: {_said(fault)}", SERVERS)]
 
 
 def _said(fault: BaseException) -> str:
@@ -86,6 +100,14 @@ async def _reaches(config: Config, address: str) -> bool:
     except (NervenetError, TimeoutError):
         return False
     return True
+
+
+def judge_registry(response: registry.ListNodesResponse) -> list[Check]:
+    """Whether the node that answers hears etcd."""
+    if not response.registry_problem:
+        return [ok("nodes.registry", "the node that answers hears etcd")]
+    cure = "start etcd, or repair the way to it; until then no workflow of a dead node is adopted"
+    return [error("nodes.registry", response.registry_problem, cure)]
 
 
 def judge_nodes(nodes: Sequence[agent.NodeRecord], reached: Sequence[bool]) -> list[Check]:
@@ -102,19 +124,19 @@ def judge_nodes(nodes: Sequence[agent.NodeRecord], reached: Sequence[bool]) -> l
     full = [one.node_id for one in nodes if one.full]
     leaving = [one.node_id for one in nodes if one.state == agent.NODE_STATE_DRAINING]
     if nodes and len(full) + len(leaving) >= len(nodes):
-        found.append(error("nodes.room", "no node takes workflows: all are full or leave", "start another node"))
+        said = "; ".join(f"{word}: {named(which)}" for word, which in (("full", full), ("draining", leaving)) if which)
+        found.append(error("nodes.room", f"no node takes workflows; {said}", MORE_ROOM))
     elif full:
-        found.append(
-            warning("nodes.room", f"full: {named(full)}", "start another node, or raise NERVENET_MAX_WORKFLOWS")
-        )
+        found.append(warning("nodes.room", f"full: {named(full)}", MORE_ROOM))
     else:
         found.append(ok("nodes.room", "nodes take workflows"))
     found.append(_versions("nodes.version", [one.runtime for one in nodes]))
     return found
 
 
-def judge_agents(agents: Sequence[registry.AgentEntry], now_ms: int) -> list[Check]:
+def judge_agents(agents: Sequence[registry.AgentEntry], view: View) -> list[Check]:
     """Whether each one is alive and well, and gets work."""
+    now_ms = view.now_ms
     if not agents:
         return [warning("agents", "there is none, so no task runs", "start one: nervenet agent APP")]
     found = []
@@ -134,13 +156,24 @@ def judge_agents(agents: Sequence[registry.AgentEntry], now_ms: int) -> list[Che
         found.append(warning("agents.clock", f"ahead of this machine: {named(ahead)}", "synchronize the clocks (NTP)"))
     failing = [one.agent.agent_id for one in agents if one.load.error_rate >= FAILING]
     if failing:
-        cure = "nervenet agents describe A, and nervenet list --state failed for the reasons"
+        cure = "look at its log; nervenet list --retrying and --state failed have the reasons"
         found.append(error("agents.failures", f"half of the last tasks failed at: {named(failing)}", cure))
     else:
         found.append(ok("agents.failures", "no agent fails half of its tasks"))
+    found.append(_ejected(agents, view))
     found.append(_never_picked(agents, now_ms))
     found.append(_versions("agents.version", [one.agent.runtime for one in agents]))
     return found
+
+
+def _ejected(agents: Sequence[registry.AgentEntry], view: View) -> Check:
+    """Agents that live and that a node sends nothing."""
+    name, out = "agents.ejected", [one.ejections for one in agents if one.ejections]
+    if not out:
+        return ok(name, "every agent gets tasks")
+    said = named([ejection_words(one, view) for one in out], 3)
+    cure = "look at the log of the agent; repair what it lacks (model, credentials, disk), or restart it"
+    return error(name, said, cure)
 
 
 def _never_picked(agents: Sequence[registry.AgentEntry], now_ms: int) -> Check:
@@ -175,6 +208,12 @@ def _versions(name: str, runtimes: Sequence[str]) -> Check:
     return ok(name, versions[0] if versions else "not told")
 
 
+def _queue_checks(found: registry.ListAgentsResponse) -> list[Check]:
+    if found.queues_problem:
+        return [error("queues", f"cannot be read: {found.queues_problem}", SERVERS)]
+    return judge_queues(found.queues)
+
+
 def judge_queues(queues: Sequence[registry.QueueInfo]) -> list[Check]:
     """Whether what waits will be run."""
     waiting = [one for one in queues if one.waiting]
@@ -204,13 +243,13 @@ def _queue(one: registry.QueueInfo) -> str:
     return f"{one.capability}{wants} ({one.waiting} waiting, oldest {text.span(text.millis(one.oldest) / 1000)})"
 
 
-def judge_stuck(response: service.ListWorkflowsResponse) -> list[Check]:
+def judge_stuck(response: service.ListWorkflowsResponse, view: View) -> list[Check]:
     """Workflows that go on only if somebody does something: those that are BLOCKED, and the others."""
     more = " at least" if response.next_page_token else ""
     blocked: list[str] = []
     stuck: list[str] = []
     for one in response.workflows:
-        why = one.waits[0].words if one.waits else one.note
+        why = waits.words(one.waits[0], view) if one.waits else one.note
         row = f"{one.workflow_id} ({why})" if why else one.workflow_id
         (blocked if one.state == workflow.WORKFLOW_STATE_BLOCKED else stuck).append(row)
     found = []

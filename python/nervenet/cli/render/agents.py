@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from nervenet.cli.render import text
+from nervenet.cli.render import text, waits
 from nervenet.cli.render.table import Column, Mark, ids, mark_of, prose, some, table
 from nervenet.cli.render.text import DASH, View
 from nervenet.v1 import agent_pb2 as agent
@@ -34,13 +34,41 @@ def listed(response: registry.ListAgentsResponse, view: View) -> list[Text]:
             _slots(one, view),
             text.span(ms / 1000) if (ms := text.millis(one.load.average_task_time)) else DASH,
             f"{one.load.error_rate * 100:.0f} %",
-            mark_of(STATES, one.agent.state).text(),
+            _state(one),
             view.when(one.agent.register_time),
             _runtime(one.agent),
         )
         for one in response.agents
     ]
     return table(_COLUMNS, rows, view) if rows else []
+
+
+def _state(one: registry.AgentEntry) -> Text:
+    """`✓ active`; `! ejected`: it lives, and at least one node sends it nothing."""
+    if one.ejections and one.agent.state == agent.AGENT_STATE_ACTIVE:
+        return Mark("!", "yellow", "ejected").text()
+    return mark_of(STATES, one.agent.state).text()
+
+
+def ejected(response: registry.ListAgentsResponse, view: View, nodes: int = 0) -> list[Text]:
+    """For each agent that gets no tasks: until when, why, and what to do. `nodes`: how many there are, if that is known."""
+    lines = []
+    for one in response.agents:
+        if not one.ejections:
+            continue
+        said = f"ejected: {ejection_words(one.ejections, view, nodes)}"
+        cure = " → look at its log; repair what it lacks, or restart it"
+        lines += [Text(part, style="yellow") for part in (*text.paragraph(text.clean(said), view), cure)]
+    return lines
+
+
+def ejection_words(found: Sequence[registry.Ejection], view: View, nodes: int = 0) -> str:
+    """`ocr-1 gets no tasks until 09:12:40 from 1 of 3 nodes: 5 attempts at 'ocr' failed in a row, where ocr-2 succeeds: no disk`."""
+    last = max(found, key=lambda one: text.millis(one.until_time))
+    ms = text.millis(last.until_time)
+    until = waits.moment(ms, view.now_ms) if view.people else text.iso(ms)
+    of = f"{len(found)} of {text.plural(nodes, 'node')}" if nodes > 1 else text.plural(len(found), "node")
+    return f"{last.agent_id} gets no tasks until {until} from {of}: {last.message}"
 
 
 def nobody_serves(capability: str, served: Sequence[str], most: int) -> Text:
@@ -56,6 +84,9 @@ def nobody_serves(capability: str, served: Sequence[str], most: int) -> Text:
 def queues(response: registry.ListAgentsResponse, view: View) -> list[Text]:
     """A line for each queue in which something waits."""
     lines = []
+    if response.queues_problem:
+        said = text.paragraph(f"queues cannot be read: {text.clean(response.queues_problem)}", view)
+        lines += [Text(part, style="red") for part in said]
     for queue in response.queues:
         if not queue.waiting:
             continue
@@ -71,6 +102,14 @@ def queues(response: registry.ListAgentsResponse, view: View) -> list[Text]:
         else:
             line.append_text(cure)
     return lines
+
+
+def registry_trouble(response: registry.ListAgentsResponse | registry.ListNodesResponse, view: View) -> list[Text]:
+    """That the node which answers does not hear etcd, and what that means."""
+    if not response.registry_problem:
+        return []
+    said = f"! {text.clean(response.registry_problem)}. What runs goes on; no workflow of a dead node is adopted → nervenet doctor"
+    return [Text(part, style="yellow") for part in text.paragraph(said, view)]
 
 
 def list_footer(response: registry.ListAgentsResponse, namespace: str) -> str:
@@ -142,7 +181,7 @@ def nodes(response: registry.ListNodesResponse, view: View) -> list[Text]:
         )
         for one in response.nodes
     ]
-    return table(columns, rows, view) if rows else []
+    return [*(table(columns, rows, view) if rows else []), *registry_trouble(response, view)]
 
 
 def _node_state(one: agent.NodeRecord) -> Text:

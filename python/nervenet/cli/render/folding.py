@@ -55,6 +55,8 @@ class Fold:
                 said = mark.symbol if state != task.TASK_STATE_CANCELED else "canceled"
                 said = "queued" if state == task.TASK_STATE_QUEUED else said
                 line.append(f" {counts[state]} {said}", style=mark.style)
+        if again := sum(step.state == task.TASK_STATE_SUCCEEDED and bool(step.failed_attempts) for step in self.steps):
+            line.append(f" ({again} after failed attempts)", style="yellow")
         if failed := self.failed:
             named = ", ".join(step.step for step in failed[:NAMED])
             more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""

@@ -17,7 +17,7 @@ from rich.text import Text
 from nervenet.cli.render import text, waits
 from nervenet.cli.render.escalations import exchange
 from nervenet.cli.render.failures import frames
-from nervenet.cli.render.folding import Fold, folded
+from nervenet.cli.render.folding import ALIKE, Fold, folded
 from nervenet.cli.render.steps import OPEN, STEPS, is_human, is_trouble, since, spent, times, took_ms
 from nervenet.cli.render.table import GAP, Cell, Column, ids, mark_of, prose, table
 from nervenet.cli.render.text import DASH, View
@@ -32,6 +32,8 @@ NARROW = 120
 """A terminal with fewer columns shows a question above its answer, not in the same line."""
 SLOWEST = 10
 FRAMES = 3
+SILENT_MS = 5_000
+"""A handler that gave no sign of life for longer is said to be silent. It may be at work all the same."""
 _BODY: Mapping[int, tuple[str, str]] = {
     task.TASK_PHASE_QUEUED: ("┄", "dim"),
     task.TASK_PHASE_RUNNING: ("━", ""),
@@ -109,8 +111,16 @@ def _is_shown(failure: common.Failure, steps: Sequence[task.Task]) -> bool:
 
 def hint(one: workflow.Workflow, wish: Wish) -> str:
     """Where to find more about what went wrong; "" where there is nothing more."""
+    if cure := waits.cure(one.waits):
+        return cure
     failed = sum(map(is_trouble, one.tasks))
-    if not failed or wish.failed or wish.slowest:
+    if wish.failed or wish.slowest or wish.all:
+        return ""
+    again = sum(step.state == task.TASK_STATE_SUCCEEDED and bool(step.failed_attempts) for step in one.tasks)
+    if not failed and again and len(one.tasks) >= ALIKE:
+        steps = text.plural(again, "step has", "steps have")
+        return f"{steps} succeeded after failed attempts: nervenet show {one.workflow_id} --all says at which agents"
+    if not failed:
         return ""
     return f"{text.plural(failed, 'step has', 'steps have')} failed attempts: nervenet show {one.workflow_id} --failed --input"
 
@@ -366,12 +376,21 @@ def _gist(step: task.Task, one: workflow.Workflow, decided: Decided, view: View)
     wait = next((wait for wait in one.waits if wait.step == step.step and wait.count == 1), None)
     if wait is not None and step.state in OPEN and (wait.kind in _SAYS_MORE or _is_silent(wait)):
         return waits.words(wait, view).removeprefix(f"retries {step.step} ").removeprefix("asks a human: ")
+    silent = _silence(wait, view)
     told = task.Task()
     told.CopyFrom(step)
     del told.failed_attempts[:-1]
     if step.escalation_id in one.open_escalations:
         told.escalation_id = ""
-    return _remark(told, decided, brief=0 < view.width < NARROW)
+    return ", ".join(filter(None, (_remark(told, decided, brief=0 < view.width < NARROW), silent)))
+
+
+def _silence(wait: workflow.Wait | None, view: View) -> str:
+    """`silent for 40 s`: how long ago the handler that runs gave a sign of life; "" if that was just now."""
+    if wait is None or wait.kind != workflow.WAIT_KIND_RUNNING or not wait.HasField("alive_time"):
+        return ""
+    ms = view.now_ms - text.millis(wait.alive_time)
+    return f"silent for {waits.rounded(ms)}" if ms >= SILENT_MS else ""
 
 
 def _remark(step: task.Task, decided: Decided, *, brief: bool = False) -> str:
@@ -380,7 +399,9 @@ def _remark(step: task.Task, decided: Decided, *, brief: bool = False) -> str:
     ended = step.HasField("failure")
     earlier = [bad for bad in step.failed_attempts if not (ended and bad.attempt == step.attempt)]
     if earlier:
-        tries = "; ".join(f"{bad.attempt}: {text.failure(bad)}" for bad in earlier)
+        tries = "; ".join(
+            f"{bad.attempt}: {text.failure(bad)}" + (f" on {bad.agent_id}" if bad.agent_id else "") for bad in earlier
+        )
         of = f" of {step.max_attempts}" if step.max_attempts else ""
         parts.append(f"attempt {max(step.attempt, 1)}{of} ({tries})")
     if step.state == task.TASK_STATE_WAITING_FOR_HUMAN:

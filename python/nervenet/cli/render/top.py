@@ -20,7 +20,7 @@ from nervenet.v1 import workflow_pb2 as workflow
 Order = Literal["urgency", "age", "name"]
 ORDERS: tuple[Order, ...] = ("urgency", "age", "name")
 MOST_AGENTS = 8
-"""Agents in a frame on a terminal, the busiest first."""
+"""Agents in a frame on a terminal, the ejected ones first, then the busiest."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Snapshot:
         agents: Its agents and queues.
         workflows: The newest open ones, with what they wait for and the counts by state.
         open_escalations: Open questions to people.
+        problem: Why workflows and questions are not known; empty if they are.
     """
 
     namespace: str
@@ -40,6 +41,7 @@ class Snapshot:
     agents: registry.ListAgentsResponse
     workflows: service.ListWorkflowsResponse
     open_escalations: int
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,15 @@ class Wish:
 
 def frame(found: Snapshot, view: View, wish: Wish, height: int = 0) -> list[Text]:
     """The lines, at most `height` of them (0: all)."""
-    lines = [_head(found, view), _counts(found)]
-    queues = agents.queues(found.agents, view)
+    lines = [_head(found, view), *([] if found.problem else [_counts(found)])]
+    if found.problem:
+        said = text.paragraph(f"✗ workflows and queues cannot be read: {text.clean(found.problem)}", view)
+        lines += [Text(part, style="red") for part in said]
+        lines.append(
+            Text("  → nervenet doctor says what to do; nothing is lost, and the mesh goes on when it is back", "red")
+        )
+    lines += agents.registry_trouble(found.nodes, view)
+    queues = [] if found.problem else agents.queues(found.agents, view)
     if queues:
         lines += [Text(), *queues]
     ranked = sorted(found.agents.agents, key=_load, reverse=True)
@@ -62,8 +71,11 @@ def frame(found: Snapshot, view: View, wish: Wish, height: int = 0) -> list[Text
         lines += [Text(), *rows]
         if (rest := len(ranked) - len(shown)) > 0:
             lines.append(Text(f"and {text.plural(rest, 'agent')} more", style="dim"))
+        lines += agents.ejected(found.agents, view, len(found.nodes.nodes))
     chosen = ordered(found.workflows.workflows, wish)
-    lines += [Text(), *(_workflows(chosen, view) or [Text("No open workflow" + (" matches." if wish.filter else "."))])]
+    if not found.problem:
+        none = Text("No open workflow" + (" matches." if wish.filter else "."))
+        lines += [Text(), *(_workflows(chosen, view) or [none])]
     if height and len(lines) > height:
         hidden = len(lines) - height + 1
         lines = [*lines[: height - 1], Text(f"and {text.plural(hidden, 'line')} more", style="dim")]
@@ -80,6 +92,7 @@ def as_json(found: Snapshot, wish: Wish) -> dict[str, Any]:
         "namespace": found.namespace,
         "states": states,
         "open_escalations": found.open_escalations,
+        "problem": found.problem or found.nodes.registry_problem,
         "nodes": [plain(one) for one in found.nodes.nodes],
         "agents": [plain(one) for one in found.agents.agents],
         "queues": [plain(one) for one in found.agents.queues],
@@ -98,8 +111,9 @@ def ordered(found: Sequence[workflow.Workflow], wish: Wish) -> list[workflow.Wor
     return sorted(matching, key=lambda one: (_urgency(one), text.millis(one.start_time)))
 
 
-def _load(one: registry.AgentEntry) -> int:
-    return one.load.active
+def _load(one: registry.AgentEntry) -> tuple[bool, int]:
+    """Those that get no tasks first: somebody should look at them."""
+    return bool(one.ejections), one.load.active
 
 
 def _searched(one: workflow.Workflow) -> str:
@@ -115,9 +129,10 @@ def _urgency(one: workflow.Workflow) -> tuple[bool, int]:
 def _head(found: Snapshot, view: View) -> Text:
     slots = sum(one.load.slots or one.agent.slots for one in found.agents.agents)
     active = sum(one.load.active for one in found.agents.agents)
+    full = sum(one.full for one in found.nodes.nodes)
     parts = [
         f"nervenet {found.namespace}",
-        text.plural(len(found.nodes.nodes), "node"),
+        text.plural(len(found.nodes.nodes), "node") + (f" ({full} full)" if full else ""),
         text.plural(len(found.agents.agents), "agent"),
         f"{active} of {text.plural(slots, 'slot')} busy",
         *([text.plural(found.open_escalations, "open question")] if found.open_escalations else []),

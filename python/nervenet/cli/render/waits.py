@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from rich.text import Text
@@ -18,6 +19,8 @@ _STYLES = {
     workflow.WAIT_KIND_RETRY: "yellow",
     workflow.WAIT_KIND_HUMAN: "yellow",
 }
+NOBODY = "no live agent serves it"
+"""How nodes begin the reason of a task that no agent serves."""
 SECONDS_MATTER_MS = 120_000
 """A moment that is closer is told with its seconds."""
 
@@ -52,16 +55,36 @@ def moment(ms: int, now_ms: int) -> str:
     return f"{when:%a} {clock}" if 0 < days < 7 else f"{when:%b} {when.day} {clock}"
 
 
-def _span(ms: int) -> str:
+def cure(found: Sequence[workflow.Wait]) -> str:
+    """What to do about the most urgent wait, with the command; "" where there is nothing to do."""
+    if not found:
+        return ""
+    first = found[0]
+    if first.kind == workflow.WAIT_KIND_QUEUED and first.reason.startswith(NOBODY):
+        more = (
+            ""
+            if first.reason == NOBODY
+            else f" (it wants {first.reason.removeprefix(NOBODY).strip().removeprefix('with ')})"
+        )
+        return f"Start an agent that serves {first.capability}{more}: nervenet agent APP --only {first.capability}"
+    if first.kind == workflow.WAIT_KIND_RUNNING and first.stuck:
+        return (
+            f"Its handler may hang: nervenet agents tasks {first.agent_id} shows what that agent runs. If you restart the agent, "
+            "the task runs again, on any agent."
+        )
+    return ""
+
+
+def rounded(ms: int) -> str:
     """`40 s`, `12 min`: no parts of a second, what waits changes slowly."""
     return f"{max(ms, 0) // 1000} s" if ms < 100_000 else text.span(ms / 1000)
 
 
 def _as_of(view: View) -> TimeWords:
     def age(ms: int) -> str:
-        return _span(view.now_ms - ms)
+        return rounded(view.now_ms - ms)
 
     def ahead(ms: int) -> str:
-        return f"in {_span(ms - view.now_ms)}" if ms > view.now_ms else "now"
+        return f"in {rounded(ms - view.now_ms)}" if ms > view.now_ms else "now"
 
     return TimeWords(age, lambda ms: moment(ms, view.now_ms), ahead)

@@ -185,6 +185,7 @@ class Conversation:
         Raises:
             TurnRejected: Another turn was running.
             ThreadEnded: The thread ended before the turn began.
+            WorkflowBlocked: The turn is BLOCKED: its code needs a correction. The error has the line.
             WorkflowFailed: The turn failed. `failure.type` is "TurnNotStarted" if it could not begin.
         """
         pause, ended = LOOK_AGAIN_FIRST, ""

@@ -69,6 +69,9 @@ class Lists:
         if wanted.open_only:
             states = (states or set(State)) - CLOSED or {State.RUNNING}
         total = asyncio.create_task(self._total())
+        total.add_done_callback(
+            lambda task: task.cancelled() or task.exception()
+        )  # nobody awaits it if a read below fails
         slow = await self._slow_after() if request.slow and not request.HasField("slow_after") else {}
         found: dict[str, tuple[Listed, Head]] = {}  # one that was just started again may have a second row for a moment
         waits: dict[str, pb.WorkflowWaits | None] = {}

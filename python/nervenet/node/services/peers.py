@@ -65,6 +65,12 @@ class Peers:
         answer: coordinators.ListWaitsResponse = await self._ask(address, "ListWaits", request, PEER_CALL_TIMEOUT)
         return list(answer.workflows)
 
+    async def ejections(self, address: str) -> list[registries.Ejection]:
+        """The agents that a node sends nothing."""
+        request = registries.ListEjectionsRequest()
+        answer: registries.ListEjectionsResponse = await self._ask(address, "ListEjections", request, PEER_CALL_TIMEOUT)
+        return list(answer.ejections)
+
     async def drain_node(self, address: str, request: registries.DrainNodeRequest) -> registries.DrainNodeResponse:
         answer: registries.DrainNodeResponse = await self._ask(address, "DrainNode", request, PEER_CALL_TIMEOUT)
         return answer

@@ -36,6 +36,7 @@ from nervenet.wire import duration, policy_in, timestamp, to_json
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.recovery.failure_detector import FailureDetector
+    from nervenet.node.services.ejections import Ejections
     from nervenet.node.services.peers import Peers
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.registry.etcd import Etcd
@@ -55,12 +56,14 @@ class Registry:
         etcd: Etcd,
         death: FailureDetector,
         peers: Peers,
+        ejections: Ejections,
         drain: Callable[[], Coroutine[Any, Any, None]],
         stopping: asyncio.Event,
     ) -> None:
         self._context = context
         self._hosted = hosted
         self._peers = peers
+        self._ejections = ejections
         self._drain = drain
         self._etcd = etcd
         self._table = context.table
@@ -140,18 +143,30 @@ class Registry:
             and (not states or agent.state in states)
             and _carries(agent, request.capability, request.labels)
         ]
+        ejected = await self._ejections.everywhere() if request.include_ejections else {}
         entries: list[pb.AgentEntry] = []
         room = Room()
         for agent in fitting[:size]:
             if not room.takes(len(agent.record)):
                 break
-            entries.append(entry_of(self._table, agent))
+            entry = entry_of(self._table, agent)
+            entry.ejections.extend(ejected.get(agent.id, ()))
+            entries.append(entry)
         more = len(fitting) > len(entries)
-        return pb.ListAgentsResponse(
+        response = pb.ListAgentsResponse(
             agents=entries,
             next_page_token=token_out(request, entries[-1].agent.agent_id) if more else "",
-            queues=await self._queued.all() if cursor is None else (),
+            registry_problem=self._problem(),
         )
+        if cursor is None:
+            try:
+                response.queues.extend(await self._queued.all())
+            except LinkError as error:  # who is alive is known without Redis
+                response.queues_problem = str(error)
+        return response
+
+    async def ListEjections(self, request: pb.ListEjectionsRequest, context: Any) -> pb.ListEjectionsResponse:
+        return pb.ListEjectionsResponse(ejections=self._ejections.here())
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Any) -> pb.ListNodesResponse:
         size = page_size(request.page_size)
@@ -161,12 +176,19 @@ class Registry:
         response = pb.ListNodesResponse(
             nodes=[node_record(node.record) for node in shown],
             next_page_token=token_out(request, shown[-1].id) if len(nodes) > size else "",
+            registry_problem=self._problem(),
         )
         counts = [self._context.ownership.owned_count_nowait(node.id) for node in shown]
         with suppress(LinkError):  # who is alive is known without Redis
             for record, count in zip(response.nodes, counts, strict=True):
                 record.owned_workflows = await count
         return response
+
+    def _problem(self) -> str:
+        if self._table.fresh:
+            return ""
+        node_id = self._context.status.node_id
+        return f"etcd at {self._etcd.endpoints} does not answer {node_id}, so who is alive may be out of date"
 
     async def DrainNode(self, request: pb.DrainNodeRequest, context: Any) -> pb.DrainNodeResponse:
         context = self._context

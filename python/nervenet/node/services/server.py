@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import ConfigError, RequestError, Unavailable
@@ -19,6 +20,7 @@ from nervenet.node.services.agent import Agents
 from nervenet.node.services.awaits import Awaits
 from nervenet.node.services.coordinator import Coordinators
 from nervenet.node.services.definitions import Definitions
+from nervenet.node.services.ejections import Ejections
 from nervenet.node.services.fact_calls import FactCalls
 from nervenet.node.services.listing import Lists
 from nervenet.node.services.peers import Peers
@@ -34,6 +36,7 @@ from nervenet.node.services.waits import Waits
 from nervenet.node.services.watches import WatchStream
 from nervenet.node.workflows.close_notifier import CloseNotifier, Hints
 from nervenet.redis_link.faults import LinkError, Unreadable
+from nervenet.redis_link.link import answer_within
 from nervenet.registry.etcd import EtcdError
 from nervenet.rpc.server import GrpcServer, Service
 
@@ -41,11 +44,18 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.http.server import HttpServer
     from nervenet.node.node import Node
+    from nervenet.redis_link.link import Link
     from nervenet.registry.table import TableChange
     from nervenet.rpc.guard import Guard
+    from nervenet.rpc.methods import RpcMethod
 
 
 GRACE: Final = 5.0
+COORDINATOR: Final = "nervenet.v1.CoordinatorService"
+READ_PATIENCE: Final = 2.5
+"""Seconds for which a call with a deadline waits for Redis to come back. Most restarts are over by then."""
+ROOM: Final = 0.5
+"""Seconds before its deadline at which a call ends with a reason."""
 
 
 @asynccontextmanager
@@ -58,7 +68,8 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     waits = Waits(context, hosted, node.admission, node.placement, peers)
     inputs = StepInputs(context, node.placement, node.stored_definitions)
     reads = Reads(context, hosted, node.placement, waits, inputs, peers)
-    registry = Registry(context, hosted, node.etcd, node.failure_detector, peers, node.drain, stopping)
+    ejections = Ejections(context, node.outliers, peers)
+    registry = Registry(context, hosted, node.etcd, node.failure_detector, peers, ejections, node.drain, stopping)
     people = People(context, node.escalations, reads)
     reminders = Reminders(context, hosted, people)
     awaits = Awaits(CloseNotifier(context, hosted, hints), stopping)
@@ -75,7 +86,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     )
     agents = Agents(context, node.gateway, peers, registry.heartbeats, ConnectHandler(node.gateway, stopping))
     services = [
-        Service("nervenet.v1.CoordinatorService", coordinators),
+        Service(COORDINATOR, coordinators),
         Service("nervenet.v1.RegistryService", registry),
         Service("nervenet.v1.AgentService", agents),
     ]
@@ -91,7 +102,13 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     await hints.start()
     try:
         server = await GrpcServer.start(
-            context.config, "node", services, stopping, translate=translate, calls=context.metrics.calls
+            context.config,
+            "node",
+            services,
+            stopping,
+            translate=translate,
+            calls=context.metrics.calls,
+            ready=partial(_ready, context.link),
         )
         telling = asyncio.create_task(_follow_health(node, server))
         servers: list[GrpcServer | HttpServer] = [server]
@@ -125,6 +142,16 @@ async def _start_http(config: Config, guard: Guard) -> HttpServer:
     return await HttpServer.start(config, guard)
 
 
+async def _ready(link: Link, rpc: RpcMethod, left: float) -> None:
+    """A caller that has a deadline hears that Redis is out of reach before its time is over. What only reads gives up then; what
+    writes is not begun, so nobody has to wonder whether it was done."""
+    patience = max(min(left - ROOM, READ_PATIENCE), 0.0)
+    if rpc.reads:
+        answer_within(patience, left)
+    elif rpc.service == COORDINATOR:
+        await link.until_connected(patience)
+
+
 async def _follow_health(node: Node, server: GrpcServer) -> None:
     """The health service follows the node: one that drains, or of which a part keeps failing, wants no new calls."""
     serving = True
@@ -142,7 +169,11 @@ def translate(error: Exception) -> RequestError | None:
         words = f"{error}. Another release or program wrote it; everything else goes on"
         return RequestError(words, code="DATA_LOSS", reason="UNREADABLE")
     if isinstance(error, LinkError):
-        return Unavailable(f"Redis: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN")
+        return Unavailable(_named("Redis", error), code="UNAVAILABLE", reason="BACKEND_DOWN")
     if isinstance(error, EtcdError):
-        return Unavailable(f"etcd: {error}", code="UNAVAILABLE", reason="BACKEND_DOWN")
+        return Unavailable(_named("etcd", error), code="UNAVAILABLE", reason="BACKEND_DOWN")
     return None
+
+
+def _named(server: str, error: Exception) -> str:
+    return str(error) if server in str(error) else f"{server}: {error}"

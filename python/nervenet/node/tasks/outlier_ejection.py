@@ -52,11 +52,13 @@ class FailureStreak(NamedTuple):
 
 
 class Ejected(NamedTuple):
-    """One ejection. `stuck`: the agent accepted nothing, so any sign of work ends the ejection."""
+    """One ejection. `stuck`: the agent accepted nothing, so any sign of work ends the ejection. `why`: in words."""
 
     until_ms: int
     times: int
     stuck: bool
+    capability: str
+    why: str
 
 
 def for_how_long(times: int) -> int:
@@ -88,6 +90,10 @@ class OutlierEjection:
         """How many agents get nothing now."""
         return sum(map(self.ejected, tuple(self._ejected)))
 
+    def standing(self) -> list[tuple[str, Ejected]]:
+        """The agents that get nothing now, by id."""
+        return [(agent_id, found) for agent_id, found in sorted(self._ejected.items()) if self.ejected(agent_id)]
+
     # ── what is seen ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def accepted(self, agent_id: str) -> None:
@@ -101,7 +107,8 @@ class OutlierEjection:
     def not_accepted(self, agent_id: str, capability: str) -> None:
         """A task lay in its inbox for the whole accept timeout."""
         if not self.ejected(agent_id) and self._pools.reports_room(agent_id):
-            self._eject(agent_id, f"it did not take a task of {capability!r} in time, though it has room", stuck=True)
+            words = f"it did not take a task of {capability!r} in time, though it has room"
+            self._eject(agent_id, capability, words, stuck=True)
 
     def attempt_ended(self, agent_id: str, capability: str, failure: Failure | None, at_ms: int) -> None:
         """It has done a task, or failed. `at_ms` is the time of the journal's entry: what came first there came first."""
@@ -121,7 +128,7 @@ class OutlierEjection:
         if other != agent_id and streak.outlier(good_ms) and not self.ejected(agent_id) and self._may_go(capability):
             del self._streaks[agent_id, capability]
             words = f"{streak.failures} attempts at {capability!r} failed in a row, where {other} succeeds: {failure.message}"
-            self._eject(agent_id, words, stuck=False)
+            self._eject(agent_id, capability, words, stuck=False)
 
     def gone(self, agent_id: str) -> None:
         """It is no longer registered."""
@@ -135,12 +142,12 @@ class OutlierEjection:
         agents = [candidate.agent_id for candidate in self._pools.candidates(capability)]
         return 2 * (sum(map(self.ejected, agents)) + 1) <= len(agents)
 
-    def _eject(self, agent_id: str, why: str, *, stuck: bool) -> None:
+    def _eject(self, agent_id: str, capability: str, why: str, *, stuck: bool) -> None:
         now = self._context.clock.now_ms()
         before = self._ejected.get(agent_id)
         times = before.times + 1 if before and before.until_ms + EJECTION_LONGEST_MS > now else 1
         until = now + for_how_long(times)
-        self._ejected[agent_id] = Ejected(until, times, stuck)
+        self._ejected[agent_id] = Ejected(until, times, stuck, capability, why)
         self._pools.eject(agent_id, why)
         self._context.metrics.ejections.child("accepts_nothing" if stuck else "fails_everything").add()
         _log.warning("%s gets nothing for %d s: %s", agent_id, (until - now) // 1000, why)

@@ -481,6 +481,8 @@ class Coordinator(OwnedJournal):
         if (state, note) != self.mirrored and not state.closed:
             if state is State.BLOCKED and self.mirrored[0] is not state:
                 self._context.metrics.blocked.child(machine.workflow.name).add()
+                if machine.blocked is not None and machine.blocked.unreadable:
+                    self._context.link.skips.blocking()
             self.mirrored = (state, note)
             self.write_state(state, self.at, note, machine.blocked)
             if machine.blocked is not None:

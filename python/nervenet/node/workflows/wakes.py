@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.redis_link.faults import LinkError, RedisRefused
 from nervenet.streams.queues import LOOK, NOT_YOU, OutgoingWake, Wake, parse_wakes
@@ -93,6 +93,10 @@ class Wakes:
             send_wake(self._context, owner, workflow_id, run, journal_id, name, data)
 
 
+FORBIDDEN: Final = frozenset({"NOPERM", "NOAUTH"})
+"""What Redis answers to a user whose permission was taken away."""
+
+
 def _was_lost(sent: asyncio.Future[Any] | None) -> bool:
     """Whether a command has failed, as when its connection broke."""
     return sent is not None and sent.done() and not sent.cancelled() and sent.exception() is not None
@@ -111,6 +115,17 @@ class WakeReader:
         if self._reading is not None:
             self._reading.cancel()
 
+    async def _not_read(self, error: LinkError, mine: str) -> None:
+        """A read has failed. Raises the error where it does not help to wait: the node reports then that it cannot work, and ends if
+        that lasts."""
+        _log.debug("%s: %s", mine, error)
+        if isinstance(error, RedisRefused):
+            if error.code in FORBIDDEN:
+                raise error
+            if error.wrong_type:
+                await self._context.queues.make_wake(mine)
+        await asyncio.sleep(0.1)
+
     async def run(self) -> None:
         """For as long as the node lives."""
         context, status, received = self._context, self._context.status, self._wakes.received
@@ -124,10 +139,7 @@ class WakeReader:
             try:
                 wakes = parse_wakes(await self._reading)
             except LinkError as error:
-                _log.debug("%s: %s", mine, error)
-                if isinstance(error, RedisRefused) and error.wrong_type:
-                    await context.queues.make_wake(mine)
-                await asyncio.sleep(0.1)
+                await self._not_read(error, mine)
                 last = b"0"
                 continue
             except asyncio.CancelledError:

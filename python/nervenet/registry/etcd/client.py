@@ -86,7 +86,12 @@ class Etcd:
         return cls(Transport(EtcdAddress.parse(url), tls or Tls(), patience=patience, clock=clock, chance=chance))
 
     def __repr__(self) -> str:
-        return f"<Etcd {','.join(self._transport.address.endpoints)} at {self._transport.current.name}>"
+        return f"<Etcd {self.endpoints} at {self._transport.current.name}>"
+
+    @property
+    def endpoints(self) -> str:
+        """The members that it knows, for people: `etcd-1:2379,etcd-2:2379`."""
+        return ",".join(self._transport.address.endpoints)
 
     @property
     def calls(self) -> Family[Histogram]:

@@ -21,6 +21,7 @@ private static final long serialVersionUID = 0L;
     super(builder);
   }
   private AgentEntry() {
+    ejections_ = java.util.Collections.emptyList();
   }
 
   @java.lang.Override
@@ -120,6 +121,67 @@ private static final long serialVersionUID = 0L;
     return load_ == null ? dev.nervenet.v1.Load.getDefaultInstance() : load_;
   }
 
+  public static final int EJECTIONS_FIELD_NUMBER = 3;
+  @SuppressWarnings("serial")
+  private java.util.List<dev.nervenet.v1.Ejection> ejections_;
+  /**
+   * <pre>
+   * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<dev.nervenet.v1.Ejection> getEjectionsList() {
+    return ejections_;
+  }
+  /**
+   * <pre>
+   * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends dev.nervenet.v1.EjectionOrBuilder> 
+      getEjectionsOrBuilderList() {
+    return ejections_;
+  }
+  /**
+   * <pre>
+   * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+   */
+  @java.lang.Override
+  public int getEjectionsCount() {
+    return ejections_.size();
+  }
+  /**
+   * <pre>
+   * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.Ejection getEjections(int index) {
+    return ejections_.get(index);
+  }
+  /**
+   * <pre>
+   * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.EjectionOrBuilder getEjectionsOrBuilder(
+      int index) {
+    return ejections_.get(index);
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -140,6 +202,9 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000002) != 0)) {
       output.writeMessage(2, getLoad());
     }
+    for (int i = 0; i < ejections_.size(); i++) {
+      output.writeMessage(3, ejections_.get(i));
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -156,6 +221,10 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000002) != 0)) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(2, getLoad());
+    }
+    for (int i = 0; i < ejections_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(3, ejections_.get(i));
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -182,6 +251,8 @@ private static final long serialVersionUID = 0L;
       if (!getLoad()
           .equals(other.getLoad())) return false;
     }
+    if (!getEjectionsList()
+        .equals(other.getEjectionsList())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -200,6 +271,10 @@ private static final long serialVersionUID = 0L;
     if (hasLoad()) {
       hash = (37 * hash) + LOAD_FIELD_NUMBER;
       hash = (53 * hash) + getLoad().hashCode();
+    }
+    if (getEjectionsCount() > 0) {
+      hash = (37 * hash) + EJECTIONS_FIELD_NUMBER;
+      hash = (53 * hash) + getEjectionsList().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -337,6 +412,7 @@ private static final long serialVersionUID = 0L;
               .alwaysUseFieldBuilders) {
         getAgentFieldBuilder();
         getLoadFieldBuilder();
+        getEjectionsFieldBuilder();
       }
     }
     @java.lang.Override
@@ -353,6 +429,13 @@ private static final long serialVersionUID = 0L;
         loadBuilder_.dispose();
         loadBuilder_ = null;
       }
+      if (ejectionsBuilder_ == null) {
+        ejections_ = java.util.Collections.emptyList();
+      } else {
+        ejections_ = null;
+        ejectionsBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x00000004);
       return this;
     }
 
@@ -379,9 +462,22 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public dev.nervenet.v1.AgentEntry buildPartial() {
       dev.nervenet.v1.AgentEntry result = new dev.nervenet.v1.AgentEntry(this);
+      buildPartialRepeatedFields(result);
       if (bitField0_ != 0) { buildPartial0(result); }
       onBuilt();
       return result;
+    }
+
+    private void buildPartialRepeatedFields(dev.nervenet.v1.AgentEntry result) {
+      if (ejectionsBuilder_ == null) {
+        if (((bitField0_ & 0x00000004) != 0)) {
+          ejections_ = java.util.Collections.unmodifiableList(ejections_);
+          bitField0_ = (bitField0_ & ~0x00000004);
+        }
+        result.ejections_ = ejections_;
+      } else {
+        result.ejections_ = ejectionsBuilder_.build();
+      }
     }
 
     private void buildPartial0(dev.nervenet.v1.AgentEntry result) {
@@ -452,6 +548,32 @@ private static final long serialVersionUID = 0L;
       if (other.hasLoad()) {
         mergeLoad(other.getLoad());
       }
+      if (ejectionsBuilder_ == null) {
+        if (!other.ejections_.isEmpty()) {
+          if (ejections_.isEmpty()) {
+            ejections_ = other.ejections_;
+            bitField0_ = (bitField0_ & ~0x00000004);
+          } else {
+            ensureEjectionsIsMutable();
+            ejections_.addAll(other.ejections_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.ejections_.isEmpty()) {
+          if (ejectionsBuilder_.isEmpty()) {
+            ejectionsBuilder_.dispose();
+            ejectionsBuilder_ = null;
+            ejections_ = other.ejections_;
+            bitField0_ = (bitField0_ & ~0x00000004);
+            ejectionsBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getEjectionsFieldBuilder() : null;
+          } else {
+            ejectionsBuilder_.addAllMessages(other.ejections_);
+          }
+        }
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -492,6 +614,19 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000002;
               break;
             } // case 18
+            case 26: {
+              dev.nervenet.v1.Ejection m =
+                  input.readMessage(
+                      dev.nervenet.v1.Ejection.parser(),
+                      extensionRegistry);
+              if (ejectionsBuilder_ == null) {
+                ensureEjectionsIsMutable();
+                ejections_.add(m);
+              } else {
+                ejectionsBuilder_.addMessage(m);
+              }
+              break;
+            } // case 26
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -821,6 +956,318 @@ private static final long serialVersionUID = 0L;
         load_ = null;
       }
       return loadBuilder_;
+    }
+
+    private java.util.List<dev.nervenet.v1.Ejection> ejections_ =
+      java.util.Collections.emptyList();
+    private void ensureEjectionsIsMutable() {
+      if (!((bitField0_ & 0x00000004) != 0)) {
+        ejections_ = new java.util.ArrayList<dev.nervenet.v1.Ejection>(ejections_);
+        bitField0_ |= 0x00000004;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.Ejection, dev.nervenet.v1.Ejection.Builder, dev.nervenet.v1.EjectionOrBuilder> ejectionsBuilder_;
+
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.Ejection> getEjectionsList() {
+      if (ejectionsBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(ejections_);
+      } else {
+        return ejectionsBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public int getEjectionsCount() {
+      if (ejectionsBuilder_ == null) {
+        return ejections_.size();
+      } else {
+        return ejectionsBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public dev.nervenet.v1.Ejection getEjections(int index) {
+      if (ejectionsBuilder_ == null) {
+        return ejections_.get(index);
+      } else {
+        return ejectionsBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public Builder setEjections(
+        int index, dev.nervenet.v1.Ejection value) {
+      if (ejectionsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureEjectionsIsMutable();
+        ejections_.set(index, value);
+        onChanged();
+      } else {
+        ejectionsBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public Builder setEjections(
+        int index, dev.nervenet.v1.Ejection.Builder builderForValue) {
+      if (ejectionsBuilder_ == null) {
+        ensureEjectionsIsMutable();
+        ejections_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        ejectionsBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public Builder addEjections(dev.nervenet.v1.Ejection value) {
+      if (ejectionsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureEjectionsIsMutable();
+        ejections_.add(value);
+        onChanged();
+      } else {
+        ejectionsBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public Builder addEjections(
+        int index, dev.nervenet.v1.Ejection value) {
+      if (ejectionsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureEjectionsIsMutable();
+        ejections_.add(index, value);
+        onChanged();
+      } else {
+        ejectionsBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public Builder addEjections(
+        dev.nervenet.v1.Ejection.Builder builderForValue) {
+      if (ejectionsBuilder_ == null) {
+        ensureEjectionsIsMutable();
+        ejections_.add(builderForValue.build());
+        onChanged();
+      } else {
+        ejectionsBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public Builder addEjections(
+        int index, dev.nervenet.v1.Ejection.Builder builderForValue) {
+      if (ejectionsBuilder_ == null) {
+        ensureEjectionsIsMutable();
+        ejections_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        ejectionsBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public Builder addAllEjections(
+        java.lang.Iterable<? extends dev.nervenet.v1.Ejection> values) {
+      if (ejectionsBuilder_ == null) {
+        ensureEjectionsIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, ejections_);
+        onChanged();
+      } else {
+        ejectionsBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public Builder clearEjections() {
+      if (ejectionsBuilder_ == null) {
+        ejections_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x00000004);
+        onChanged();
+      } else {
+        ejectionsBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public Builder removeEjections(int index) {
+      if (ejectionsBuilder_ == null) {
+        ensureEjectionsIsMutable();
+        ejections_.remove(index);
+        onChanged();
+      } else {
+        ejectionsBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public dev.nervenet.v1.Ejection.Builder getEjectionsBuilder(
+        int index) {
+      return getEjectionsFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public dev.nervenet.v1.EjectionOrBuilder getEjectionsOrBuilder(
+        int index) {
+      if (ejectionsBuilder_ == null) {
+        return ejections_.get(index);  } else {
+        return ejectionsBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public java.util.List<? extends dev.nervenet.v1.EjectionOrBuilder> 
+         getEjectionsOrBuilderList() {
+      if (ejectionsBuilder_ != null) {
+        return ejectionsBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(ejections_);
+      }
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public dev.nervenet.v1.Ejection.Builder addEjectionsBuilder() {
+      return getEjectionsFieldBuilder().addBuilder(
+          dev.nervenet.v1.Ejection.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public dev.nervenet.v1.Ejection.Builder addEjectionsBuilder(
+        int index) {
+      return getEjectionsFieldBuilder().addBuilder(
+          index, dev.nervenet.v1.Ejection.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.Ejection.Builder> 
+         getEjectionsBuilderList() {
+      return getEjectionsFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.Ejection, dev.nervenet.v1.Ejection.Builder, dev.nervenet.v1.EjectionOrBuilder> 
+        getEjectionsFieldBuilder() {
+      if (ejectionsBuilder_ == null) {
+        ejectionsBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            dev.nervenet.v1.Ejection, dev.nervenet.v1.Ejection.Builder, dev.nervenet.v1.EjectionOrBuilder>(
+                ejections_,
+                ((bitField0_ & 0x00000004) != 0),
+                getParentForChildren(),
+                isClean());
+        ejections_ = null;
+      }
+      return ejectionsBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

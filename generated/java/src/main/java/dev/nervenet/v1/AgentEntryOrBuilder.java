@@ -61,4 +61,48 @@ public interface AgentEntryOrBuilder extends
    * <code>.nervenet.v1.Load load = 2 [json_name = "load"];</code>
    */
   dev.nervenet.v1.LoadOrBuilder getLoadOrBuilder();
+
+  /**
+   * <pre>
+   * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+   */
+  java.util.List<dev.nervenet.v1.Ejection> 
+      getEjectionsList();
+  /**
+   * <pre>
+   * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+   */
+  dev.nervenet.v1.Ejection getEjections(int index);
+  /**
+   * <pre>
+   * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+   */
+  int getEjectionsCount();
+  /**
+   * <pre>
+   * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+   */
+  java.util.List<? extends dev.nervenet.v1.EjectionOrBuilder> 
+      getEjectionsOrBuilderList();
+  /**
+   * <pre>
+   * Nodes that send it nothing now. Only in an answer to ListAgents with `include_ejections`.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.Ejection ejections = 3 [json_name = "ejections"];</code>
+   */
+  dev.nervenet.v1.EjectionOrBuilder getEjectionsOrBuilder(
+      int index);
 }

@@ -157,7 +157,7 @@ public enum AgentEventType
   }
   public static final com.google.protobuf.Descriptors.EnumDescriptor
       getDescriptor() {
-    return dev.nervenet.v1.RegistryServiceOuterClass.getDescriptor().getEnumTypes().get(0);
+    return dev.nervenet.v1.RegistryServiceOuterClass.getDescriptor().getEnumTypes().get(1);
   }
 
   private static final AgentEventType[] VALUES = values();

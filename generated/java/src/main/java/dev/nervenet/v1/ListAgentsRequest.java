@@ -340,6 +340,21 @@ java.lang.String defaultValue) {
   }
   private int statesMemoizedSerializedSize;
 
+  public static final int INCLUDE_EJECTIONS_FIELD_NUMBER = 6;
+  private boolean includeEjections_ = false;
+  /**
+   * <pre>
+   * Ask every node which agents it has ejected. A node that does not answer within a second is left out.
+   * </pre>
+   *
+   * <code>bool include_ejections = 6 [json_name = "includeEjections"];</code>
+   * @return The includeEjections.
+   */
+  @java.lang.Override
+  public boolean getIncludeEjections() {
+    return includeEjections_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -376,6 +391,9 @@ java.lang.String defaultValue) {
     }
     for (int i = 0; i < states_.size(); i++) {
       output.writeEnumNoTag(states_.get(i));
+    }
+    if (includeEjections_ != false) {
+      output.writeBool(6, includeEjections_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -418,6 +436,10 @@ java.lang.String defaultValue) {
           .computeUInt32SizeNoTag(dataSize);
       }statesMemoizedSerializedSize = dataSize;
     }
+    if (includeEjections_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(6, includeEjections_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -442,6 +464,8 @@ java.lang.String defaultValue) {
     if (!internalGetLabels().equals(
         other.internalGetLabels())) return false;
     if (!states_.equals(other.states_)) return false;
+    if (getIncludeEjections()
+        != other.getIncludeEjections()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -467,6 +491,9 @@ java.lang.String defaultValue) {
       hash = (37 * hash) + STATES_FIELD_NUMBER;
       hash = (53 * hash) + states_.hashCode();
     }
+    hash = (37 * hash) + INCLUDE_EJECTIONS_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getIncludeEjections());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -630,6 +657,7 @@ java.lang.String defaultValue) {
       internalGetMutableLabels().clear();
       states_ = java.util.Collections.emptyList();
       bitField0_ = (bitField0_ & ~0x00000010);
+      includeEjections_ = false;
       return this;
     }
 
@@ -684,6 +712,9 @@ java.lang.String defaultValue) {
       if (((from_bitField0_ & 0x00000008) != 0)) {
         result.labels_ = internalGetLabels();
         result.labels_.makeImmutable();
+      }
+      if (((from_bitField0_ & 0x00000020) != 0)) {
+        result.includeEjections_ = includeEjections_;
       }
     }
 
@@ -757,6 +788,9 @@ java.lang.String defaultValue) {
         }
         onChanged();
       }
+      if (other.getIncludeEjections() != false) {
+        setIncludeEjections(other.getIncludeEjections());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -824,6 +858,11 @@ java.lang.String defaultValue) {
               input.popLimit(oldLimit);
               break;
             } // case 42
+            case 48: {
+              includeEjections_ = input.readBool();
+              bitField0_ |= 0x00000020;
+              break;
+            } // case 48
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1408,6 +1447,50 @@ java.lang.String defaultValue) {
       for (int value : values) {
         states_.add(value);
       }
+      onChanged();
+      return this;
+    }
+
+    private boolean includeEjections_ ;
+    /**
+     * <pre>
+     * Ask every node which agents it has ejected. A node that does not answer within a second is left out.
+     * </pre>
+     *
+     * <code>bool include_ejections = 6 [json_name = "includeEjections"];</code>
+     * @return The includeEjections.
+     */
+    @java.lang.Override
+    public boolean getIncludeEjections() {
+      return includeEjections_;
+    }
+    /**
+     * <pre>
+     * Ask every node which agents it has ejected. A node that does not answer within a second is left out.
+     * </pre>
+     *
+     * <code>bool include_ejections = 6 [json_name = "includeEjections"];</code>
+     * @param value The includeEjections to set.
+     * @return This builder for chaining.
+     */
+    public Builder setIncludeEjections(boolean value) {
+
+      includeEjections_ = value;
+      bitField0_ |= 0x00000020;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Ask every node which agents it has ejected. A node that does not answer within a second is left out.
+     * </pre>
+     *
+     * <code>bool include_ejections = 6 [json_name = "includeEjections"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearIncludeEjections() {
+      bitField0_ = (bitField0_ & ~0x00000020);
+      includeEjections_ = false;
       onChanged();
       return this;
     }

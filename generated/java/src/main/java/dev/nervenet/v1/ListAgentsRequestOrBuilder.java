@@ -160,4 +160,14 @@ java.lang.String defaultValue);
    * @return The enum numeric value on the wire of states at the given index.
    */
   int getStatesValue(int index);
+
+  /**
+   * <pre>
+   * Ask every node which agents it has ejected. A node that does not answer within a second is left out.
+   * </pre>
+   *
+   * <code>bool include_ejections = 6 [json_name = "includeEjections"];</code>
+   * @return The includeEjections.
+   */
+  boolean getIncludeEjections();
 }

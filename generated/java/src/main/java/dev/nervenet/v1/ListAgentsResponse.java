@@ -24,6 +24,8 @@ private static final long serialVersionUID = 0L;
     agents_ = java.util.Collections.emptyList();
     nextPageToken_ = "";
     queues_ = java.util.Collections.emptyList();
+    queuesProblem_ = "";
+    registryProblem_ = "";
   }
 
   @java.lang.Override
@@ -215,6 +217,100 @@ private static final long serialVersionUID = 0L;
     return queues_.get(index);
   }
 
+  public static final int QUEUES_PROBLEM_FIELD_NUMBER = 4;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object queuesProblem_ = "";
+  /**
+   * <pre>
+   * The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
+   * </pre>
+   *
+   * <code>string queues_problem = 4 [json_name = "queuesProblem"];</code>
+   * @return The queuesProblem.
+   */
+  @java.lang.Override
+  public java.lang.String getQueuesProblem() {
+    java.lang.Object ref = queuesProblem_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      queuesProblem_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
+   * </pre>
+   *
+   * <code>string queues_problem = 4 [json_name = "queuesProblem"];</code>
+   * @return The bytes for queuesProblem.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getQueuesProblemBytes() {
+    java.lang.Object ref = queuesProblem_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      queuesProblem_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
+  public static final int REGISTRY_PROBLEM_FIELD_NUMBER = 5;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object registryProblem_ = "";
+  /**
+   * <pre>
+   * Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+   * </pre>
+   *
+   * <code>string registry_problem = 5 [json_name = "registryProblem"];</code>
+   * @return The registryProblem.
+   */
+  @java.lang.Override
+  public java.lang.String getRegistryProblem() {
+    java.lang.Object ref = registryProblem_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      registryProblem_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+   * </pre>
+   *
+   * <code>string registry_problem = 5 [json_name = "registryProblem"];</code>
+   * @return The bytes for registryProblem.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getRegistryProblemBytes() {
+    java.lang.Object ref = registryProblem_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      registryProblem_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -238,6 +334,12 @@ private static final long serialVersionUID = 0L;
     for (int i = 0; i < queues_.size(); i++) {
       output.writeMessage(3, queues_.get(i));
     }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(queuesProblem_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 4, queuesProblem_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(registryProblem_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 5, registryProblem_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -257,6 +359,12 @@ private static final long serialVersionUID = 0L;
     for (int i = 0; i < queues_.size(); i++) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(3, queues_.get(i));
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(queuesProblem_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(4, queuesProblem_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(registryProblem_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(5, registryProblem_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -279,6 +387,10 @@ private static final long serialVersionUID = 0L;
         .equals(other.getNextPageToken())) return false;
     if (!getQueuesList()
         .equals(other.getQueuesList())) return false;
+    if (!getQueuesProblem()
+        .equals(other.getQueuesProblem())) return false;
+    if (!getRegistryProblem()
+        .equals(other.getRegistryProblem())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -300,6 +412,10 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + QUEUES_FIELD_NUMBER;
       hash = (53 * hash) + getQueuesList().hashCode();
     }
+    hash = (37 * hash) + QUEUES_PROBLEM_FIELD_NUMBER;
+    hash = (53 * hash) + getQueuesProblem().hashCode();
+    hash = (37 * hash) + REGISTRY_PROBLEM_FIELD_NUMBER;
+    hash = (53 * hash) + getRegistryProblem().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -450,6 +566,8 @@ private static final long serialVersionUID = 0L;
         queuesBuilder_.clear();
       }
       bitField0_ = (bitField0_ & ~0x00000004);
+      queuesProblem_ = "";
+      registryProblem_ = "";
       return this;
     }
 
@@ -507,6 +625,12 @@ private static final long serialVersionUID = 0L;
       int from_bitField0_ = bitField0_;
       if (((from_bitField0_ & 0x00000002) != 0)) {
         result.nextPageToken_ = nextPageToken_;
+      }
+      if (((from_bitField0_ & 0x00000008) != 0)) {
+        result.queuesProblem_ = queuesProblem_;
+      }
+      if (((from_bitField0_ & 0x00000010) != 0)) {
+        result.registryProblem_ = registryProblem_;
       }
     }
 
@@ -611,6 +735,16 @@ private static final long serialVersionUID = 0L;
           }
         }
       }
+      if (!other.getQueuesProblem().isEmpty()) {
+        queuesProblem_ = other.queuesProblem_;
+        bitField0_ |= 0x00000008;
+        onChanged();
+      }
+      if (!other.getRegistryProblem().isEmpty()) {
+        registryProblem_ = other.registryProblem_;
+        bitField0_ |= 0x00000010;
+        onChanged();
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -668,6 +802,16 @@ private static final long serialVersionUID = 0L;
               }
               break;
             } // case 26
+            case 34: {
+              queuesProblem_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000008;
+              break;
+            } // case 34
+            case 42: {
+              registryProblem_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000010;
+              break;
+            } // case 42
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1399,6 +1543,190 @@ private static final long serialVersionUID = 0L;
         queues_ = null;
       }
       return queuesBuilder_;
+    }
+
+    private java.lang.Object queuesProblem_ = "";
+    /**
+     * <pre>
+     * The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
+     * </pre>
+     *
+     * <code>string queues_problem = 4 [json_name = "queuesProblem"];</code>
+     * @return The queuesProblem.
+     */
+    public java.lang.String getQueuesProblem() {
+      java.lang.Object ref = queuesProblem_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        queuesProblem_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
+     * </pre>
+     *
+     * <code>string queues_problem = 4 [json_name = "queuesProblem"];</code>
+     * @return The bytes for queuesProblem.
+     */
+    public com.google.protobuf.ByteString
+        getQueuesProblemBytes() {
+      java.lang.Object ref = queuesProblem_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        queuesProblem_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
+     * </pre>
+     *
+     * <code>string queues_problem = 4 [json_name = "queuesProblem"];</code>
+     * @param value The queuesProblem to set.
+     * @return This builder for chaining.
+     */
+    public Builder setQueuesProblem(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      queuesProblem_ = value;
+      bitField0_ |= 0x00000008;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
+     * </pre>
+     *
+     * <code>string queues_problem = 4 [json_name = "queuesProblem"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearQueuesProblem() {
+      queuesProblem_ = getDefaultInstance().getQueuesProblem();
+      bitField0_ = (bitField0_ & ~0x00000008);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
+     * </pre>
+     *
+     * <code>string queues_problem = 4 [json_name = "queuesProblem"];</code>
+     * @param value The bytes for queuesProblem to set.
+     * @return This builder for chaining.
+     */
+    public Builder setQueuesProblemBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      queuesProblem_ = value;
+      bitField0_ |= 0x00000008;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object registryProblem_ = "";
+    /**
+     * <pre>
+     * Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+     * </pre>
+     *
+     * <code>string registry_problem = 5 [json_name = "registryProblem"];</code>
+     * @return The registryProblem.
+     */
+    public java.lang.String getRegistryProblem() {
+      java.lang.Object ref = registryProblem_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        registryProblem_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+     * </pre>
+     *
+     * <code>string registry_problem = 5 [json_name = "registryProblem"];</code>
+     * @return The bytes for registryProblem.
+     */
+    public com.google.protobuf.ByteString
+        getRegistryProblemBytes() {
+      java.lang.Object ref = registryProblem_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        registryProblem_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+     * </pre>
+     *
+     * <code>string registry_problem = 5 [json_name = "registryProblem"];</code>
+     * @param value The registryProblem to set.
+     * @return This builder for chaining.
+     */
+    public Builder setRegistryProblem(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      registryProblem_ = value;
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+     * </pre>
+     *
+     * <code>string registry_problem = 5 [json_name = "registryProblem"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearRegistryProblem() {
+      registryProblem_ = getDefaultInstance().getRegistryProblem();
+      bitField0_ = (bitField0_ & ~0x00000010);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+     * </pre>
+     *
+     * <code>string registry_problem = 5 [json_name = "registryProblem"];</code>
+     * @param value The bytes for registryProblem to set.
+     * @return This builder for chaining.
+     */
+    public Builder setRegistryProblemBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      registryProblem_ = value;
+      bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

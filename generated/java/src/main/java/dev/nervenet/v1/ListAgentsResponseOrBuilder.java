@@ -115,4 +115,44 @@ public interface ListAgentsResponseOrBuilder extends
    */
   dev.nervenet.v1.QueueInfoOrBuilder getQueuesOrBuilder(
       int index);
+
+  /**
+   * <pre>
+   * The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
+   * </pre>
+   *
+   * <code>string queues_problem = 4 [json_name = "queuesProblem"];</code>
+   * @return The queuesProblem.
+   */
+  java.lang.String getQueuesProblem();
+  /**
+   * <pre>
+   * The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
+   * </pre>
+   *
+   * <code>string queues_problem = 4 [json_name = "queuesProblem"];</code>
+   * @return The bytes for queuesProblem.
+   */
+  com.google.protobuf.ByteString
+      getQueuesProblemBytes();
+
+  /**
+   * <pre>
+   * Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+   * </pre>
+   *
+   * <code>string registry_problem = 5 [json_name = "registryProblem"];</code>
+   * @return The registryProblem.
+   */
+  java.lang.String getRegistryProblem();
+  /**
+   * <pre>
+   * Why the agents may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+   * </pre>
+   *
+   * <code>string registry_problem = 5 [json_name = "registryProblem"];</code>
+   * @return The bytes for registryProblem.
+   */
+  com.google.protobuf.ByteString
+      getRegistryProblemBytes();
 }

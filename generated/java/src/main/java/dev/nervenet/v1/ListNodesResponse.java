@@ -23,6 +23,7 @@ private static final long serialVersionUID = 0L;
   private ListNodesResponse() {
     nodes_ = java.util.Collections.emptyList();
     nextPageToken_ = "";
+    registryProblem_ = "";
   }
 
   @java.lang.Override
@@ -153,6 +154,53 @@ private static final long serialVersionUID = 0L;
     }
   }
 
+  public static final int REGISTRY_PROBLEM_FIELD_NUMBER = 3;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object registryProblem_ = "";
+  /**
+   * <pre>
+   * Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+   * </pre>
+   *
+   * <code>string registry_problem = 3 [json_name = "registryProblem"];</code>
+   * @return The registryProblem.
+   */
+  @java.lang.Override
+  public java.lang.String getRegistryProblem() {
+    java.lang.Object ref = registryProblem_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      registryProblem_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+   * </pre>
+   *
+   * <code>string registry_problem = 3 [json_name = "registryProblem"];</code>
+   * @return The bytes for registryProblem.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getRegistryProblemBytes() {
+    java.lang.Object ref = registryProblem_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      registryProblem_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -173,6 +221,9 @@ private static final long serialVersionUID = 0L;
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(nextPageToken_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 2, nextPageToken_);
     }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(registryProblem_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 3, registryProblem_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -188,6 +239,9 @@ private static final long serialVersionUID = 0L;
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(nextPageToken_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(2, nextPageToken_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(registryProblem_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(3, registryProblem_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -208,6 +262,8 @@ private static final long serialVersionUID = 0L;
         .equals(other.getNodesList())) return false;
     if (!getNextPageToken()
         .equals(other.getNextPageToken())) return false;
+    if (!getRegistryProblem()
+        .equals(other.getRegistryProblem())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -225,6 +281,8 @@ private static final long serialVersionUID = 0L;
     }
     hash = (37 * hash) + NEXT_PAGE_TOKEN_FIELD_NUMBER;
     hash = (53 * hash) + getNextPageToken().hashCode();
+    hash = (37 * hash) + REGISTRY_PROBLEM_FIELD_NUMBER;
+    hash = (53 * hash) + getRegistryProblem().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -368,6 +426,7 @@ private static final long serialVersionUID = 0L;
       }
       bitField0_ = (bitField0_ & ~0x00000001);
       nextPageToken_ = "";
+      registryProblem_ = "";
       return this;
     }
 
@@ -416,6 +475,9 @@ private static final long serialVersionUID = 0L;
       int from_bitField0_ = bitField0_;
       if (((from_bitField0_ & 0x00000002) != 0)) {
         result.nextPageToken_ = nextPageToken_;
+      }
+      if (((from_bitField0_ & 0x00000004) != 0)) {
+        result.registryProblem_ = registryProblem_;
       }
     }
 
@@ -494,6 +556,11 @@ private static final long serialVersionUID = 0L;
         bitField0_ |= 0x00000002;
         onChanged();
       }
+      if (!other.getRegistryProblem().isEmpty()) {
+        registryProblem_ = other.registryProblem_;
+        bitField0_ |= 0x00000004;
+        onChanged();
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -538,6 +605,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000002;
               break;
             } // case 18
+            case 26: {
+              registryProblem_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000004;
+              break;
+            } // case 26
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -955,6 +1027,98 @@ private static final long serialVersionUID = 0L;
       checkByteStringIsUtf8(value);
       nextPageToken_ = value;
       bitField0_ |= 0x00000002;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object registryProblem_ = "";
+    /**
+     * <pre>
+     * Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+     * </pre>
+     *
+     * <code>string registry_problem = 3 [json_name = "registryProblem"];</code>
+     * @return The registryProblem.
+     */
+    public java.lang.String getRegistryProblem() {
+      java.lang.Object ref = registryProblem_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        registryProblem_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+     * </pre>
+     *
+     * <code>string registry_problem = 3 [json_name = "registryProblem"];</code>
+     * @return The bytes for registryProblem.
+     */
+    public com.google.protobuf.ByteString
+        getRegistryProblemBytes() {
+      java.lang.Object ref = registryProblem_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        registryProblem_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+     * </pre>
+     *
+     * <code>string registry_problem = 3 [json_name = "registryProblem"];</code>
+     * @param value The registryProblem to set.
+     * @return This builder for chaining.
+     */
+    public Builder setRegistryProblem(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      registryProblem_ = value;
+      bitField0_ |= 0x00000004;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+     * </pre>
+     *
+     * <code>string registry_problem = 3 [json_name = "registryProblem"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearRegistryProblem() {
+      registryProblem_ = getDefaultInstance().getRegistryProblem();
+      bitField0_ = (bitField0_ & ~0x00000004);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+     * </pre>
+     *
+     * <code>string registry_problem = 3 [json_name = "registryProblem"];</code>
+     * @param value The bytes for registryProblem to set.
+     * @return This builder for chaining.
+     */
+    public Builder setRegistryProblemBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      registryProblem_ = value;
+      bitField0_ |= 0x00000004;
       onChanged();
       return this;
     }

@@ -71,4 +71,24 @@ public interface ListNodesResponseOrBuilder extends
    */
   com.google.protobuf.ByteString
       getNextPageTokenBytes();
+
+  /**
+   * <pre>
+   * Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+   * </pre>
+   *
+   * <code>string registry_problem = 3 [json_name = "registryProblem"];</code>
+   * @return The registryProblem.
+   */
+  java.lang.String getRegistryProblem();
+  /**
+   * <pre>
+   * Why the nodes may be out of date: the node that answers does not hear etcd. Empty = they are up to date.
+   * </pre>
+   *
+   * <code>string registry_problem = 3 [json_name = "registryProblem"];</code>
+   * @return The bytes for registryProblem.
+   */
+  com.google.protobuf.ByteString
+      getRegistryProblemBytes();
 }

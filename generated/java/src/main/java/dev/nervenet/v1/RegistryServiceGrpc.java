@@ -170,6 +170,37 @@ public final class RegistryServiceGrpc {
     return getListAgentsMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.ListEjectionsRequest,
+      dev.nervenet.v1.ListEjectionsResponse> getListEjectionsMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "ListEjections",
+      requestType = dev.nervenet.v1.ListEjectionsRequest.class,
+      responseType = dev.nervenet.v1.ListEjectionsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.ListEjectionsRequest,
+      dev.nervenet.v1.ListEjectionsResponse> getListEjectionsMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.ListEjectionsRequest, dev.nervenet.v1.ListEjectionsResponse> getListEjectionsMethod;
+    if ((getListEjectionsMethod = RegistryServiceGrpc.getListEjectionsMethod) == null) {
+      synchronized (RegistryServiceGrpc.class) {
+        if ((getListEjectionsMethod = RegistryServiceGrpc.getListEjectionsMethod) == null) {
+          RegistryServiceGrpc.getListEjectionsMethod = getListEjectionsMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.ListEjectionsRequest, dev.nervenet.v1.ListEjectionsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "ListEjections"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListEjectionsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.ListEjectionsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new RegistryServiceMethodDescriptorSupplier("ListEjections"))
+              .build();
+        }
+      }
+    }
+    return getListEjectionsMethod;
+  }
+
   private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.WatchAgentsRequest,
       dev.nervenet.v1.WatchAgentsResponse> getWatchAgentsMethod;
 
@@ -412,6 +443,16 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
+     * Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it.
+     * </pre>
+     */
+    default void listEjections(dev.nervenet.v1.ListEjectionsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListEjectionsResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getListEjectionsMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
      * Follows the registry; resumes by revision.
      * </pre>
      */
@@ -542,6 +583,17 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
+     * Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it.
+     * </pre>
+     */
+    public void listEjections(dev.nervenet.v1.ListEjectionsRequest request,
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.ListEjectionsResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getListEjectionsMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
      * Follows the registry; resumes by revision.
      * </pre>
      */
@@ -659,6 +711,16 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
+     * Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListEjectionsResponse listEjections(dev.nervenet.v1.ListEjectionsRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getListEjectionsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
      * Follows the registry; resumes by revision.
      * </pre>
      */
@@ -758,6 +820,16 @@ public final class RegistryServiceGrpc {
     public dev.nervenet.v1.ListAgentsResponse listAgents(dev.nervenet.v1.ListAgentsRequest request) {
       return io.grpc.stub.ClientCalls.blockingUnaryCall(
           getChannel(), getListAgentsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it.
+     * </pre>
+     */
+    public dev.nervenet.v1.ListEjectionsResponse listEjections(dev.nervenet.v1.ListEjectionsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getListEjectionsMethod(), getCallOptions(), request);
     }
 
     /**
@@ -868,6 +940,17 @@ public final class RegistryServiceGrpc {
 
     /**
      * <pre>
+     * Agents to which the node that is called sends nothing for a while. ListAgents asks every node with it.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<dev.nervenet.v1.ListEjectionsResponse> listEjections(
+        dev.nervenet.v1.ListEjectionsRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getListEjectionsMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
      * Picks an agent as a coordinator would; with `explain` says how.
      * </pre>
      */
@@ -905,11 +988,12 @@ public final class RegistryServiceGrpc {
   private static final int METHODID_DEREGISTER_AGENT = 1;
   private static final int METHODID_GET_AGENT = 2;
   private static final int METHODID_LIST_AGENTS = 3;
-  private static final int METHODID_WATCH_AGENTS = 4;
-  private static final int METHODID_SELECT_AGENT = 5;
-  private static final int METHODID_LIST_NODES = 6;
-  private static final int METHODID_DRAIN_NODE = 7;
-  private static final int METHODID_HEARTBEAT = 8;
+  private static final int METHODID_LIST_EJECTIONS = 4;
+  private static final int METHODID_WATCH_AGENTS = 5;
+  private static final int METHODID_SELECT_AGENT = 6;
+  private static final int METHODID_LIST_NODES = 7;
+  private static final int METHODID_DRAIN_NODE = 8;
+  private static final int METHODID_HEARTBEAT = 9;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -943,6 +1027,10 @@ public final class RegistryServiceGrpc {
         case METHODID_LIST_AGENTS:
           serviceImpl.listAgents((dev.nervenet.v1.ListAgentsRequest) request,
               (io.grpc.stub.StreamObserver<dev.nervenet.v1.ListAgentsResponse>) responseObserver);
+          break;
+        case METHODID_LIST_EJECTIONS:
+          serviceImpl.listEjections((dev.nervenet.v1.ListEjectionsRequest) request,
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.ListEjectionsResponse>) responseObserver);
           break;
         case METHODID_WATCH_AGENTS:
           serviceImpl.watchAgents((dev.nervenet.v1.WatchAgentsRequest) request,
@@ -1016,6 +1104,13 @@ public final class RegistryServiceGrpc {
               dev.nervenet.v1.ListAgentsRequest,
               dev.nervenet.v1.ListAgentsResponse>(
                 service, METHODID_LIST_AGENTS)))
+        .addMethod(
+          getListEjectionsMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              dev.nervenet.v1.ListEjectionsRequest,
+              dev.nervenet.v1.ListEjectionsResponse>(
+                service, METHODID_LIST_EJECTIONS)))
         .addMethod(
           getWatchAgentsMethod(),
           io.grpc.stub.ServerCalls.asyncServerStreamingCall(
@@ -1097,6 +1192,7 @@ public final class RegistryServiceGrpc {
               .addMethod(getDeregisterAgentMethod())
               .addMethod(getGetAgentMethod())
               .addMethod(getListAgentsMethod())
+              .addMethod(getListEjectionsMethod())
               .addMethod(getWatchAgentsMethod())
               .addMethod(getSelectAgentMethod())
               .addMethod(getListNodesMethod())

@@ -56,6 +56,11 @@ public final class RegistryServiceOuterClass {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_GetAgentResponse_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_Ejection_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_Ejection_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_AgentEntry_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -85,6 +90,16 @@ public final class RegistryServiceOuterClass {
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_ListAgentsResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_ListEjectionsRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_ListEjectionsRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_ListEjectionsResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_ListEjectionsResponse_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_WatchAgentsRequest_descriptor;
   static final 
@@ -141,104 +156,125 @@ public final class RegistryServiceOuterClass {
     java.lang.String[] descriptorData = {
       "\n\"nervenet/v1/registry_service.proto\022\013ne" +
       "rvenet.v1\032\036google/protobuf/duration.prot" +
-      "o\032\027nervenet/v1/agent.proto\032\030nervenet/v1/" +
-      "common.proto\"a\n\024RegisterAgentRequest\022.\n\005" +
-      "agent\030\001 \001(\0132\030.nervenet.v1.AgentRecordR\005a" +
-      "gent\022\031\n\010lease_id\030\002 \001(\003R\007leaseId\"\302\001\n\025Regi" +
-      "sterAgentResponse\022\031\n\010lease_id\030\001 \001(\003R\007lea" +
-      "seId\022+\n\003ttl\030\002 \001(\0132\031.google.protobuf.Dura" +
-      "tionR\003ttl\022H\n\022heartbeat_interval\030\003 \001(\0132\031." +
-      "google.protobuf.DurationR\021heartbeatInter" +
-      "val\022\027\n\007node_id\030\004 \001(\tR\006nodeId\"\236\001\n\020Heartbe" +
-      "atRequest\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022\031\n\010" +
-      "lease_id\030\002 \001(\003R\007leaseId\022%\n\004load\030\003 \001(\0132\021." +
-      "nervenet.v1.LoadR\004load\022-\n\005state\030\004 \001(\0162\027." +
-      "nervenet.v1.AgentStateR\005state\"\235\001\n\021Heartb" +
-      "eatResponse\022<\n\rdesired_state\030\001 \001(\0162\027.ner" +
-      "venet.v1.AgentStateR\014desiredState\022\035\n\nlea" +
-      "se_lost\030\002 \001(\010R\tleaseLost\022+\n\003ttl\030\003 \001(\0132\031." +
-      "google.protobuf.DurationR\003ttl\"N\n\026Deregis" +
-      "terAgentRequest\022\031\n\010agent_id\030\001 \001(\tR\007agent" +
-      "Id\022\031\n\010lease_id\030\002 \001(\003R\007leaseId\"\031\n\027Deregis" +
-      "terAgentResponse\",\n\017GetAgentRequest\022\031\n\010a" +
-      "gent_id\030\001 \001(\tR\007agentId\"A\n\020GetAgentRespon" +
-      "se\022-\n\005agent\030\001 \001(\0132\027.nervenet.v1.AgentEnt" +
-      "ryR\005agent\"c\n\nAgentEntry\022.\n\005agent\030\001 \001(\0132\030" +
-      ".nervenet.v1.AgentRecordR\005agent\022%\n\004load\030" +
-      "\002 \001(\0132\021.nervenet.v1.LoadR\004load\"\237\002\n\021ListA" +
-      "gentsRequest\022\033\n\tpage_size\030\001 \001(\005R\010pageSiz" +
-      "e\022\035\n\npage_token\030\002 \001(\tR\tpageToken\022\036\n\ncapa" +
-      "bility\030\003 \001(\tR\ncapability\022B\n\006labels\030\004 \003(\013" +
-      "2*.nervenet.v1.ListAgentsRequest.LabelsE" +
-      "ntryR\006labels\022/\n\006states\030\005 \003(\0162\027.nervenet." +
-      "v1.AgentStateR\006states\0329\n\013LabelsEntry\022\020\n\003" +
-      "key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001" +
-      "\"\234\002\n\tQueueInfo\022\036\n\ncapability\030\001 \001(\tR\ncapa" +
-      "bility\022J\n\014match_labels\030\002 \003(\0132\'.nervenet." +
-      "v1.QueueInfo.MatchLabelsEntryR\013matchLabe" +
-      "ls\022\030\n\007waiting\030\003 \001(\003R\007waiting\0221\n\006oldest\030\004" +
-      " \001(\0132\031.google.protobuf.DurationR\006oldest\022" +
-      "\026\n\006agents\030\005 \001(\005R\006agents\032>\n\020MatchLabelsEn" +
+      "o\032\037google/protobuf/timestamp.proto\032\027nerv" +
+      "enet/v1/agent.proto\032\030nervenet/v1/common." +
+      "proto\"a\n\024RegisterAgentRequest\022.\n\005agent\030\001" +
+      " \001(\0132\030.nervenet.v1.AgentRecordR\005agent\022\031\n" +
+      "\010lease_id\030\002 \001(\003R\007leaseId\"\302\001\n\025RegisterAge" +
+      "ntResponse\022\031\n\010lease_id\030\001 \001(\003R\007leaseId\022+\n" +
+      "\003ttl\030\002 \001(\0132\031.google.protobuf.DurationR\003t" +
+      "tl\022H\n\022heartbeat_interval\030\003 \001(\0132\031.google." +
+      "protobuf.DurationR\021heartbeatInterval\022\027\n\007" +
+      "node_id\030\004 \001(\tR\006nodeId\"\236\001\n\020HeartbeatReque" +
+      "st\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022\031\n\010lease_i" +
+      "d\030\002 \001(\003R\007leaseId\022%\n\004load\030\003 \001(\0132\021.nervene" +
+      "t.v1.LoadR\004load\022-\n\005state\030\004 \001(\0162\027.nervene" +
+      "t.v1.AgentStateR\005state\"\235\001\n\021HeartbeatResp" +
+      "onse\022<\n\rdesired_state\030\001 \001(\0162\027.nervenet.v" +
+      "1.AgentStateR\014desiredState\022\035\n\nlease_lost" +
+      "\030\002 \001(\010R\tleaseLost\022+\n\003ttl\030\003 \001(\0132\031.google." +
+      "protobuf.DurationR\003ttl\"N\n\026DeregisterAgen" +
+      "tRequest\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022\031\n\010l" +
+      "ease_id\030\002 \001(\003R\007leaseId\"\031\n\027DeregisterAgen" +
+      "tResponse\",\n\017GetAgentRequest\022\031\n\010agent_id" +
+      "\030\001 \001(\tR\007agentId\"A\n\020GetAgentResponse\022-\n\005a" +
+      "gent\030\001 \001(\0132\027.nervenet.v1.AgentEntryR\005age" +
+      "nt\"\350\001\n\010Ejection\022\031\n\010agent_id\030\001 \001(\tR\007agent" +
+      "Id\022\027\n\007node_id\030\002 \001(\tR\006nodeId\0223\n\006reason\030\003 " +
+      "\001(\0162\033.nervenet.v1.EjectionReasonR\006reason" +
+      "\022\030\n\007message\030\004 \001(\tR\007message\022\036\n\ncapability" +
+      "\030\005 \001(\tR\ncapability\0229\n\nuntil_time\030\006 \001(\0132\032" +
+      ".google.protobuf.TimestampR\tuntilTime\"\230\001" +
+      "\n\nAgentEntry\022.\n\005agent\030\001 \001(\0132\030.nervenet.v" +
+      "1.AgentRecordR\005agent\022%\n\004load\030\002 \001(\0132\021.ner" +
+      "venet.v1.LoadR\004load\0223\n\tejections\030\003 \003(\0132\025" +
+      ".nervenet.v1.EjectionR\tejections\"\314\002\n\021Lis" +
+      "tAgentsRequest\022\033\n\tpage_size\030\001 \001(\005R\010pageS" +
+      "ize\022\035\n\npage_token\030\002 \001(\tR\tpageToken\022\036\n\nca" +
+      "pability\030\003 \001(\tR\ncapability\022B\n\006labels\030\004 \003" +
+      "(\0132*.nervenet.v1.ListAgentsRequest.Label" +
+      "sEntryR\006labels\022/\n\006states\030\005 \003(\0162\027.nervene" +
+      "t.v1.AgentStateR\006states\022+\n\021include_eject" +
+      "ions\030\006 \001(\010R\020includeEjections\0329\n\013LabelsEn" +
       "try\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005va" +
-      "lue:\0028\001\"\235\001\n\022ListAgentsResponse\022/\n\006agents" +
-      "\030\001 \003(\0132\027.nervenet.v1.AgentEntryR\006agents\022" +
-      "&\n\017next_page_token\030\002 \001(\tR\rnextPageToken\022" +
-      ".\n\006queues\030\003 \003(\0132\026.nervenet.v1.QueueInfoR" +
-      "\006queues\"[\n\022WatchAgentsRequest\022%\n\016after_r" +
-      "evision\030\001 \001(\003R\rafterRevision\022\036\n\ncapabili" +
-      "ty\030\002 \001(\tR\ncapability\"\221\001\n\023WatchAgentsResp" +
-      "onse\022/\n\004type\030\001 \001(\0162\033.nervenet.v1.AgentEv" +
-      "entTypeR\004type\022-\n\005agent\030\002 \001(\0132\027.nervenet." +
-      "v1.AgentEntryR\005agent\022\032\n\010revision\030\003 \001(\003R\010" +
-      "revision\"\301\001\n\022SelectAgentRequest\022\036\n\ncapab" +
-      "ility\030\001 \001(\tR\ncapability\0224\n\tselection\030\002 \001" +
-      "(\0132\026.nervenet.v1.SelectionR\tselection\022\030\n" +
-      "\007version\030\003 \001(\tR\007version\022!\n\014avoid_agents\030" +
-      "\004 \003(\tR\013avoidAgents\022\030\n\007explain\030\005 \001(\010R\007exp" +
-      "lain\"X\n\tCandidate\022\031\n\010agent_id\030\001 \001(\tR\007age" +
-      "ntId\022\024\n\005score\030\002 \001(\001R\005score\022\032\n\010rejected\030\003" +
-      " \001(\tR\010rejected\"h\n\023SelectAgentResponse\022\031\n" +
-      "\010agent_id\030\001 \001(\tR\007agentId\0226\n\ncandidates\030\002" +
-      " \003(\0132\026.nervenet.v1.CandidateR\ncandidates" +
-      "\"N\n\020ListNodesRequest\022\033\n\tpage_size\030\001 \001(\005R" +
-      "\010pageSize\022\035\n\npage_token\030\002 \001(\tR\tpageToken" +
-      "\"j\n\021ListNodesResponse\022-\n\005nodes\030\001 \003(\0132\027.n" +
-      "ervenet.v1.NodeRecordR\005nodes\022&\n\017next_pag" +
-      "e_token\030\002 \001(\tR\rnextPageToken\"+\n\020DrainNod" +
-      "eRequest\022\027\n\007node_id\030\001 \001(\tR\006nodeId\"j\n\021Dra" +
-      "inNodeResponse\022,\n\005state\030\001 \001(\0162\026.nervenet" +
-      ".v1.NodeStateR\005state\022\'\n\017owned_workflows\030" +
-      "\002 \001(\005R\016ownedWorkflows*\242\001\n\016AgentEventType" +
-      "\022 \n\034AGENT_EVENT_TYPE_UNSPECIFIED\020\000\022\030\n\024AG" +
-      "ENT_EVENT_TYPE_PUT\020\001\022\031\n\025AGENT_EVENT_TYPE" +
-      "_LOAD\020\002\022\034\n\030AGENT_EVENT_TYPE_REMOVED\020\003\022\033\n" +
-      "\027AGENT_EVENT_TYPE_SYNCED\020\0042\355\005\n\017RegistryS" +
-      "ervice\022V\n\rRegisterAgent\022!.nervenet.v1.Re" +
-      "gisterAgentRequest\032\".nervenet.v1.Registe" +
-      "rAgentResponse\022N\n\tHeartbeat\022\035.nervenet.v" +
-      "1.HeartbeatRequest\032\036.nervenet.v1.Heartbe" +
-      "atResponse(\0010\001\022\\\n\017DeregisterAgent\022#.nerv" +
-      "enet.v1.DeregisterAgentRequest\032$.nervene" +
-      "t.v1.DeregisterAgentResponse\022G\n\010GetAgent" +
-      "\022\034.nervenet.v1.GetAgentRequest\032\035.nervene" +
-      "t.v1.GetAgentResponse\022M\n\nListAgents\022\036.ne" +
-      "rvenet.v1.ListAgentsRequest\032\037.nervenet.v" +
-      "1.ListAgentsResponse\022R\n\013WatchAgents\022\037.ne" +
-      "rvenet.v1.WatchAgentsRequest\032 .nervenet." +
-      "v1.WatchAgentsResponse0\001\022P\n\013SelectAgent\022" +
-      "\037.nervenet.v1.SelectAgentRequest\032 .nerve" +
-      "net.v1.SelectAgentResponse\022J\n\tListNodes\022" +
-      "\035.nervenet.v1.ListNodesRequest\032\036.nervene" +
-      "t.v1.ListNodesResponse\022J\n\tDrainNode\022\035.ne" +
-      "rvenet.v1.DrainNodeRequest\032\036.nervenet.v1" +
-      ".DrainNodeResponseB8\n\017dev.nervenet.v1P\001Z" +
-      "#nervenet.dev/nervenet/v1;nervenetv1b\006pr" +
-      "oto3"
+      "lue:\0028\001\"\234\002\n\tQueueInfo\022\036\n\ncapability\030\001 \001(" +
+      "\tR\ncapability\022J\n\014match_labels\030\002 \003(\0132\'.ne" +
+      "rvenet.v1.QueueInfo.MatchLabelsEntryR\013ma" +
+      "tchLabels\022\030\n\007waiting\030\003 \001(\003R\007waiting\0221\n\006o" +
+      "ldest\030\004 \001(\0132\031.google.protobuf.DurationR\006" +
+      "oldest\022\026\n\006agents\030\005 \001(\005R\006agents\032>\n\020MatchL" +
+      "abelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 " +
+      "\001(\tR\005value:\0028\001\"\357\001\n\022ListAgentsResponse\022/\n" +
+      "\006agents\030\001 \003(\0132\027.nervenet.v1.AgentEntryR\006" +
+      "agents\022&\n\017next_page_token\030\002 \001(\tR\rnextPag" +
+      "eToken\022.\n\006queues\030\003 \003(\0132\026.nervenet.v1.Que" +
+      "ueInfoR\006queues\022%\n\016queues_problem\030\004 \001(\tR\r" +
+      "queuesProblem\022)\n\020registry_problem\030\005 \001(\tR" +
+      "\017registryProblem\"\026\n\024ListEjectionsRequest" +
+      "\"L\n\025ListEjectionsResponse\0223\n\tejections\030\001" +
+      " \003(\0132\025.nervenet.v1.EjectionR\tejections\"[" +
+      "\n\022WatchAgentsRequest\022%\n\016after_revision\030\001" +
+      " \001(\003R\rafterRevision\022\036\n\ncapability\030\002 \001(\tR" +
+      "\ncapability\"\221\001\n\023WatchAgentsResponse\022/\n\004t" +
+      "ype\030\001 \001(\0162\033.nervenet.v1.AgentEventTypeR\004" +
+      "type\022-\n\005agent\030\002 \001(\0132\027.nervenet.v1.AgentE" +
+      "ntryR\005agent\022\032\n\010revision\030\003 \001(\003R\010revision\"" +
+      "\301\001\n\022SelectAgentRequest\022\036\n\ncapability\030\001 \001" +
+      "(\tR\ncapability\0224\n\tselection\030\002 \001(\0132\026.nerv" +
+      "enet.v1.SelectionR\tselection\022\030\n\007version\030" +
+      "\003 \001(\tR\007version\022!\n\014avoid_agents\030\004 \003(\tR\013av" +
+      "oidAgents\022\030\n\007explain\030\005 \001(\010R\007explain\"X\n\tC" +
+      "andidate\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022\024\n\005s" +
+      "core\030\002 \001(\001R\005score\022\032\n\010rejected\030\003 \001(\tR\010rej" +
+      "ected\"h\n\023SelectAgentResponse\022\031\n\010agent_id" +
+      "\030\001 \001(\tR\007agentId\0226\n\ncandidates\030\002 \003(\0132\026.ne" +
+      "rvenet.v1.CandidateR\ncandidates\"N\n\020ListN" +
+      "odesRequest\022\033\n\tpage_size\030\001 \001(\005R\010pageSize" +
+      "\022\035\n\npage_token\030\002 \001(\tR\tpageToken\"\225\001\n\021List" +
+      "NodesResponse\022-\n\005nodes\030\001 \003(\0132\027.nervenet." +
+      "v1.NodeRecordR\005nodes\022&\n\017next_page_token\030" +
+      "\002 \001(\tR\rnextPageToken\022)\n\020registry_problem" +
+      "\030\003 \001(\tR\017registryProblem\"+\n\020DrainNodeRequ" +
+      "est\022\027\n\007node_id\030\001 \001(\tR\006nodeId\"j\n\021DrainNod" +
+      "eResponse\022,\n\005state\030\001 \001(\0162\026.nervenet.v1.N" +
+      "odeStateR\005state\022\'\n\017owned_workflows\030\002 \001(\005" +
+      "R\016ownedWorkflows*|\n\016EjectionReason\022\037\n\033EJ" +
+      "ECTION_REASON_UNSPECIFIED\020\000\022#\n\037EJECTION_" +
+      "REASON_ACCEPTS_NOTHING\020\001\022$\n EJECTION_REA" +
+      "SON_FAILS_EVERYTHING\020\002*\242\001\n\016AgentEventTyp" +
+      "e\022 \n\034AGENT_EVENT_TYPE_UNSPECIFIED\020\000\022\030\n\024A" +
+      "GENT_EVENT_TYPE_PUT\020\001\022\031\n\025AGENT_EVENT_TYP" +
+      "E_LOAD\020\002\022\034\n\030AGENT_EVENT_TYPE_REMOVED\020\003\022\033" +
+      "\n\027AGENT_EVENT_TYPE_SYNCED\020\0042\305\006\n\017Registry" +
+      "Service\022V\n\rRegisterAgent\022!.nervenet.v1.R" +
+      "egisterAgentRequest\032\".nervenet.v1.Regist" +
+      "erAgentResponse\022N\n\tHeartbeat\022\035.nervenet." +
+      "v1.HeartbeatRequest\032\036.nervenet.v1.Heartb" +
+      "eatResponse(\0010\001\022\\\n\017DeregisterAgent\022#.ner" +
+      "venet.v1.DeregisterAgentRequest\032$.nerven" +
+      "et.v1.DeregisterAgentResponse\022G\n\010GetAgen" +
+      "t\022\034.nervenet.v1.GetAgentRequest\032\035.nerven" +
+      "et.v1.GetAgentResponse\022M\n\nListAgents\022\036.n" +
+      "ervenet.v1.ListAgentsRequest\032\037.nervenet." +
+      "v1.ListAgentsResponse\022V\n\rListEjections\022!" +
+      ".nervenet.v1.ListEjectionsRequest\032\".nerv" +
+      "enet.v1.ListEjectionsResponse\022R\n\013WatchAg" +
+      "ents\022\037.nervenet.v1.WatchAgentsRequest\032 ." +
+      "nervenet.v1.WatchAgentsResponse0\001\022P\n\013Sel" +
+      "ectAgent\022\037.nervenet.v1.SelectAgentReques" +
+      "t\032 .nervenet.v1.SelectAgentResponse\022J\n\tL" +
+      "istNodes\022\035.nervenet.v1.ListNodesRequest\032" +
+      "\036.nervenet.v1.ListNodesResponse\022J\n\tDrain" +
+      "Node\022\035.nervenet.v1.DrainNodeRequest\032\036.ne" +
+      "rvenet.v1.DrainNodeResponseB8\n\017dev.nerve" +
+      "net.v1P\001Z#nervenet.dev/nervenet/v1;nerve" +
+      "netv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
         new com.google.protobuf.Descriptors.FileDescriptor[] {
           com.google.protobuf.DurationProto.getDescriptor(),
+          com.google.protobuf.TimestampProto.getDescriptor(),
           dev.nervenet.v1.Agent.getDescriptor(),
           dev.nervenet.v1.Common.getDescriptor(),
         });
@@ -290,18 +326,24 @@ public final class RegistryServiceOuterClass {
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetAgentResponse_descriptor,
         new java.lang.String[] { "Agent", });
-    internal_static_nervenet_v1_AgentEntry_descriptor =
+    internal_static_nervenet_v1_Ejection_descriptor =
       getDescriptor().getMessageTypes().get(8);
+    internal_static_nervenet_v1_Ejection_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_Ejection_descriptor,
+        new java.lang.String[] { "AgentId", "NodeId", "Reason", "Message", "Capability", "UntilTime", });
+    internal_static_nervenet_v1_AgentEntry_descriptor =
+      getDescriptor().getMessageTypes().get(9);
     internal_static_nervenet_v1_AgentEntry_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_AgentEntry_descriptor,
-        new java.lang.String[] { "Agent", "Load", });
+        new java.lang.String[] { "Agent", "Load", "Ejections", });
     internal_static_nervenet_v1_ListAgentsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(9);
+      getDescriptor().getMessageTypes().get(10);
     internal_static_nervenet_v1_ListAgentsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListAgentsRequest_descriptor,
-        new java.lang.String[] { "PageSize", "PageToken", "Capability", "Labels", "States", });
+        new java.lang.String[] { "PageSize", "PageToken", "Capability", "Labels", "States", "IncludeEjections", });
     internal_static_nervenet_v1_ListAgentsRequest_LabelsEntry_descriptor =
       internal_static_nervenet_v1_ListAgentsRequest_descriptor.getNestedTypes().get(0);
     internal_static_nervenet_v1_ListAgentsRequest_LabelsEntry_fieldAccessorTable = new
@@ -309,7 +351,7 @@ public final class RegistryServiceOuterClass {
         internal_static_nervenet_v1_ListAgentsRequest_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_QueueInfo_descriptor =
-      getDescriptor().getMessageTypes().get(10);
+      getDescriptor().getMessageTypes().get(11);
     internal_static_nervenet_v1_QueueInfo_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_QueueInfo_descriptor,
@@ -321,66 +363,79 @@ public final class RegistryServiceOuterClass {
         internal_static_nervenet_v1_QueueInfo_MatchLabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_ListAgentsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(11);
+      getDescriptor().getMessageTypes().get(12);
     internal_static_nervenet_v1_ListAgentsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListAgentsResponse_descriptor,
-        new java.lang.String[] { "Agents", "NextPageToken", "Queues", });
+        new java.lang.String[] { "Agents", "NextPageToken", "Queues", "QueuesProblem", "RegistryProblem", });
+    internal_static_nervenet_v1_ListEjectionsRequest_descriptor =
+      getDescriptor().getMessageTypes().get(13);
+    internal_static_nervenet_v1_ListEjectionsRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_ListEjectionsRequest_descriptor,
+        new java.lang.String[] { });
+    internal_static_nervenet_v1_ListEjectionsResponse_descriptor =
+      getDescriptor().getMessageTypes().get(14);
+    internal_static_nervenet_v1_ListEjectionsResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_ListEjectionsResponse_descriptor,
+        new java.lang.String[] { "Ejections", });
     internal_static_nervenet_v1_WatchAgentsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(12);
+      getDescriptor().getMessageTypes().get(15);
     internal_static_nervenet_v1_WatchAgentsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WatchAgentsRequest_descriptor,
         new java.lang.String[] { "AfterRevision", "Capability", });
     internal_static_nervenet_v1_WatchAgentsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(13);
+      getDescriptor().getMessageTypes().get(16);
     internal_static_nervenet_v1_WatchAgentsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WatchAgentsResponse_descriptor,
         new java.lang.String[] { "Type", "Agent", "Revision", });
     internal_static_nervenet_v1_SelectAgentRequest_descriptor =
-      getDescriptor().getMessageTypes().get(14);
+      getDescriptor().getMessageTypes().get(17);
     internal_static_nervenet_v1_SelectAgentRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SelectAgentRequest_descriptor,
         new java.lang.String[] { "Capability", "Selection", "Version", "AvoidAgents", "Explain", });
     internal_static_nervenet_v1_Candidate_descriptor =
-      getDescriptor().getMessageTypes().get(15);
+      getDescriptor().getMessageTypes().get(18);
     internal_static_nervenet_v1_Candidate_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Candidate_descriptor,
         new java.lang.String[] { "AgentId", "Score", "Rejected", });
     internal_static_nervenet_v1_SelectAgentResponse_descriptor =
-      getDescriptor().getMessageTypes().get(16);
+      getDescriptor().getMessageTypes().get(19);
     internal_static_nervenet_v1_SelectAgentResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SelectAgentResponse_descriptor,
         new java.lang.String[] { "AgentId", "Candidates", });
     internal_static_nervenet_v1_ListNodesRequest_descriptor =
-      getDescriptor().getMessageTypes().get(17);
+      getDescriptor().getMessageTypes().get(20);
     internal_static_nervenet_v1_ListNodesRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListNodesRequest_descriptor,
         new java.lang.String[] { "PageSize", "PageToken", });
     internal_static_nervenet_v1_ListNodesResponse_descriptor =
-      getDescriptor().getMessageTypes().get(18);
+      getDescriptor().getMessageTypes().get(21);
     internal_static_nervenet_v1_ListNodesResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListNodesResponse_descriptor,
-        new java.lang.String[] { "Nodes", "NextPageToken", });
+        new java.lang.String[] { "Nodes", "NextPageToken", "RegistryProblem", });
     internal_static_nervenet_v1_DrainNodeRequest_descriptor =
-      getDescriptor().getMessageTypes().get(19);
+      getDescriptor().getMessageTypes().get(22);
     internal_static_nervenet_v1_DrainNodeRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_DrainNodeRequest_descriptor,
         new java.lang.String[] { "NodeId", });
     internal_static_nervenet_v1_DrainNodeResponse_descriptor =
-      getDescriptor().getMessageTypes().get(20);
+      getDescriptor().getMessageTypes().get(23);
     internal_static_nervenet_v1_DrainNodeResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_DrainNodeResponse_descriptor,
         new java.lang.String[] { "State", "OwnedWorkflows", });
     com.google.protobuf.DurationProto.getDescriptor();
+    com.google.protobuf.TimestampProto.getDescriptor();
     dev.nervenet.v1.Agent.getDescriptor();
     dev.nervenet.v1.Common.getDescriptor();
   }
