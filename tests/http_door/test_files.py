@@ -31,7 +31,7 @@ async def test_the_page_is_at_the_root(world: HttpWorld) -> None:
 
 
 def test_each_file_of_the_dashboard_has_a_type() -> None:
-    assert {file.suffix for file in FOLDER.rglob("*") if file.is_file()} - set(_TYPES) - {".md"} == set()
+    assert {file.suffix for file in FOLDER.rglob("*") if file.is_file()} - set(_TYPES) - {".md", ".LICENSE"} == set()
 
 
 @pytest.mark.parametrize(
