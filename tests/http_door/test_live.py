@@ -48,6 +48,15 @@ async def test_a_journal_is_followed_to_its_end_and_goes_on_after_the_last_event
         assert [event.name for event in await events.rest()] == ["end"]
 
 
+async def test_head_of_a_stream_has_no_stream(world: HttpWorld) -> None:
+    http = await world.http()
+    await waiting(http)
+    tasks = len(asyncio.all_tasks())
+    answer = await http.head("/live/workflows/w")
+    assert (answer.status_code, answer.content) == (200, b"")
+    await until(lambda: len(asyncio.all_tasks()) <= tasks, "nothing follows the workflow")
+
+
 async def test_ids_with_slashes_are_workflows_too(world: HttpWorld) -> None:
     http = await world.http()
     await call(http, START, {"workflowId": "orders/1", "definition": "echo", "input": {"value": 1}, "wait": "10s"})

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -169,6 +171,29 @@ async def test_half_a_body_is_given_up(world: HttpWorld, monkeypatch: pytest.Mon
     assert answer.startswith(b"HTTP/1.1 408 ")
     reader, writer = await raw(http, head)
     writer.close()  # a caller that leaves in the middle
+    assert (await call(http, LIST)).status_code == 200
+
+
+async def test_a_caller_that_does_not_read_its_answer_is_left(
+    world: HttpWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nervenet.http.server, "READ_WITHIN", 0.5)
+    http = await world.http(payload_limit="4MiB")
+    start = {"workflowId": "w", "definition": "echo", "input": {"text": "x" * 4_000_000}, "wait": "20s"}
+    assert (await call(http, START, start)).status_code == 200
+    body = b'{"workflowId":"w"}'
+    head = f"POST {GET} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect((http.base_url.host, http.base_url.port))
+        deaf.sendall(head.encode() + body)
+        await asyncio.sleep(2)
+        deaf.settimeout(5)
+        got = 0
+        with suppress(ConnectionResetError):
+            while part := deaf.recv(1 << 20):
+                got += len(part)
+    assert got < 8_000_000  # input and output
     assert (await call(http, LIST)).status_code == 200
 
 
