@@ -15,7 +15,7 @@ import pytest
 import nervenet.http.call
 import nervenet.http.server
 from nervenet.rpc.channels import receive_limit
-from tests.http_door.world import COORDINATOR, JSON, PROTO, REGISTRY, HttpWorld, call, live, told
+from tests.http_door.world import COORDINATOR, JSON, PROTO, REGISTRY, HttpWorld, call, live, tasks_of_streams, told
 from tests.support.waiting import until
 
 GET, START, LIST = (f"{COORDINATOR}/{name}" for name in ("GetWorkflow", "StartWorkflow", "ListWorkflows"))
@@ -216,12 +216,14 @@ async def test_readers_that_leave_in_the_middle_leave_nothing_behind(world: Http
     http = await world.http()
     node = world.nodes[0]
     await call(http, START, {"workflowId": "w", "definition": "waits"})
-    before = len(asyncio.all_tasks())
+    before = tasks_of_streams()
     for _ in range(5):
         async with live(http, {"w": {"method": LIST[1:]}}) as events:
             assert await events.next()
+            assert tasks_of_streams() > before
         async with http.stream("GET", "/live/workflows/w") as answer:
             assert answer.status_code == 200
+            assert tasks_of_streams() > before
     await http.aclose()
-    await until(lambda: len(asyncio.all_tasks()) <= before, "all tasks of the streams are over")
+    await until(lambda: tasks_of_streams() == before, "all tasks of the streams are over")
     assert node.context.status.alive
