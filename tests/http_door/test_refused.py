@@ -202,13 +202,14 @@ async def test_a_caller_that_does_not_read_its_answer_is_left(
     [b"\x16\x03\x01\x02\x00\x01", b"GET /\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"A" * 100_000, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
     ids=["tls", "http/0.9", "two hosts", "long line", "http/2"],
 )  # fmt: skip
-async def test_what_is_no_http_is_refused(world: HttpWorld, sent: bytes) -> None:
+async def test_what_is_no_http_is_refused(world: HttpWorld, sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     http = await world.http()
     reader, writer = await raw(http, sent)
     async with asyncio.timeout(20):
         answer = await reader.read()
     writer.close()
     assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 405 ", b"HTTP/1.1 431 ")), answer[:100]
+    assert [record for record in caplog.records if "http" in record.name and "httpx" not in record.name] == []
     assert (await call(http, LIST)).status_code == 200
 
 

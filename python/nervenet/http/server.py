@@ -39,6 +39,8 @@ HEAD_WITHIN: Final = 10.0
 MOST_CONNECTIONS: Final = 1_000
 
 _log = logging.getLogger(__name__)
+_connections_log = logging.getLogger(f"{__name__}.connections")
+"""Of uvicorn: only errors, because anybody can send what is no HTTP as often as they like."""
 
 
 class HttpServer:
@@ -58,6 +60,7 @@ class HttpServer:
     async def start(cls, config: Config, guard: Guard) -> HttpServer:
         """Bind the address of the setting `http`, and serve."""
         assert config.http is not None
+        _connections_log.setLevel(logging.ERROR)
         host, port = split_host_port(config.http)
         tls = _tls(config, config.http)
         bound = await _bind(config.http, host, port)
@@ -104,7 +107,9 @@ class _Connection(H11Protocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.access_log = False  # the option of uvicorn would change the logging of the whole process
+        # The options of uvicorn would change the logging of the whole process.
+        self.access_log = False
+        self.logger = _connections_log
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
