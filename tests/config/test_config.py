@@ -60,6 +60,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
         "max_queued": "20", "journal_limit": "1000", "max_memory": "1.5GB",
             "metrics": "[::1]:9464", "metrics_labels": "tenant, team.name",
+        "http": "[::1]:7701", "http_origins": "https://Mesh.example.com/, http://localhost:3000",
     }  # fmt: skip
     config = load(tmp_path, {f"NERVENET_{name.upper()}": value for name, value in values.items()})
     assert {name for name, source in config.sources.items() if source == "default"} == {"token_file"}
@@ -67,6 +68,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     assert (config.retention_ms, config.drain_ms, config.payload_limit) == (43_200_000, 250, 2 << 20)
     assert (config.log_level, config.replay_check, config.max_memory) == ("debug", True, 1_500_000_000)
     assert ("max_memory", "1500MB", "NERVENET_MAX_MEMORY") in config.shown()
+    assert (config.http, config.http_origins) == ("[::1]:7701", ("https://mesh.example.com", "http://localhost:3000"))
     assert (config.metrics, config.metrics_labels) == ("[::1]:9464", ("tenant", "team.name"))
     assert ("metrics_labels", "tenant,team.name", "NERVENET_METRICS_LABELS") in config.shown()
 

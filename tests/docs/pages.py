@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Six pages as their readers do them: files saved, commands typed on a real mesh, and every output compared.
+"""Seven pages as their readers do them: files saved, commands typed on a real mesh, and every output compared.
 
 `tutorial` and `grpcurl` are longer: each is a module.
 """
@@ -26,10 +26,10 @@ from tests.support.mesh import ProcessMesh
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
-README, CLI, DECLARED, ERRORS, DEPLOY, FASTAPI = (
+README, CLI, DECLARED, ERRORS, DEPLOY, FASTAPI, HTTP = (
     ROOT / page
     for page in ("README.md", "docs/cli.md", "docs/howto/declared.md", "docs/errors.md", "docs/deploy-story.md",
-                 "docs/howto/fastapi.md")
+                 "docs/howto/fastapi.md", "docs/http.md")
 )  # fmt: skip
 
 
@@ -105,6 +105,25 @@ def declared(folder: Path) -> None:
         assert len(typed) > 10
         for command in typed:
             check(command, folder, shop.address)
+
+
+# ── HTTP ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def http(folder: Path) -> None:
+    """Every command of curl in its order on one mesh."""
+    (app,) = blocks(HTTP, "python")
+    with Dev(folder, app.text, app=app.file) as letters:
+        typed = [command for command in commands(HTTP) if not runs_on(command)]
+        assert len(typed) > 6
+        for command in typed:
+            line = command.line.replace("localhost:7701", letters.facts["http"][0])
+            check(command, folder, letters.address, line=line, form=_sorted_events, of=letters)
+
+
+def _sorted_events(text: str) -> str:
+    """Steady. The first answers of several reads come in any order."""
+    return "\n\n".join(sorted(re.split(r"\n\n+", steady(text.replace("\r", "")))))
 
 
 # ── the most likely mistakes ─────────────────────────────────────────────────────────────────────────────────────────

@@ -40,6 +40,7 @@ STORIES: dict[str, Story] = {
     "deploy-story": pages.deploy_story,
     "cli": pages.command_line,
     "declared": pages.declared,
+    "http": pages.http,
     "grpcurl": grpcurl.tell,
     "tracing": tracing.tell,
     "fastapi": pages.fastapi,
@@ -83,6 +84,7 @@ def test_each_command_of_each_page_is_run() -> None:
         pages.CLI,
         pages.README,
         pages.DECLARED,
+        pages.HTTP,
         grpcurl.PAGE,
         tracing.PAGE,
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.http_door.world import COORDINATOR, REGISTRY, HttpWorld, call, live, told, watching
+from tests.http_door.world import COORDINATOR, REGISTRY, HttpWorld, call, live, tasks_of_streams, told, watching
 from tests.support.waiting import until
 
 LIST, START, SIGNAL = (f"{COORDINATOR}/{name}" for name in ("ListWorkflows", "StartWorkflow", "SignalWorkflow"))
@@ -46,6 +46,15 @@ async def test_a_journal_is_followed_to_its_end_and_goes_on_after_the_last_event
         assert [event.id for event in await events.rest()] == [str(position + 1), str(position + 2), ""]
     async with watching(http, f"/live/workflows/w?after={last.id}") as events:
         assert [event.name for event in await events.rest()] == ["end"]
+
+
+async def test_head_of_a_stream_has_no_stream(world: HttpWorld) -> None:
+    http = await world.http()
+    await waiting(http)
+    tasks = tasks_of_streams()
+    answer = await http.head("/live/workflows/w")
+    assert (answer.status_code, answer.content) == (200, b"")
+    await until(lambda: tasks_of_streams() == tasks, "nothing follows the workflow")
 
 
 async def test_ids_with_slashes_are_workflows_too(world: HttpWorld) -> None:

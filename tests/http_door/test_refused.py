@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -13,7 +15,7 @@ import pytest
 import nervenet.http.call
 import nervenet.http.server
 from nervenet.rpc.channels import receive_limit
-from tests.http_door.world import COORDINATOR, JSON, PROTO, REGISTRY, HttpWorld, call, live, told
+from tests.http_door.world import COORDINATOR, JSON, PROTO, REGISTRY, HttpWorld, call, live, tasks_of_streams, told
 from tests.support.waiting import until
 
 GET, START, LIST = (f"{COORDINATOR}/{name}" for name in ("GetWorkflow", "StartWorkflow", "ListWorkflows"))
@@ -172,18 +174,42 @@ async def test_half_a_body_is_given_up(world: HttpWorld, monkeypatch: pytest.Mon
     assert (await call(http, LIST)).status_code == 200
 
 
+async def test_a_caller_that_does_not_read_its_answer_is_left(
+    world: HttpWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nervenet.http.server, "READ_WITHIN", 0.5)
+    http = await world.http(payload_limit="4MiB")
+    start = {"workflowId": "w", "definition": "echo", "input": {"text": "x" * 4_000_000}, "wait": "20s"}
+    assert (await call(http, START, start)).status_code == 200
+    body = b'{"workflowId":"w"}'
+    head = f"POST {GET} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect((http.base_url.host, http.base_url.port))
+        deaf.sendall(head.encode() + body)
+        await asyncio.sleep(2)
+        deaf.settimeout(5)
+        got = 0
+        with suppress(ConnectionResetError):
+            while part := deaf.recv(1 << 20):
+                got += len(part)
+    assert got < 8_000_000  # input and output
+    assert (await call(http, LIST)).status_code == 200
+
+
 @pytest.mark.parametrize(
     "sent",
     [b"\x16\x03\x01\x02\x00\x01", b"GET /\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"A" * 100_000, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
     ids=["tls", "http/0.9", "two hosts", "long line", "http/2"],
 )  # fmt: skip
-async def test_what_is_no_http_is_refused(world: HttpWorld, sent: bytes) -> None:
+async def test_what_is_no_http_is_refused(world: HttpWorld, sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     http = await world.http()
     reader, writer = await raw(http, sent)
     async with asyncio.timeout(20):
         answer = await reader.read()
     writer.close()
     assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 405 ", b"HTTP/1.1 431 ")), answer[:100]
+    assert [record for record in caplog.records if "http" in record.name and "httpx" not in record.name] == []
     assert (await call(http, LIST)).status_code == 200
 
 
@@ -191,12 +217,14 @@ async def test_readers_that_leave_in_the_middle_leave_nothing_behind(world: Http
     http = await world.http()
     node = world.nodes[0]
     await call(http, START, {"workflowId": "w", "definition": "waits"})
-    before = len(asyncio.all_tasks())
+    before = tasks_of_streams()
     for _ in range(5):
         async with live(http, {"w": {"method": LIST[1:]}}) as events:
             assert await events.next()
+            assert tasks_of_streams() > before
         async with http.stream("GET", "/live/workflows/w") as answer:
             assert answer.status_code == 200
+            assert tasks_of_streams() > before
     await http.aclose()
-    await until(lambda: len(asyncio.all_tasks()) <= before, "all tasks of the streams are over")
+    await until(lambda: tasks_of_streams() == before, "all tasks of the streams are over")
     assert node.context.status.alive

@@ -48,6 +48,13 @@ def reason_of(error: dict[str, Any]) -> str:
     return str(error["details"][0]["debug"].get("reason", ""))
 
 
+def tasks_of_streams() -> int:
+    """Tasks of this process that serve streams: of the HTTP door, and of the watchers of workflows."""
+    codes = [getattr(task.get_coro(), "cr_code", None) for task in asyncio.all_tasks()]
+    files = [code.co_filename for code in codes if code is not None]
+    return sum("/nervenet/http/" in file or file.endswith("/services/watches.py") for file in files)
+
+
 def envelope(data: bytes, flags: int = 0) -> bytes:
     return bytes((flags,)) + len(data).to_bytes(4, "big") + data
 

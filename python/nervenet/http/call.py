@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A call over HTTP, as the servicers see it: what they use of gRPC's context, and nothing else.
 
-`Calls` checks the caller, reads the body, and gives the method its context. Only the trace of a caller is handed on of its
-headers: others (as the mark of a call that a node forwards) are for processes of the mesh, which use gRPC.
+Here the caller is checked and the body is read too. Of the headers only the trace is passed to the method: others (as the
+mark of a call that a node forwards) are for processes of the mesh, which use gRPC.
 """
 
 from __future__ import annotations

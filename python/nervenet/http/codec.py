@@ -98,7 +98,7 @@ def _from_json(kind: Any, body: bytes) -> bytes:
         AttributeError,
         json_format.Error,
     ) as error:  # what it raises for wrong types differs
-        why = str(error).partition("\n")[0]
+        why = str(error).partition("\n")[0].rstrip(".")
     raise _undecodable(f"the request cannot be read as the JSON of {name}: {why}", name)
 
 

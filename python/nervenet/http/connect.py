@@ -21,7 +21,7 @@ from nervenet.clock import SYSTEM
 from nervenet.errors import InvalidRequest, RequestError
 from nervenet.http.call import SYSTEM_NAME, HttpCall, body_of, check_caller, timeout_of
 from nervenet.http.codec import compact
-from nervenet.http.ending import CallerLeft, unless_left
+from nervenet.http.ending import READ_WITHIN, CallerLeft, unless_left
 from nervenet.http.failures import HttpRefusal, error_json
 
 if TYPE_CHECKING:
@@ -172,13 +172,15 @@ class _StreamedAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await unless_left(self._request, self._send(send))
-        except CallerLeft:
+        except (CallerLeft, TimeoutError):
             pass
+        finally:
+            await self._envelopes.aclose()
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async with aclosing(self._envelopes) as envelopes:
-            async for envelope in envelopes:
+        async for envelope in self._envelopes:
+            async with asyncio.timeout(READ_WITHIN):
                 await send({"type": "http.response.body", "body": envelope, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-__all__ = ["CallerLeft", "OpenStreams", "unless_left"]
+__all__ = ["READ_WITHIN", "CallerLeft", "OpenStreams", "unless_left"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,9 @@ LONGEST_STREAM: Final = 30 * 60.0
 """Seconds after which a stream ends, so that it moves to newer nodes and its token is checked again."""
 STREAM_GRACE: Final = 0.5
 """Seconds that a stream of the contract has for its own end when the node stops."""
+
+READ_WITHIN: Final = 60.0
+"""Seconds in which a caller must take what it is sent."""
 
 
 class CallerLeft(Exception):  # named as what happened: it is nobody's error

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from nervenet.config import split_host_port
 from nervenet.errors import ConfigError
 from nervenet.http.app import HttpApp
+from nervenet.http.ending import READ_WITHIN
 from nervenet.rpc.server import exposure_warning
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ HEAD_WITHIN: Final = 10.0
 MOST_CONNECTIONS: Final = 1_000
 
 _log = logging.getLogger(__name__)
+_connections_log = logging.getLogger(f"{__name__}.connections")
+"""Of uvicorn: only errors, because anybody can send what is no HTTP as often as they like."""
 
 
 class HttpServer:
@@ -48,6 +51,7 @@ class HttpServer:
         self._app = app
         self._server = server
         self._serving = asyncio.create_task(server.serve([bound]), name=f"HTTP at {address}")
+        self._serving.add_done_callback(self._ended)
 
     def __repr__(self) -> str:
         return f"<HttpServer at {self.address}, {len(self._app.streams)} streams>"
@@ -56,6 +60,7 @@ class HttpServer:
     async def start(cls, config: Config, guard: Guard) -> HttpServer:
         """Bind the address of the setting `http`, and serve."""
         assert config.http is not None
+        _connections_log.setLevel(logging.ERROR)
         host, port = split_host_port(config.http)
         tls = _tls(config, config.http)
         bound = await _bind(config.http, host, port)
@@ -70,6 +75,11 @@ class HttpServer:
                 made._serving.result()
             await asyncio.sleep(0.005)
         return made
+
+    def _ended(self, serving: asyncio.Task[None]) -> None:
+        if not self._server.should_exit:
+            error = None if serving.cancelled() else serving.exception()
+            _log.error("HTTP at %s has ended; this node goes on without it", self.address, exc_info=error)
 
     async def stop(self, grace: float = 5.0) -> None:
         """Take no new connections, end the streams, and let other calls finish for `grace` seconds."""
@@ -88,9 +98,18 @@ class _Uvicorn(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """Closes a connection that sends half a request and no more. uvicorn only closes those that send nothing."""
+    """Closes a connection that sends half a request and no more, or does not read its answer. uvicorn closes only those that
+    have sent nothing since their last answer.
+    """
 
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # The options of uvicorn would change the logging of the whole process.
+        self.access_log = False
+        self.logger = _connections_log
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -101,12 +120,19 @@ class _Connection(H11Protocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
+        self._expect_nothing()
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+        unread = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(READ_WITHIN, self._not_read) if unread else None
+        super().on_response_complete()
 
     def _expect_head(self) -> None:
         if not self._is_idle():
-            self._forget()
+            self._head_came()
         elif self._late is None:
             self._late = self.loop.call_later(HEAD_WITHIN, self._too_late)
 
@@ -115,15 +141,24 @@ class _Connection(H11Protocol):
         cycle: Any = self.cycle  # None before the first request, which its type does not say
         return cycle is None or bool(cycle.response_complete)
 
+    def _not_read(self) -> None:
+        if self._is_idle() and self.transport.get_write_buffer_size():
+            self.transport.abort()
+
     def _too_late(self) -> None:
         self._late = None
         if self._is_idle():
             self.transport.close()
 
-    def _forget(self) -> None:
+    def _head_came(self) -> None:
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _expect_nothing(self) -> None:
+        self._head_came()
+        if self._unread is not None:
+            self._unread.cancel()
 
 
 def _options(app: HttpApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
@@ -134,7 +169,6 @@ def _options(app: HttpApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
         lifespan="off",
         interface="asgi3",
         log_config=None,
-        access_log=False,
         proxy_headers=False,
         server_header=False,
         limit_concurrency=MOST_CONNECTIONS,

@@ -8,7 +8,7 @@ one as `Last-Event-ID`, and gets what follows.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.errors import InvalidRequest, RequestError
@@ -66,11 +66,17 @@ class WorkflowEvents:
         await asyncio.wait((first,), timeout=REFUSED_WITHIN)
         if first.done() and isinstance(error := first.exception(), RequestError):
             raise error
-        return EventStream(request, self._events(answers, first))
+
+        async def close() -> None:
+            first.cancel()
+            await asyncio.wait((first,))
+            await answers.aclose()
+
+        return EventStream(request, self._events(answers, first), close)
 
     async def _events(self, answers: Any, first: asyncio.Future[Any]) -> AsyncGenerator[bytes, None]:
         try:
-            async with self._streams.open(), aclosing(answers):
+            async with self._streams.open():
                 with suppress(StopAsyncIteration):
                     yield await self._event(await first)
                     async for answer in answers:
@@ -78,8 +84,6 @@ class WorkflowEvents:
             yield event("{}", name="end")
         except RequestError as error:
             yield event(compact(error_json(error)), name="error")
-        finally:
-            first.cancel()
 
     async def _event(self, answer: Any) -> bytes:
         if not (answer.HasField("entry") or answer.HasField("blocked")):

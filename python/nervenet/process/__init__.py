@@ -116,7 +116,8 @@ def run_mesh(mesh: MeshDefinitions, config: Config, *, node: bool, agents: bool 
         async with together(mesh, config, node=node, agents=agents) as here:
             facts = {"role": "mesh", "address": here.config.address, "pid": os.getpid(), "mesh": mesh.name}
             takes = f", takes {', '.join(here.agent.capabilities)}" if here.agent else ""
-            with _announced(f"mesh {mesh.name} serves at {here.config.address}{takes}", facts, None, quiet=False):
+            http = f", HTTP at {here.node.http}" if here.node is not None and here.node.http else ""
+            with _announced(f"mesh {mesh.name} serves at {here.config.address}{http}{takes}", facts, None, quiet=False):
                 await stop.asked(broken=here.agent.stopped() if here.agent else None)  # leaving drains
 
     return _run(both, mesh, config, "node" if node else "agent", quiet=False)
