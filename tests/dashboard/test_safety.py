@@ -104,7 +104,7 @@ def _wait(kind: int, count: int, stuck: bool, attempt: int, now_ms: int) -> pb.W
         last_failure=common.Failure(type="RateLimited", message="429"), question="Send it?", workflow_id="audit-7",
         reason="no live agent serves it", stuck=stuck,
     )  # fmt: skip
-    wait.since_time.FromMilliseconds(now_ms - 750_000)
+    wait.since_time.FromMilliseconds(now_ms - 700_000)
     wait.alive_time.FromMilliseconds(now_ms - 61_000)
     wait.due_time.FromMilliseconds(now_ms + 200_000_000)
     if kind == pb.WAIT_KIND_RUNNING and count == 1:
@@ -116,12 +116,12 @@ def test_a_hidden_page_has_no_stream(visitor: Visitor) -> None:
     page = visitor.open("overview")
     expect(page.locator(".state-tile").first).to_be_visible()
     ended: list[Request] = []
-    page.on("requestfailed", ended.append)
+    page.on("requestfailed", lambda request: ended.append(request))
     _hide(page, hidden=True)
     page.wait_for_timeout(500)
     assert [each.url for each in ended if each.url.endswith("/live")], "its stream is closed"
     asked: list[Request] = []
-    page.on("request", asked.append)
+    page.on("request", lambda request: asked.append(request))
     page.wait_for_timeout(6000)
     assert asked == []
     _hide(page, hidden=False)
