@@ -42,6 +42,8 @@ OUT: Final = Path("build/bench/dashboard.json")
 TICK_MS: Final = 1000 / os.sysconf("SC_CLK_TCK")
 TIMES: Final = 5
 BATCH: Final = 500
+LETTERS: Final = str.maketrans("0123456789", "abcdefghij")
+"""An id of an agent has no digits below 2."""
 LIMIT_MS: Final = 1000
 LIMIT_SHARE: Final = 0.05
 SCROLLED: Final = """async () => {
@@ -96,7 +98,7 @@ async def _agents(mesh: ProcessMesh, number: int, ready: Any, end: Any) -> None:
         capabilities = [{"name": name, "version": "1", "slots": 8, "input_schema": '{"type": "string"}'} for name in ("look", "read", "sort")]
         leases = {}
         for each in range(number):
-            agent = {"agent_id": f"made-{each:08d}", "name": "made", "capabilities": capabilities, "state": "AGENT_STATE_ACTIVE", "slots": 8}
+            agent = {"agent_id": f"made-{each:08d}".translate(LETTERS), "name": "made", "capabilities": capabilities, "state": "AGENT_STATE_ACTIVE", "slots": 8}
             answer = await raw.call("RegisterAgent", agent=agent)
             leases[agent["agent_id"]] = (answer.lease_id, answer.heartbeat_interval.ToMilliseconds() / 1000)
         beats = [asyncio.create_task(_beat(raw, agent_id, *lease)) for agent_id, lease in leases.items()]

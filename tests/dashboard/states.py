@@ -92,7 +92,7 @@ async def keep_busy(mesh: ProcessMesh, seconds: int) -> None:
             for each in range(1 + (second * 7) % 5):
                 await client.start(desk.tally, 3 + each, id=f"order-{second}-{each}")
             if second % 17 == 5:
-                await client.start(desk.refund, float(second), id=f"refund-{second}")
+                await client.start(desk.refund, float(second), id=f"return-{second}")
             await asyncio.sleep(1)
 
 

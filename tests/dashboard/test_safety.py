@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
 from playwright.sync_api import Browser, Page, Request, expect
 
+import nervenet
 from nervenet.cli.render import waits
 from nervenet.cli.render.text import View
 from nervenet.v1 import common_pb2 as common
@@ -110,6 +112,14 @@ def _wait(kind: int, count: int, stuck: bool, attempt: int, now_ms: int) -> pb.W
     if kind == pb.WAIT_KIND_RUNNING and count == 1:
         wait.fraction = 0.4
     return wait
+
+
+def test_every_module_is_loaded_at_once() -> None:
+    """A module that index.html does not name costs a round trip more. The page's whole source is in the package."""
+    folder = Path(nervenet.__file__).parent / "dashboard"
+    named = set(re.findall(r'modulepreload" href="./([^"]+)"', (folder / "index.html").read_text()))
+    there = {str(file.relative_to(folder)) for file in folder.rglob("*.js")}
+    assert named == there - {"main.js", "theme.js"}
 
 
 def test_a_hidden_page_has_no_stream(visitor: Visitor) -> None:
