@@ -32,7 +32,9 @@ def escalation_of(workflow_id: str) -> str:
     return f"escalations/{workflow_id}%2Fask%231"
 
 
-@pytest.mark.parametrize("place", ["workflows", "workflows/parrot-script", escalation_of("parrot-script"), "escalations"])
+@pytest.mark.parametrize(
+    "place", ["workflows", "workflows/parrot-script", escalation_of("parrot-script"), "escalations"]
+)
 def test_markup_is_text(visitor: Visitor, place: str) -> None:
     page = visitor.open(place)
     expect(page.get_by_text("<script>").first).to_be_visible()
@@ -81,7 +83,9 @@ def test_the_policy_of_the_page_is_strict(visitor: Visitor) -> None:
     assert answer is not None
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy
-    page.evaluate("() => { const script = document.createElement('script'); script.textContent = 'window.ran = true'; document.body.append(script); }")
+    page.evaluate(
+        "() => { const script = document.createElement('script'); script.textContent = 'window.ran = true'; document.body.append(script); }"
+    )
     assert page.evaluate("window.ran") is None
     visitor.problems.clear()  # the browser reports what it refused
 
