@@ -42,6 +42,8 @@ OUT: Final = Path("build/bench/dashboard.json")
 TICK_MS: Final = 1000 / os.sysconf("SC_CLK_TCK")
 TIMES: Final = 5
 BATCH: Final = 500
+LETTERS: Final = str.maketrans("0123456789", "abcdefghij")
+"""An id of an agent has no digits below 2."""
 LIMIT_MS: Final = 1000
 LIMIT_SHARE: Final = 0.05
 SCROLLED: Final = """async () => {
@@ -93,10 +95,19 @@ def registered(mesh: ProcessMesh, number: int) -> Iterator[None]:
 async def _agents(mesh: ProcessMesh, number: int, ready: Any, end: Any) -> None:
     config = Config.load(environ={}, address=mesh.addresses, namespace=mesh.namespace)
     async with RawClient(config) as raw:
-        capabilities = [{"name": name, "version": "1", "slots": 8, "input_schema": '{"type": "string"}'} for name in ("look", "read", "sort")]
+        capabilities = [
+            {"name": name, "version": "1", "slots": 8, "input_schema": '{"type": "string"}'}
+            for name in ("look", "read", "sort")
+        ]
         leases = {}
         for each in range(number):
-            agent = {"agent_id": f"made-{each:08d}", "name": "made", "capabilities": capabilities, "state": "AGENT_STATE_ACTIVE", "slots": 8}
+            agent = {
+                "agent_id": f"made-{each:08d}".translate(LETTERS),
+                "name": "made",
+                "capabilities": capabilities,
+                "state": "AGENT_STATE_ACTIVE",
+                "slots": 8,
+            }
             answer = await raw.call("RegisterAgent", agent=agent)
             leases[agent["agent_id"]] = (answer.lease_id, answer.heartbeat_interval.ToMilliseconds() / 1000)
         beats = [asyncio.create_task(_beat(raw, agent_id, *lease)) for agent_id, lease in leases.items()]
@@ -158,7 +169,9 @@ def share_of_a_core(pid: int, seconds: float) -> float:
 
 def live_request(page: Page, address: str) -> str:
     """What the Overview keeps open."""
-    with page.expect_request(lambda request: request.url.endswith("/live") and len(request.post_data or "") > 300) as found:
+    with page.expect_request(
+        lambda request: request.url.endswith("/live") and len(request.post_data or "") > 300
+    ) as found:
         page.goto(f"{address}/#/overview")
         page.reload()
     return str(found.value.post_data)
@@ -216,7 +229,12 @@ def measure(found: Desk, browser: Browser, seconds: float, pages: int) -> dict[s
         watched = share_of_a_core(node, seconds)
     time.sleep(3)
     alone = (alone + share_of_a_core(node, seconds)) / 2
-    report["idle"] = {"pages": pages, "node_alone": round(alone, 4), "node_with_pages": round(watched, 4), "cost": round(watched - alone, 4)}
+    report["idle"] = {
+        "pages": pages,
+        "node_alone": round(alone, 4),
+        "node_with_pages": round(watched, 4),
+        "cost": round(watched - alone, 4),
+    }
     return report
 
 
@@ -253,7 +271,9 @@ def conclude(report: dict[str, Any]) -> int:
         print(f"{name:28} {report[name]['median_ms']:6} ms  (slowest of {TIMES}: {report[name]['slowest_ms']} ms)")
     idle = report["idle"]
     print(f"{'scrolling, p95':28} {report['scroll_p95_ms']:6} ms between two pictures")
-    print(f"{idle['pages']} idle pages cost the node {idle['cost']:.1%} of a core (with {idle['node_with_pages']:.1%}, without {idle['node_alone']:.1%})")
+    print(
+        f"{idle['pages']} idle pages cost the node {idle['cost']:.1%} of a core (with {idle['node_with_pages']:.1%}, without {idle['node_alone']:.1%})"
+    )
     for name in slow:
         print(f"{name} takes longer than {LIMIT_MS} ms", file=sys.stderr)
     is_dear = idle["cost"] > LIMIT_SHARE

@@ -55,7 +55,9 @@ def in_a_loop_of_its_own(work: Callable[[], Any]) -> Any:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=os.environ["CHROMIUM"], args=["--no-sandbox", "--enable-precise-memory-info"])
+        found = playwright.chromium.launch(
+            executable_path=os.environ["CHROMIUM"], args=["--no-sandbox", "--enable-precise-memory-info"]
+        )
         yield found
         found.close()
 

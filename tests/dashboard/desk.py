@@ -17,7 +17,9 @@ from tests.support.story import passed
 mesh = Mesh("desk")
 paid = Signal[str]("paid", str)
 
-PATIENT = CallOptions(retry=RetryPolicy(max_attempts=5, initial_interval=timedelta(minutes=10), max_interval=timedelta(hours=1)))
+PATIENT = CallOptions(
+    retry=RetryPolicy(max_attempts=5, initial_interval=timedelta(minutes=10), max_interval=timedelta(hours=1))
+)
 CAREFUL = CallOptions(retry=RetryPolicy(max_attempts=1, on_exhausted="escalate"))
 QUICK = CallOptions(retry=RetryPolicy(initial_interval=timedelta(milliseconds=150)))
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Screenshots of every view, for docs/dashboard.md and to be looked at after a change.
 
-    make dashboard-pictures                        # docs/pictures/dashboard-*.png: those that the page shows
-    make dashboard-pictures ARGS="--all --out build/pictures"   # each view: dark and light, desktop and phone
+make dashboard-pictures                        # docs/pictures/dashboard-*.png: those that the page shows
+make dashboard-pictures ARGS="--all --out build/pictures"   # each view: dark and light, desktop and phone
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Final, NamedTuple
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.dashboard import desk
 from tests.dashboard.conftest import DESKTOP, PHONE, in_a_loop_of_its_own
-from tests.dashboard.states import DESK, fill, keep_busy, open_desk, poison
+from tests.dashboard.states import DESK, LABELED, fill, in_state, keep_busy, open_desk, poison
 from tests.support.mesh import mesh_alone
 
 
@@ -31,9 +32,9 @@ class View(NamedTuple):
 
 VIEWS: Final = {
     "overview": View("overview", ".backlog-fill"),
-    "workflows": View("workflows", "tbody tr"),
-    "workflow": View("workflows/invoice-2041", ".step-row"),
-    "step": View("workflows/invoice-2041", ".step-row", ".step-row:has-text('attempt 2')"),
+    "workflows": View("workflows?state=RUNNING%2CWAITING_FOR_HUMAN%2CBLOCKED%2CFAILED", "tbody tr"),
+    "workflow": View("workflows/invoice-2042", ".step-row"),
+    "step": View("workflows/invoice-2042", ".step-row", ".step-row:has-text('attempt 2')"),
     "blocked": View("workflows/report-may", ".tone-blocked"),
     "output": View("workflows/letter-tea", ".output"),
     "journal": View("workflows/invoice-2041", ".step-row", "[role=tab]:has-text('Journal')"),
@@ -45,12 +46,14 @@ VIEWS: Final = {
     "start": View("definitions/invoice", "dialog form"),
 }
 SHOWN: Final = (
-    ("overview", "light", "desktop"), ("overview", "dark", "desktop"), ("workflows", "light", "desktop"),
-    ("workflow", "light", "desktop"), ("step", "dark", "desktop"), ("escalations", "light", "desktop"), ("agents", "light", "desktop"),
+    ("workflow", "light", "desktop"), ("step", "dark", "desktop"), ("overview", "light", "desktop"), ("overview", "dark", "desktop"), ("workflows", "light", "desktop"),
+    ("escalations", "light", "desktop"), ("agents", "light", "desktop"),
     ("capabilities", "light", "desktop"), ("start", "light", "desktop"), ("overview", "light", "phone"), ("escalations", "dark", "phone"),
 )  # fmt: skip
 """What docs/dashboard.md shows."""
-EVERYTHING: Final = tuple((view, scheme, size) for view in VIEWS for scheme in ("light", "dark") for size in ("desktop", "phone"))
+EVERYTHING: Final = tuple(
+    (view, scheme, size) for view in VIEWS for scheme in ("light", "dark") for size in ("desktop", "phone")
+)
 SETTLED_MS: Final = 1200
 
 
@@ -83,6 +86,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         async def work() -> None:
             await asyncio.gather(fill(mesh, hostile=False), poison(mesh))
             await keep_busy(mesh, 75)
+            async with mesh.client() as client:  # a fresh one: its bars are not short beside a long wait
+                await client.start(
+                    desk.invoice, desk.Invoice(supplier="Kern & Söhne", pages=6), id="invoice-2042", options=LABELED
+                )
+                await in_state(client, "invoice-2042", "WAITING_FOR_HUMAN")
 
         in_a_loop_of_its_own(work)
         browser = playwright.chromium.launch(executable_path=os.environ["CHROMIUM"], args=["--no-sandbox"])

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A mesh with a workflow in each state that the dashboard shows, for its tests, its pictures and its benchmark.
 
-    with ProcessMesh(folder, redis_url, etcd_url, app=DESK) as mesh:
-        desk = open_desk(mesh)
-        asyncio.run(fill(mesh))
-        page.goto(desk.address)
+with ProcessMesh(folder, redis_url, etcd_url, app=DESK) as mesh:
+    desk = open_desk(mesh)
+    asyncio.run(fill(mesh))
+    page.goto(desk.address)
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ async def fill(mesh: ProcessMesh, *, hostile: bool = True) -> None:
     async with mesh.client() as client:
         for number in range(6):
             await client.start(desk.tally, 1 + number, id=f"tally-{number}")
-        await client.start(desk.invoice, desk.Invoice(supplier="Kern & Söhne", pages=6), id="invoice-2041", options=LABELED)
+        await client.start(
+            desk.invoice, desk.Invoice(supplier="Kern & Söhne", pages=6), id="invoice-2041", options=LABELED
+        )
         await client.start(desk.expense, 42.8, id="expense-17")
         await client.start(desk.letter, "tea", id="letter-tea")
         await client.start(desk.payment, 99.5, id="payment-311")
@@ -92,7 +94,7 @@ async def keep_busy(mesh: ProcessMesh, seconds: int) -> None:
             for each in range(1 + (second * 7) % 5):
                 await client.start(desk.tally, 3 + each, id=f"order-{second}-{each}")
             if second % 17 == 5:
-                await client.start(desk.refund, float(second), id=f"refund-{second}")
+                await client.start(desk.refund, float(second), id=f"return-{second}")
             await asyncio.sleep(1)
 
 
@@ -127,4 +129,3 @@ def deep(levels: int) -> Any:
     for _ in range(levels):
         value = [value]
     return value
-

@@ -81,7 +81,10 @@ def test_of_two_people_one_wins_and_the_other_is_told(visitors: Callable[..., Vi
     first, second = ana.open(place), ben.open(place)
     expect(first.get_by_role("button", name="yes")).to_be_visible()
     expect(second.get_by_role("button", name="no", exact=True)).to_be_visible()
-    ben.context.route("**/GetEscalation", lambda route: route.abort() if not ben.page.evaluate("window.clicked") else route.continue_())
+    ben.context.route(
+        "**/GetEscalation",
+        lambda route: route.abort() if not ben.page.evaluate("window.clicked") else route.continue_(),
+    )
     first.get_by_role("button", name="yes").click()
     expect(first.locator(".decided")).to_contain_text("ana@desk decided: yes")
     second.evaluate("window.clicked = true")

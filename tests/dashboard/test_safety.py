@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
 from playwright.sync_api import Browser, Page, Request, expect
 
+import nervenet
 from nervenet.cli.render import waits
 from nervenet.cli.render.text import View
 from nervenet.v1 import common_pb2 as common
@@ -30,7 +32,9 @@ def escalation_of(workflow_id: str) -> str:
     return f"escalations/{workflow_id}%2Fask%231"
 
 
-@pytest.mark.parametrize("place", ["workflows", "workflows/parrot-script", escalation_of("parrot-script"), "escalations"])
+@pytest.mark.parametrize(
+    "place", ["workflows", "workflows/parrot-script", escalation_of("parrot-script"), "escalations"]
+)
 def test_markup_is_text(visitor: Visitor, place: str) -> None:
     page = visitor.open(place)
     expect(page.get_by_text("<script>").first).to_be_visible()
@@ -79,7 +83,9 @@ def test_the_policy_of_the_page_is_strict(visitor: Visitor) -> None:
     assert answer is not None
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy
-    page.evaluate("() => { const script = document.createElement('script'); script.textContent = 'window.ran = true'; document.body.append(script); }")
+    page.evaluate(
+        "() => { const script = document.createElement('script'); script.textContent = 'window.ran = true'; document.body.append(script); }"
+    )
     assert page.evaluate("window.ran") is None
     visitor.problems.clear()  # the browser reports what it refused
 
@@ -104,7 +110,7 @@ def _wait(kind: int, count: int, stuck: bool, attempt: int, now_ms: int) -> pb.W
         last_failure=common.Failure(type="RateLimited", message="429"), question="Send it?", workflow_id="audit-7",
         reason="no live agent serves it", stuck=stuck,
     )  # fmt: skip
-    wait.since_time.FromMilliseconds(now_ms - 750_000)
+    wait.since_time.FromMilliseconds(now_ms - 700_000)
     wait.alive_time.FromMilliseconds(now_ms - 61_000)
     wait.due_time.FromMilliseconds(now_ms + 200_000_000)
     if kind == pb.WAIT_KIND_RUNNING and count == 1:
@@ -112,16 +118,24 @@ def _wait(kind: int, count: int, stuck: bool, attempt: int, now_ms: int) -> pb.W
     return wait
 
 
+def test_every_module_is_loaded_at_once() -> None:
+    """A module that index.html does not name costs a round trip more. The page's whole source is in the package."""
+    folder = Path(nervenet.__file__).parent / "dashboard"
+    named = set(re.findall(r'modulepreload" href="./([^"]+)"', (folder / "index.html").read_text()))
+    there = {str(file.relative_to(folder)) for file in folder.rglob("*.js")}
+    assert named == there - {"main.js", "theme.js"}
+
+
 def test_a_hidden_page_has_no_stream(visitor: Visitor) -> None:
     page = visitor.open("overview")
     expect(page.locator(".state-tile").first).to_be_visible()
     ended: list[Request] = []
-    page.on("requestfailed", ended.append)
+    page.on("requestfailed", lambda request: ended.append(request))
     _hide(page, hidden=True)
     page.wait_for_timeout(500)
     assert [each.url for each in ended if each.url.endswith("/live")], "its stream is closed"
     asked: list[Request] = []
-    page.on("request", asked.append)
+    page.on("request", lambda request: asked.append(request))
     page.wait_for_timeout(6000)
     assert asked == []
     _hide(page, hidden=False)

@@ -53,7 +53,7 @@ def test_overview(visitor: Visitor) -> None:
     expect(states.get_by_role("link", name="blocked")).to_contain_text("1")
     expect(page.get_by_label("Figures")).to_contain_text(re.compile(r"Tasks in queues\s*2"))
     expect(page.get_by_label("Figures")).to_contain_text(re.compile(r"Duration, p50\s*[\d.]+ s"))
-    expect(page.locator(".backlog")).to_contain_text(re.compile(r"ocr.*no agent serves it.*2 tasks, oldest", re.S))
+    expect(page.locator(".backlog")).to_contain_text(re.compile(r"ocr.*no agent serves it.*2 tasks, oldest", re.DOTALL))
     expect(page.get_by_role("link", name=re.compile("refund-5.*ValueError"))).to_be_visible()
     expect(page.get_by_role("link", name=re.compile("report-may.*blocked"))).to_be_visible()
     expect(page.locator(".badge")).to_have_text(re.compile(r"\d+"))
@@ -153,7 +153,9 @@ def test_many_steps_are_one_line_and_their_bars_are_off(visitor: Visitor) -> Non
 
 def test_partial_output_comes_live(visitor: Visitor) -> None:
     page = visitor.open("workflows/letter-tea")
-    expect(page.get_by_label("Live output")).to_contain_text("Dear reader, this letter is about tea and it comes word by word")
+    expect(page.get_by_label("Live output")).to_contain_text(
+        "Dear reader, this letter is about tea and it comes word by word"
+    )
     expect(page.locator(".step-row", has_text="write")).to_contain_text("word 13")
 
 
@@ -211,7 +213,9 @@ def test_a_definition_is_started_by_its_form(visitor: Visitor) -> None:
 
 def test_what_is_not_there_is_said(visitor: Visitor) -> None:
     page = visitor.open("workflows/nosuch")
-    expect(page.get_by_text("There is no such workflow in this namespace, or its retention has passed.")).to_be_visible()
+    expect(
+        page.get_by_text("There is no such workflow in this namespace, or its retention has passed.")
+    ).to_be_visible()
 
 
 def test_the_keyboard(visitor: Visitor) -> None:

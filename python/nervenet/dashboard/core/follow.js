@@ -2,7 +2,6 @@
 // One workflow, followed: read once, then again when its journal grows. News of running attempts come on the same stream.
 // A hidden page follows nothing; a closed workflow needs no stream.
 import { events } from "./events.js";
-import { journalLine } from "./journal.js";
 import { outputText } from "./payload.js";
 import { coordinator } from "./rpc.js";
 import { isClosed } from "./states.js";
@@ -14,10 +13,12 @@ const READ_AGAIN_MS_PER_STEP = 1;
 const UNKNOWN_CHANGE_MS = 5000;
 const REOPEN_AFTER_MS = 2000;
 const MOST_OUTPUT = 100_000;
+const MOST_OUTPUTS = 3;
 
-/** Follows until `close()`. Signals: `workflow`, `error`, `news` (step → last progress), `output` (step → text), `lines` (new entries). */
+/** Follows until `close()`. Signals: `workflow`, `error`, `news` (step → last progress), `output` (step → text). */
 export function followWorkflow(workflowId) {
-  const found = { workflow: signal(null), error: signal(null), news: signal({}), output: signal({}), lines: signal([]) };
+  const found = { workflow: signal(null), error: signal(null), news: signal({}), output: signal({}) };
+  let sequence = 0;
   let opened = null;
   let timer = 0;
   let isClosing = false;
@@ -48,7 +49,7 @@ export function followWorkflow(workflowId) {
     const { entry } = JSON.parse(data);
     if (entry?.progress) takeProgress(found, entry.progress);
     else {
-      if (entry) found.lines.value = [...found.lines.value, journalLine(entry)];
+      if (entry) sequence = Number(entry.sequence);
       readSoon();
     }
   };
@@ -60,7 +61,7 @@ export function followWorkflow(workflowId) {
     const mine = (opened = new AbortController());
     const one = await read();
     if (mine.signal.aborted || !one || isClosed(one)) return;
-    const after = found.lines.value.at(-1)?.sequence ?? one.journalEntries ?? 0;
+    const after = Math.max(sequence, Number(one.journalEntries ?? 0));
     try {
       const address = `./live/workflows/${encodeURIComponent(workflowId)}?after=${after}&progress=1&partials=1&format=raw`;
       for await (const { event, data } of events(address, { stop: mine.signal })) {
@@ -95,5 +96,6 @@ function takeProgress(found, progress) {
   };
   if (!progress.partial && !(isNewAttempt && found.output.value[progress.step])) return;
   const text = (isNewAttempt ? "" : (found.output.value[progress.step] ?? "")) + (progress.partial ? outputText(progress.partial) : "");
-  found.output.value = { ...found.output.value, [progress.step]: text.slice(-MOST_OUTPUT) };
+  const others = Object.entries(found.output.value).filter(([step]) => step !== progress.step);
+  found.output.value = Object.fromEntries([...others.slice(1 - MOST_OUTPUTS), [progress.step, text.slice(-MOST_OUTPUT)]]);
 }

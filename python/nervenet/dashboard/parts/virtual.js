@@ -25,9 +25,11 @@ export function VirtualList({ count, rowHeight, row, label, className = "", isFo
   }, [count, isFollowing]);
   const to = Math.min(sight.to, count);
   const from = Math.min(sight.from, to);
+  // A row that leaves the sight lends its elements to one that enters it: to change a text is faster than to make elements.
+  const places = Math.ceil((sight.to - sight.from + 1) / SPARE_ROWS) * SPARE_ROWS;
   const shown = [];
   for (let at = from; at < to; at++) {
-    shown.push(html`<div key=${at} class="virtual-row" role="listitem" style=${{ top: `${at * rowHeight}px`, height: `${rowHeight}px` }}>${row(at)}</div>`);
+    shown.push(html`<div key=${at % places} class="virtual-row" role="listitem" style=${{ top: `${at * rowHeight}px`, height: `${rowHeight}px` }}>${row(at)}</div>`);
   }
   return html`<div class=${`virtual ${className}`} ref=${ref} onScroll=${look} tabindex="0" role="group" aria-label=${label}>
     <div class="virtual-all" role="list" aria-label=${label} style=${{ height: `${count * rowHeight}px` }}>${shown}</div>

@@ -3,7 +3,7 @@
 import { journalLine } from "../core/journal.js";
 import { coordinator } from "../core/rpc.js";
 import { clock, exact } from "../core/times.js";
-import { html, useEffect, useMemo, useState } from "../core/ui.js";
+import { html, useEffect, useState } from "../core/ui.js";
 import { Empty, Refusal } from "../parts/basics.js";
 import { Dialog } from "../parts/dialog.js";
 import { LongText } from "../parts/payload.js";
@@ -14,19 +14,17 @@ import { count, visible } from "../core/text.js";
 const ROW = 30;
 const PAGE_SIZE = 1000;
 
-export function Journal({ one, added }) {
-  const [read, setRead] = useState([]);
+export function Journal({ one }) {
+  const [lines, setLines] = useState([]);
   const [error, setError] = useState(null);
   const [chosen, setChosen] = useState(0);
+  // Read again from the last line whenever the journal has grown.
   useEffect(() => {
     let isShown = true;
-    readAll(one.workflowId, (lines) => isShown && setRead((before) => [...before, ...lines]), () => isShown).catch(setError);
+    const take = (more) => isShown && setLines((before) => withoutTwins(before, more));
+    readAfter(one.workflowId, lines.at(-1)?.sequence ?? 0, take, () => isShown).catch(setError);
     return () => (isShown = false);
-  }, [one.workflowId, one.run]);
-  const lines = useMemo(() => {
-    const last = read.at(-1)?.sequence ?? 0;
-    return last ? [...read, ...added.value.filter((each) => each.sequence > last)] : read;
-  }, [read, added.value]);
+  }, [one.journalEntries]);
   const row = (at) => html`<${Line} line=${lines[at]} choose=${setChosen} />`;
   return html`<div class="journal">
     <${Refusal} error=${error} />
@@ -36,10 +34,16 @@ export function Journal({ one, added }) {
   </div>`;
 }
 
-async function readAll(workflowId, take, isWanted) {
+/** Two readings may overlap. */
+function withoutTwins(before, more) {
+  const last = before.at(-1)?.sequence ?? 0;
+  return [...before, ...more.filter((line) => line.sequence > last)];
+}
+
+async function readAfter(workflowId, afterSequence, take, isWanted) {
   let pageToken = "";
   do {
-    const page = await coordinator("ListJournal", { workflowId, pageSize: PAGE_SIZE, pageToken, payloadFormat: "PAYLOAD_FORMAT_OMIT" });
+    const page = await coordinator("ListJournal", { workflowId, afterSequence, pageSize: PAGE_SIZE, pageToken, payloadFormat: "PAYLOAD_FORMAT_OMIT" });
     take((page.entries ?? []).map(journalLine));
     pageToken = page.nextPageToken ?? "";
   } while (pageToken && isWanted());

@@ -36,7 +36,7 @@ export function Workflow({ id }) {
     </div>
     <div role="tabpanel" aria-label=${tab}>
       ${tab === "Steps" && html`<${Timeline} one=${one} news=${followed.news} />`}
-      ${tab === "Journal" && html`<${Journal} one=${one} added=${followed.lines} />`}
+      ${tab === "Journal" && html`<${Journal} key=${one.run} one=${one} />`}
       ${tab === "Values" && html`<${Values} one=${one} />`}
     </div>`;
 }
@@ -130,7 +130,7 @@ function waitLink(wait) {
 function Output({ followed }) {
   const said = Object.entries(followed.output.value).filter(([, text]) => text);
   if (!said.length) return null;
-  return html`<section class="card" aria-label="Live output">${said.slice(-3).map(([step, text]) => html`<div key=${step} class="output"><h3><${Id}>${step}</${Id}> <span class="quiet">live output</span></h3><${LongText} text=${text} /></div>`)}</section>`;
+  return html`<section class="card" aria-label="Live output">${said.map(([step, text]) => html`<div key=${step} class="output"><h3><${Id}>${step}</${Id}> <span class="quiet">live output</span></h3><${LongText} text=${text} /></div>`)}</section>`;
 }
 
 const Values = ({ one }) => html`<div class="values">

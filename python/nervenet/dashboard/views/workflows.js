@@ -37,17 +37,19 @@ export function Workflows() {
   const filters = route.value.filters;
   const query = filters.toString();
   const request = useMemo(() => requestOf(filters), [query]);
-  return html`<${List} key=${query} request=${request} filters=${filters} />`;
+  const counts = useLive("CoordinatorService/ListWorkflows", { pageSize: 1, includeCounts: true });
+  return html`<header class="head"><h1>Workflows</h1><${Search} key=${filters.get("waiting")} filters=${filters} /></header>
+    <${Filters} filters=${filters} counts=${counts.value.value?.stateCounts ?? []} />
+    <${List} key=${query} request=${request} />`;
 }
 
-function List({ request, filters }) {
+/** The pages of one request: other filters have other pages. */
+function List({ request }) {
   const [pages, setPages] = useState([""]);
   const chosen = useSignal(new Map());
   const list = useLive("CoordinatorService/ListWorkflows", { ...request, pageSize: PAGE_SIZE, pageToken: pages.at(-1), includeWaits: true, includeCounts: true });
   const isFiltered = Object.keys(request).length > 0;
-  return html`<header class="head"><h1>Workflows</h1><${Search} filters=${filters} /></header>
-    <${Filters} filters=${filters} counts=${list.value.value?.stateCounts ?? []} />
-    <${ActOnMany} chosen=${chosen} request=${request} isFiltered=${isFiltered} />
+  return html`<${ActOnMany} chosen=${chosen} request=${request} isFiltered=${isFiltered} />
     <${Answer} state=${list}>${(page) => html`
       ${page.workflows?.length
         ? html`<${Table} workflows=${page.workflows} chosen=${chosen} />`
