@@ -29,7 +29,7 @@ _PYTHON_PARTS = {"PSF-2.0", "CNRI-Python-GPL-Compatible", "SMLNJ"}
 """Licences that Python's own licence consists of, beside one that SPDX does not list alone."""
 
 _VARIANTS = {"Pixar": ("Apache-2.0", re.compile(r"(?i)modified apache|pixar"))}
-"""Licences that are another one with changes: what it is instead, unless the text says of itself that it is changed.
+"""Licences that are another one with changes: what it is instead, unless the text says that it is changed.
 
 Pixar's has the terms of the Apache licence with other words in two places, and not its appendix. Many projects leave out
 the appendix too, and what they ship then resembles Pixar's more than the whole Apache licence."""
