@@ -40,7 +40,7 @@ async def measure(workflows: int) -> list[dict[str, Any]]:
         env["NERVENET_ADDRESS"] = stack.enter_context(Process(roles, "node", env=env)).ready
         stack.enter_context(Process(roles, "agent", env=env))
         async with Client(env["NERVENET_ADDRESS"], namespace="memory") as client:
-            await client.run(four, "x")
+            await asyncio.gather(*(client.run(four, "x") for _ in range(200)), client.start(parked, "x"))
             for state, size in itertools.product(("closed", "open"), SIZES):
                 rows += [await _row(client, store, state, size, workflows)]
     return rows

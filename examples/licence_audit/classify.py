@@ -28,28 +28,11 @@ _PYTHON = "Python-2.0.1"
 _PYTHON_PARTS = {"PSF-2.0", "CNRI-Python-GPL-Compatible", "SMLNJ"}
 """Licences that Python's own licence consists of, beside one that SPDX does not list alone."""
 
-_APACHE = re.compile(r"Apache License\s+Version 2\.0, January 2004")
-_APACHE_APPENDIX = """
-END OF TERMS AND CONDITIONS
+_VARIANTS = {"Pixar": ("Apache-2.0", re.compile(r"(?i)modified apache|pixar"))}
+"""Licences that are another one with changes: what it is instead, unless the text says that it is changed.
 
-APPENDIX: How to apply the Apache License to your work.
-
-To apply the Apache License to your work, attach the following boilerplate notice, with the fields enclosed by brackets
-"[]" replaced with your own identifying information. (Don't include the brackets!) The text should be enclosed in the
-appropriate comment syntax for the file format. We also recommend that a file or class name and description of purpose be
-included on the same "printed page" as the copyright notice for easier identification within third-party archives.
-
-Copyright [yyyy] [name of copyright owner]
-
-Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with the
-License. You may obtain a copy of the License at
-
-http://www.apache.org/licenses/LICENSE-2.0
-
-Unless required by applicable law or agreed to in writing, software distributed under the License is distributed on an
-"AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific
-language governing permissions and limitations under the License.
-"""
+Pixar's has the terms of the Apache licence with other words in two places, and not its appendix. Many projects leave out
+the appendix too, and what they ship then resembles Pixar's more than the whole Apache licence."""
 
 
 def classify(distribution: Distribution) -> Classification:
@@ -86,19 +69,10 @@ def identify(text: str) -> tuple[str, float]:
 
     A sixth of a second of CPU; remembered, since half of all packages ship one of a few texts to the letter.
     """
-    licence = askalono.identify(_with_appendix(text))
-    return licence.name, licence.score
-
-
-def _with_appendix(text: str) -> str:
-    """An Apache licence with the appendix that SPDX's text has and many projects leave out.
-
-    Without it the text is more similar to Pixar's licence, which is the Apache licence with other words in two places and
-    no appendix. Pixar's says in its heading that it is modified.
-    """
-    if _APACHE.search(text) and not re.search(r"(?i)modified apache|how to apply the apache license", text):
-        return text.partition("END OF TERMS AND CONDITIONS")[0] + _APACHE_APPENDIX
-    return text
+    licence = askalono.identify(text)
+    original, changed = _VARIANTS.get(licence.name, ("", None))
+    name = original if changed and not changed.search(text) else licence.name
+    return name, licence.score
 
 
 def _by_parts(text: str) -> tuple[list[str], float]:

@@ -99,7 +99,10 @@ async def demo(
     namespace = f"audit-{uuid.uuid4().hex[:6]}"
     _fresh(folder)
     began = time.monotonic()
-    async with backing() as (redis, etcd), Mesh(redis.url, etcd.url, namespace, folder, code=not declared) as mesh:
+    async with (
+        backing() as (redis, etcd),
+        Mesh(redis.url, etcd.url, namespace, folder, code=not declared, dashboard=keep) as mesh,
+    ):
         screen.say(
             f"{NODES} nodes and {len(AGENTS)} agents are up after {time.monotonic() - began:.1f} s "
             f"(namespace {namespace}, {mesh.address}); auditing {len(distributions)} distributions"
@@ -111,7 +114,7 @@ async def demo(
                 await _follow(client, mesh, screen, audits, kill, began)
             seconds = round(time.monotonic() - began, 1)
             found = await outcomes(client, audits)
-        result, late = _report(found, mesh, seconds)
+        result, late = _report(found, mesh, seconds, keep)
         print_rows(console, result)
         _conclude(screen, result, late, found, mesh, keep)
         if keep:
@@ -187,7 +190,7 @@ async def _follow(client: Client, mesh: Mesh, screen: Screen, audits: Audits, ki
         await asyncio.sleep(0.02 if kill and killed is None else 0.25)
 
 
-def _report(found: list[Outcome], mesh: Mesh, seconds: float) -> tuple[report.Report, list[str]]:
+def _report(found: list[Outcome], mesh: Mesh, seconds: float, keep: bool) -> tuple[report.Report, list[str]]:
     recorded = {task: when for outcome in found for task, when in outcome.recorded.items()}
     states = Counter(outcome.row.state for outcome in found)
     succeeded, waiting = states["SUCCEEDED"], states["WAITING_FOR_HUMAN"]
@@ -205,7 +208,8 @@ def _report(found: list[Outcome], mesh: Mesh, seconds: float) -> tuple[report.Re
         seconds=seconds,
     )
     details = {outcome.row.workflow_id: outcome.detail for outcome in found}
-    report.write(mesh.folder, result, details, title="Licence audit")
+    kept = report.Kept(_flags(mesh), mesh.dashboard) if keep else None
+    report.write(mesh.folder, result, details, title="Licence audit", kept=kept)
     return result, effects.late_starts(mesh.effects, recorded)
 
 
@@ -222,7 +226,8 @@ def _conclude(
     screen.say(f"report   {_near(mesh.folder / 'report.html')}   {_near(mesh.folder / 'report.json')}")
     screen.say(f"effects  {_near(mesh.effects)}   logs  {_near(mesh.folder / 'logs')}")
     if keep:
-        screen.say("The mesh stays up until Ctrl-C. In another terminal, in this folder:\n")
+        screen.say(f"\nThe mesh stays up until Ctrl-C. Its dashboard: {mesh.dashboard}")
+        screen.say("In another terminal, in this folder:\n")
         for line in commands(found, mesh):
             screen.say(f"  {line}")
     else:
@@ -232,8 +237,7 @@ def _conclude(
 def commands(found: list[Outcome], mesh: Mesh) -> list[str]:
     """Shell lines about this run. Each is complete: it works when somebody pastes it alone."""
     nervenet, grpcurl = (_near(Path(sys.executable).with_name(name)) for name in ("nervenet", "grpcurl"))
-    living = [node.address for node in mesh.nodes if node.alive]
-    which = f"--address {','.join(living)} --namespace {mesh.namespace}"
+    which = _flags(mesh)
     some = found[0].row.workflow_id
     asking = [outcome.row.escalation for outcome in found if outcome.row.escalation][:1]
     request = shlex.quote(json.dumps({"workflow_id": some}))
@@ -243,8 +247,16 @@ def commands(found: list[Outcome], mesh: Mesh) -> list[str]:
         *(f"{nervenet} escalations resolve {question} {which}" for question in asking),
         f"{nervenet} show {some} {which}",
         f"{nervenet} agents list {which}",
-        f"{grpcurl} -plaintext -d {request} {living[0]} nervenet.v1.CoordinatorService/GetWorkflow",
+        f"{grpcurl} -plaintext -d {request} {_living(mesh)[0]} nervenet.v1.CoordinatorService/GetWorkflow",
     ]
+
+
+def _flags(mesh: Mesh) -> str:
+    return f"--address {','.join(_living(mesh))} --namespace {mesh.namespace}"
+
+
+def _living(mesh: Mesh) -> list[str]:
+    return [node.address for node in mesh.nodes if node.alive]
 
 
 def _near(path: Path) -> str:

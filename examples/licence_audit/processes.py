@@ -48,10 +48,12 @@ class ProcessFailed(Exception):
 
 
 class Part:
-    """One process of the mesh, its log and, for a node, its address."""
+    """One process of the mesh, its log and, for a node, its addresses."""
 
-    def __init__(self, name: str, arguments: list[str], env: Mapping[str, str], log: Path, address: str = "") -> None:
-        self.name, self.address = name, address
+    def __init__(
+        self, name: str, arguments: list[str], env: Mapping[str, str], log: Path, address: str = "", http: str = ""
+    ) -> None:
+        self.name, self.address, self.http = name, address, http
         self._arguments, self._env, self._log = arguments, env, log
         self._process: asyncio.subprocess.Process | None = None
 
@@ -121,10 +123,13 @@ class Mesh:
         folder: Path,
         *,
         code: bool = True,
+        dashboard: bool = False,
         app: str = APP,
         agents: Sequence[AgentPlan] = AGENTS,
     ) -> None:
-        """Without `code` the nodes have none: their workflow is data. `app` and `agents` are another form of the audit."""
+        """Without `code` the nodes have none: their workflow is data. With `dashboard` they serve one. `app` and `agents` are
+        another form of the audit.
+        """
         self._app, self._agents_app = [app] if code else [], app
         self.namespace, self.folder = namespace, folder
         own = {key: value for key, value in os.environ.items() if not key.startswith("NERVENET_")}
@@ -138,23 +143,29 @@ class Mesh:
             effects.PATH: str(self.effects),
         }
         self.env = {**own, **settings}
-        self.nodes = [self._node(n, port) for n, port in enumerate(ports, start=1)]
+        self.nodes = [self._node(n, port, dashboard) for n, port in enumerate(ports, start=1)]
         self.agents = [self._agent(plan) for plan in agents]
 
     @property
     def effects(self) -> Path:
         return self.folder / "effects.sqlite"
 
-    def _node(self, number: int, port: int) -> Part:
-        address = f"127.0.0.1:{port}"
-        return self._part(f"node-{number}", ["node", *self._app, "--listen", address], {}, address)
+    @property
+    def dashboard(self) -> str:
+        """The address of the page; "" where no node serves one."""
+        return next((f"http://{node.http}/" for node in self.nodes if node.alive and node.http), "")
+
+    def _node(self, number: int, port: int, dashboard: bool) -> Part:
+        address, http = f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}" if dashboard else ""
+        env = {"NERVENET_HTTP": http} if http else {}
+        return self._part(f"node-{number}", ["node", *self._app, "--listen", address], env, address, http)
 
     def _agent(self, plan: AgentPlan) -> Part:
         arguments = ["agent", self._agents_app, "--name", plan.name, "--only", plan.serves, "--slots", str(plan.slots)]
         return self._part(plan.name, arguments, {effects.AGENT: plan.name})
 
-    def _part(self, name: str, arguments: list[str], env: Mapping[str, str], address: str = "") -> Part:
-        return Part(name, arguments, {**self.env, **env}, self.folder / "logs" / f"{name}.log", address)
+    def _part(self, name: str, arguments: list[str], env: Mapping[str, str], address: str = "", http: str = "") -> Part:
+        return Part(name, arguments, {**self.env, **env}, self.folder / "logs" / f"{name}.log", address, http)
 
     async def __aenter__(self) -> Mesh:
         try:

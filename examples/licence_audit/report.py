@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -73,23 +74,41 @@ class Detail(BaseModel):
     methods: dict[str, str] = {}
 
 
-def write(folder: Path, report: Report, details: Mapping[str, Detail], *, title: str) -> None:
+class Kept(NamedTuple):
+    """How to reach the mesh of a demo that was kept."""
+
+    flags: str
+    """Of `nervenet`: where it is, and which namespace."""
+    dashboard: str = ""
+
+
+def write(folder: Path, report: Report, details: Mapping[str, Detail], *, title: str, kept: Kept | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(page(report, details, title=title), encoding="utf-8")
+    (folder / "report.html").write_text(page(report, details, title=title, kept=kept), encoding="utf-8")
 
 
-def page(report: Report, details: Mapping[str, Detail], *, title: str) -> str:
+def page(report: Report, details: Mapping[str, Detail], *, title: str, kept: Kept | None = None) -> str:
     data = {workflow_id: detail.model_dump() for workflow_id, detail in details.items()}
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
+        dashboard=_dashboard(kept),
         tiles=_tiles(report),
         verdicts=_verdicts(report.rows),
         agreement=_agreement(report.rows),
         licences=_licences(report.rows),
-        questions=_questions(report.rows, details),
+        questions=_questions(report.rows, details, kept),
         rows="\n".join(_row(row) for row in report.rows),
         data=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"),
+    )
+
+
+def _dashboard(kept: Kept | None) -> str:
+    if kept is None or not kept.dashboard:
+        return ""
+    return (
+        f'<p class="kept"><a href="{html.escape(kept.dashboard)}">Open this run in the dashboard</a>: '
+        "each workflow over time, and an inbox for the questions. It is there until you end the demo.</p>"
     )
 
 
@@ -150,7 +169,7 @@ def _licences(rows: list[Row], most: int = 7) -> str:
     )
 
 
-def _questions(rows: list[Row], details: Mapping[str, Detail]) -> str:
+def _questions(rows: list[Row], details: Mapping[str, Detail], kept: Kept | None) -> str:
     """One card a question: what is asked about several packages in the same words is one thing to think about."""
     cards: dict[tuple[str, tuple[str, ...]], list[Row]] = {}
     for row in rows:
@@ -158,17 +177,19 @@ def _questions(rows: list[Row], details: Mapping[str, Detail]) -> str:
             detail = details.get(row.workflow_id, Detail())
             question = detail.question.removeprefix(f"{row.name}: ")
             cards.setdefault((question[:1].upper() + question[1:], tuple(detail.answers)), []).append(row)
-    return "\n".join(_card(question, answers, asking) for (question, answers), asking in cards.items())
+    return "\n".join(_card(question, answers, asking, kept) for (question, answers), asking in cards.items())
 
 
-def _card(question: str, answers: tuple[str, ...], asking: list[Row]) -> str:
+def _card(question: str, answers: tuple[str, ...], asking: list[Row], kept: Kept | None) -> str:
+    """With the command that answers, if there is still a mesh to ask."""
     names = ", ".join(
         f'<a href="#{html.escape(row.workflow_id)}">{html.escape(row.name)}</a> <small>{html.escape(row.version)}</small>'
         for row in asking
     )
     commands = "".join(
-        f'<code tabindex="0" title="Copy">nervenet escalations resolve {html.escape(row.escalation or "")}</code>'
+        f'<code tabindex="0" title="Copy">nervenet escalations resolve {html.escape(row.escalation or "")} {html.escape(kept.flags)}</code>'
         for row in asking
+        if kept
     )
     chips = "".join(f"<span>{html.escape(answer)}</span>" for answer in answers)
     return f'<li><h3>{names}</h3><div><p>{_unbroken(question)}</p><div class="answers">{chips}</div></div><div>{commands}</div></li>'

@@ -7,6 +7,7 @@ import json
 import signal
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nervenet.cli.doctor import certificates, etcd_checks, mesh_checks, redis_ch
 from nervenet.cli.doctor.check import Check
 from nervenet.cli.doctor.redis_checks import KeyFacts, RedisFacts
 from nervenet.cli.render.text import View
-from nervenet.dev.servers import Server, etcd, valkey
+from nervenet.dev.servers import Server, etcd, free_port, valkey
 from nervenet.registry.etcd import MemberStatus
 from nervenet.v1 import agent_pb2 as agent
 from nervenet.v1 import registry_service_pb2 as registry
@@ -147,19 +148,27 @@ def test_what_an_agent_runs_is_listed(mesh: ProcessMesh) -> None:
 
 
 def test_servers_and_nodes_that_do_not_answer(tmp_path: Path) -> None:
+    """Each examination waits for what does not answer. The one in which nothing does runs beside the others."""
     (tmp_path / "app.py").write_text(APP)
-    with valkey(options={"appendonly": "yes"}) as redis, etcd() as registered:
-        with ProcessMesh(tmp_path, redis.url, registered.url, app=str(tmp_path / "app.py")) as mesh:
-            mesh.start(1, 1)
-            address = mesh.addresses
-            redis.kill()
-            code, found = examined(mesh, address)
-            assert code == 1 and "redis" in wrong(found) and "workflows.stuck" in wrong(found)
-            assert found["redis"].remedy == "start it, or set NERVENET_REDIS to its address"
-            assert found["etcd.members"].status == "ok" and found["nodes"].status == "ok", "the others are examined"
-            registered.kill()
-            assert "etcd" in wrong(examined(mesh, address)[1])
+    gone = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+    nothing = ProcessMesh(tmp_path, f"redis://{gone[0]}", f"http://{gone[1]}")
+    with (
+        valkey(options={"appendonly": "yes"}) as redis,
+        etcd() as registered,
+        ProcessMesh(tmp_path, redis.url, registered.url, app=str(tmp_path / "app.py")) as mesh,
+        ThreadPoolExecutor() as beside,
+    ):
+        nobody = beside.submit(examined, nothing, gone[2])
+        mesh.start(1, 1)
+        address = mesh.addresses
+        redis.kill()
         code, found = examined(mesh, address)
+        assert code == 1 and "redis" in wrong(found) and "workflows.stuck" in wrong(found)
+        assert found["redis"].remedy == "start it, or set NERVENET_REDIS to its address"
+        assert found["etcd.members"].status == "ok" and found["nodes"].status == "ok", "the others are examined"
+        registered.kill()
+        assert "etcd" in wrong(examined(mesh, address)[1])
+        code, found = nobody.result()
         assert (code, wrong(found)) == (1, {"redis", "etcd", "nodes"})
 
 

@@ -104,6 +104,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}, link
 
 
+@pytest.mark.parametrize("number", range(3))
+def test_the_programs_of_others_are_python(number: int) -> None:
+    """They are shown beside ours and not run: their systems are not here."""
+    page = ROOT / "docs/coming-from.md"
+    others = blocks(page, "py")
+    assert len(others) == 3
+    compile(others[number].text, f"{page}:{others[number].line}", "exec")
+
+
 def test_the_example_is_the_file_that_is_shipped() -> None:
     shipped = (ROOT / "examples/hello.py").read_text(encoding="utf-8").partition("\n")
     assert shipped[0].startswith("# SPDX") and shipped[2].strip() == blocks(pages.README, "python")[0].text.strip()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from tests.docs.blocks import Block, Command, banners, blocks, commands, steady
@@ -21,20 +22,30 @@ class Reader:
         self.folder = folder
         self.dev: Dev | None = None
         self.told: dict[str, str] = {}
+        self._saved: dict[str, int] = {}
+        """Python files that the mesh has not reloaded yet, and where its log ended when each was saved."""
 
     def save(self, file: str, text: str) -> None:
-        before = self._reloads()
+        """Save a file. Those of one step are saved together, so the mesh reloads once."""
+        if self.dev is not None and file.endswith(".py"):
+            self._saved[file] = len(self.dev.logs())
         (self.folder / file).write_text(text, encoding="utf-8")
-        if self.dev is not None and file.endswith(
-            ".py"
-        ):  # any Python file of the folder: the mesh is away for a moment
-            self.dev.wait_for(lambda: self._reloads() > before, "reloaded")
+
+    def reload(self) -> None:
+        """Wait until the mesh has reloaded all that was saved: it is away for a moment."""
+        dev = self.dev
+        while dev is not None and self._saved:
+            file, at = self._saved.popitem()
+            done = re.compile(rf"^.*\b{re.escape(file)}\b.* changed: reloaded", re.MULTILINE)
+            dev.wait_for(partial(_found, done, dev, at), f"reloaded {file}")
 
     def type(self, command: Command) -> None:
         if command.line.startswith("nervenet dev"):
             self._run_dev(command)
             return
         assert self.dev is not None
+        if not command.line.startswith("python test_"):  # a test needs no mesh
+            self.reload()
         ours = clean_environment(NERVENET_ADDRESS=self.dev.address)
         code, said = on_a_terminal(command.line, self.folder, ours, stdin="yes\n")
         assert code == (7 if "--timeout" in command.line else 0), (
@@ -57,8 +68,10 @@ class Reader:
         said = banners(dev.log)[-1]
         assert steady(said) == steady(command.shows), f"$ {command.line}\n{said}"
 
-    def _reloads(self) -> int:
-        return self.dev.log.read_text().count("reloaded") if self.dev is not None else 0
+
+def _found(pattern: re.Pattern[str], dev: Dev, at: int) -> bool:
+    """Whether the log has it behind that place."""
+    return pattern.search(dev.logs(), at) is not None
 
 
 def _as_read(text: str) -> str:
@@ -74,6 +87,7 @@ def tell(folder: Path) -> None:
                 reader.save(step.file, step.text)
             else:
                 reader.type(step)
+        reader.reload()
     finally:
         if reader.dev is not None:
             reader.dev.__exit__(None, None, None)

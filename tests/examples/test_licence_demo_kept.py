@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import time
 import uuid
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.examples.test_licence_demo_run import left_running
@@ -69,6 +71,11 @@ class Terminal:
         os.close(self._ours)
 
 
+def escaped(command: str) -> str:
+    """What follows `resolve`, as the page has it."""
+    return html.escape(command.partition(" resolve ")[2])
+
+
 def _answer(resolve: str) -> None:
     """At a terminal the command asks for what decides."""
     person = Terminal(["bash", "-c", resolve], clean_environment(TERM="xterm", NO_COLOR="1", COLUMNS="300"))
@@ -98,6 +105,12 @@ def test_what_a_kept_demo_prints_works_when_pasted_and_ctrl_c_ends_it_well(tmp_p
             "agents",
             "-plaintext",
         ]
+        found = re.search(r"Its dashboard: (http://\S+/)$", said, re.MULTILINE)
+        assert found is not None, said
+        dashboard = httpx.get(found[1])
+        assert dashboard.status_code == 200 and "<script" in dashboard.text, dashboard.text
+        report = (tmp_path / "report.html").read_text()
+        assert f'<a href="{found[1]}">' in report and f"resolve {escaped(commands[2])}<" in report
         _, listed, resolve, show, agents, grpcurl = commands
         for line, shown in (
             (listed, "prometheus_client: declared"),

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from examples.licence_audit.models import Facts, Holder
-from examples.licence_audit.report import Detail, Report, Row, Tasks, Workflows, page, write
+from examples.licence_audit.report import Detail, Kept, Report, Row, Tasks, Workflows, page, write
 
 ROW = Row(
     name="alpha",
@@ -75,10 +75,18 @@ def test_a_question_about_several_packages_is_one_card_with_a_command_for_each()
         row.workflow_id: Detail(question=f"{row.name}: the files contain MIT. Which counts?", answers=["reject"])
         for row in (WAITING, other)
     }
-    html = page(report(ROW, WAITING, other), details, title="Licence audit")
+    kept = Kept("--address 127.0.0.1:7700 --namespace audit-1")
+    html = page(report(ROW, WAITING, other), details, title="Licence audit", kept=kept)
     assert html.count("The files contain MIT. Which counts?") == 1
-    assert "nervenet escalations resolve audit-beta/ask" in html
-    assert "nervenet escalations resolve audit-gamma/ask" in html
+    assert "nervenet escalations resolve audit-beta/ask --address 127.0.0.1:7700 --namespace audit-1<" in html
+    assert "nervenet escalations resolve audit-gamma/ask --address 127.0.0.1:7700 --namespace audit-1<" in html
+
+
+def test_a_mesh_that_is_gone_is_neither_linked_nor_asked() -> None:
+    kept = Kept("--namespace audit-1", "http://127.0.0.1:7701/")
+    assert '<a href="http://127.0.0.1:7701/">' in page(report(ROW, WAITING), {}, title="Licence audit", kept=kept)
+    gone = page(report(ROW, WAITING), {}, title="Licence audit")
+    assert "dashboard" not in gone and "nervenet escalations" not in gone
 
 
 def test_what_a_package_writes_is_shown_and_never_run() -> None:
