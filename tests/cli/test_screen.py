@@ -104,3 +104,15 @@ def test_help_is_there_at_once() -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert used < 0.25, f"nervenet --help took {used:.2f} s of CPU: what is imported too early?"
+
+
+def test_commands_that_only_look_do_not_load_what_they_do_not_need() -> None:
+    """pydantic costs a tenth of a second, which somebody who types commands pays each time."""
+    loads = "import sys, nervenet.client.raw\nfrom nervenet.cli.commands import listing, show, top\n"
+    found = subprocess.run(
+        [sys.executable, "-c", loads + "print([name for name in ('pydantic', 'redis') if name in sys.modules])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "[]\n"

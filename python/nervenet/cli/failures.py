@@ -142,8 +142,8 @@ def _explain(error: BaseException, *, verbose: bool) -> None:
     _say(f"nervenet: {error if expected and str(error) else errors.detail(error)}")
     if isinstance(error, UsageError) and error.hint:
         _say(error.hint)
-    if isinstance(error, RequestError) and error.reason == "BACKEND_DOWN":
-        _say("Nothing is lost: the mesh goes on when it is back. What is wrong, and what to do: nervenet doctor")
+    for note in getattr(error, "__notes__", ()) if expected else ():
+        _say(note)
     for field, text in error.fields if isinstance(error, RequestError) else ():
         if f"{field.removeprefix('definition.')}: {text}" not in str(error) and text != str(error):
             _say(f"  {field}: {text}")
