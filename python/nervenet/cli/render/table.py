@@ -153,13 +153,16 @@ def _line(row: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int])
         shown = _shortened(cell, column, width)
         words = _plain(shown)
         if not isinstance(shown, str):
-            if shown.style:
+            if shown.style and words:
                 spans.append(Span(at, at + len(words), shown.style))
             spans += [span.move(at) for span in shown.spans]
         part = words if place == last else words + " " * (width - _width(words)) + GAP
         said.append(part)
         at += len(part)
-    return Text("".join(said).rstrip(), spans=spans)
+    whole = "".join(said).rstrip()
+    return Text(
+        whole, spans=[span for span in spans if span.start < min(span.end, len(whole))]
+    )  # rich fails on empty ones
 
 
 def _shortened(cell: Cell, column: Column, width: int) -> Cell:
