@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -718,3 +719,25 @@ def test_agents_on_a_terminal() -> None:
         "queue: validate 14 waiting, oldest 3 min, no agent serves it",
         "  → nervenet agent APP --only validate",
     ]
+
+
+def test_five_thousand_steps_are_drawn_in_much_less_than_a_second() -> None:
+    """For a terminal, a pipe and a program. The limit is generous, because the machine of the tests is busy."""
+    steps = [
+        task_pb2.Task(
+            step=f"fetch.{n}", capability="fetch", agent_id="fetch-abcdefgh", state=task_pb2.TASK_STATE_SUCCEEDED
+        )
+        for n in range(5_000)
+    ]
+    for step in steps:
+        step.schedule_time.FromMilliseconds(NOW - 5_000)
+        step.start_time.FromMilliseconds(NOW - 4_000)
+        step.end_time.FromMilliseconds(NOW - 3_000)
+        step.spans.add(phase=task_pb2.TASK_PHASE_RUNNING, start_time=step.start_time, end_time=step.end_time)
+    one = pb.Workflow(workflow_id="big", tasks=steps)
+    one.start_time.FromMilliseconds(NOW - 6_000)
+    began = time.process_time()
+    assert len(timeline.shown(one, TERMINAL)) == 2
+    assert len(timeline.shown(one, PIPE)) == 5_002
+    assert len(plain_json(one)) > 1_000_000
+    assert time.process_time() - began < 3

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import resource
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 from rich.text import Text
 
 from nervenet.cli.render.screen import Screen
+from nervenet.cli.render.table import Column, table
+from nervenet.cli.render.text import View
 from nervenet.v1 import common_pb2
 from tests.support.environment import NERVENET, clean_environment
 
@@ -104,3 +107,26 @@ def test_help_is_there_at_once() -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert used < 0.25, f"nervenet --help took {used:.2f} s of CPU: what is imported too early?"
+
+
+def test_a_table_with_empty_styled_cells_on_a_terminal_with_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (Column("A"), Column(""), Column("B"), Column(""))
+    row = (Text("a", "green"), Text("", "red"), Text.assemble(("━━", ""), ("··", "yellow")), Text("  ", "red"))
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="utf-8"))
+    Screen(color="always").lines(table(columns, [row], View(True, 100, 0)))
+    sys.stdout.flush()
+    seen = re.sub(r"\x1b\[[0-9;]*m", "", raw.getvalue().decode())
+    assert [line.split() for line in seen.splitlines()] == [["A", "B"], ["a", "━━··"]]
+
+
+def test_commands_that_only_look_do_not_load_what_they_do_not_need() -> None:
+    """pydantic costs a tenth of a second, which somebody who types commands pays each time."""
+    loads = "import sys, nervenet.client.raw\nfrom nervenet.cli.commands import listing, show, top\n"
+    found = subprocess.run(
+        [sys.executable, "-c", loads + "print([name for name in ('pydantic', 'redis') if name in sys.modules])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "[]\n"

@@ -188,6 +188,7 @@ def test_one_frame_for_a_pipe_and_for_a_program(mesh: ProcessMesh) -> None:
     assert mesh.run("start", "scan", "1", "--id", "page-1").returncode == 0
     wait_until(lambda: "queued" in mesh.run("top", "--once").stdout, "it waits", 30)
     found = json.loads(mesh.run("top", "--once", "--json").stdout)
-    assert set(found) == {"namespace", "states", "open_escalations", "nodes", "agents", "queues", "workflows"}
+    names = {"namespace", "states", "open_escalations", "problem", "nodes", "agents", "queues", "workflows"}
+    assert set(found) == names and found["problem"] == ""
     (one,) = found["workflows"]
     assert (one["workflowId"], one["waits"][0]["kind"]) == ("page-1", "WAIT_KIND_QUEUED")

@@ -202,7 +202,7 @@ async def test_what_the_owner_shows_is_in_the_head_and_stays_short(store: DataPl
     )
     assert status == "new"
     head = await store.head(workflow)
-    assert (head.state, head.at, head.note) == (State.WAITING_FOR_HUMAN, "classify", "ü" * 30)
+    assert (head.state, head.at, head.note) == (State.WAITING_FOR_HUMAN, "classify", "ü" * 28 + "…")
     assert await store.journal.view(workflow) == b'{"pages": 3}'
     await store.journal.set_head(workflow, 1, OWNER, note="")
     head = await store.head(workflow)

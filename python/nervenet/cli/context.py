@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from nervenet.cli.failures import ExitCode
 from nervenet.cli.render.screen import Screen
 from nervenet.config import Config
+from nervenet.errors import RequestError
 
 if TYPE_CHECKING:
     from nervenet.client.raw import RawClient
@@ -41,6 +42,7 @@ class CommandContext(NamedTuple):
 READ_TIMEOUT: Final = 6.0
 """Seconds after which a person hears why a list or a page does not come. A connection to Redis that hangs is noticed in five."""
 WRITE_TIMEOUT: Final = 10.0
+BACK_SOON: Final = "Nothing is lost: the mesh goes on when it is back. What is wrong, and what to do: nervenet doctor"
 _LONGER: Final[Mapping[str, float | None]] = {
     "AwaitWorkflows": None,
     "RunTask": None,
@@ -74,6 +76,11 @@ def ask_mesh(args: argparse.Namespace, work: Work) -> int:
         from nervenet.client.raw import RawClient
 
         async with RawClient(config, longest=longest_wait) as mesh:
-            return await work(CommandContext(args, screen(args), config, mesh)) or ExitCode.DONE
+            try:
+                return await work(CommandContext(args, screen(args), config, mesh)) or ExitCode.DONE
+            except RequestError as error:
+                if error.reason == "BACKEND_DOWN":
+                    error.add_note(BACK_SOON)
+                raise
 
     return asyncio.run(whole())

@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
@@ -142,8 +144,8 @@ def _explain(error: BaseException, *, verbose: bool) -> None:
     _say(f"nervenet: {error if expected and str(error) else errors.detail(error)}")
     if isinstance(error, UsageError) and error.hint:
         _say(error.hint)
-    if isinstance(error, RequestError) and error.reason == "BACKEND_DOWN":
-        _say("Nothing is lost: the mesh goes on when it is back. What is wrong, and what to do: nervenet doctor")
+    for note in getattr(error, "__notes__", ()) if expected else ():
+        _say(note)
     for field, text in error.fields if isinstance(error, RequestError) else ():
         if f"{field.removeprefix('definition.')}: {text}" not in str(error) and text != str(error):
             _say(f"  {field}: {text}")
@@ -157,8 +159,17 @@ def _explain(error: BaseException, *, verbose: bool) -> None:
 
 def _say(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # stderr is gone: the exit code has to do
-        sys.stderr.write(fitting(text, encoding_of(sys.stderr)) + "\n")
+        for line in _folded(text) if sys.stderr.isatty() else [text]:
+            sys.stderr.write(fitting(line, encoding_of(sys.stderr)) + "\n")
         sys.stderr.flush()
+
+
+def _folded(text: str) -> list[str]:
+    """Lines that a terminal need not break within a word."""
+    fold = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns, replace_whitespace=False, break_long_words=False, break_on_hyphens=False
+    )
+    return [part for line in text.split("\n") for part in (fold.wrap(line) if len(line) > fold.width else [line])]
 
 
 def _reader_left() -> int:

@@ -27,7 +27,6 @@ from nervenet.declarations.records import (
 )
 from nervenet.expressions import BadExpression, Expression, Flaw, Language
 from nervenet.options import check_name
-from nervenet.schemas import below, misfits, wrong_schema
 
 ALWAYS: Final = ("input", "workflow")
 """What every expression sees."""
@@ -182,6 +181,8 @@ def _ask(at: str, ask: AskAction) -> Iterator[Problem]:
         yield Problem(f"{at}.deadline", "longer than zero, or left out")
     if ask.default is not None and ask.deadline_ms is None:
         yield Problem(f"{at}.default_answer", "stands when the deadline passes: give a deadline too")
+    from nervenet.schemas import below, wrong_schema  # pydantic: a tenth of a second that commands do without
+
     wrong = wrong_schema(ask.schema) if ask.schema is not None else []
     for path, words in wrong:
         yield Problem(below(f"{at}.answer_schema", path), f"no JSON Schema: {words}")
@@ -195,6 +196,8 @@ def _default(at: str, ask: AskAction, default: Any) -> Iterator[Problem]:
         if default not in ask.choices:
             yield Problem(at, f"{default!r} is not one of the choices {list(ask.choices)!r}")
     elif ask.schema is not None:
+        from nervenet.schemas import below, misfits
+
         for path, words in misfits(default, ask.schema, strict=True):
             yield Problem(below(at, path), f"does not fit the schema: {words}")
 

@@ -13,6 +13,7 @@ stood still (a suspended machine, a blocked event loop) reads the answers that c
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,8 +142,14 @@ def _translated(error: BaseException, address: ServerAddress) -> Exception | Non
     if isinstance(error, TimeoutError):
         return ConnectionLost(f"no answer from Redis at {address} within {_WAITS * _EACH_WAIT:.0f} s")
     if isinstance(error, (OSError, UnicodeError)):
-        return ConnectionLost(f"cannot reach Redis at {address}: {error}")
+        return ConnectionLost(f"cannot reach Redis at {address}: {_reason(error)}")
     return None
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """`Connection refused`, without the number that it has on this system. Errors of TLS and of names have numbers of their own."""
+    is_plain = type(error) in (OSError, ConnectionRefusedError, ConnectionResetError)
+    return os.strerror(error.errno) if isinstance(error, OSError) and is_plain and error.errno else str(error)
 
 
 async def _greet(

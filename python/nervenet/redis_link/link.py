@@ -283,7 +283,7 @@ class Link:
         while True:
             self.counters.retried += 1
             if not await self._recovered(args, error, backoff, deadline - self._loop.time()):
-                error.add_note(f"tried again for {self._loop.time() - now:.0f} s; {self._last_error or self!r}")
+                error.add_note(f"tried again for {round(self._loop.time() - now, 1):g} s; {self._last_error or self!r}")
                 raise error
             try:
                 return await self._once(args)

@@ -57,7 +57,7 @@ def ejected(response: registry.ListAgentsResponse, view: View, nodes: int = 0) -
         if not one.ejections:
             continue
         said = f"ejected: {ejection_words(one.ejections, view, nodes)}"
-        cure = " → look at its log; repair what it lacks, or restart it"
+        cure = "  → look at its log; repair what it lacks, or restart it"
         lines += [Text(part, style="yellow") for part in (*text.paragraph(text.clean(said), view), cure)]
     return lines
 

@@ -27,8 +27,12 @@ def listed(checks: Sequence[Check], view: View) -> list[Text]:
     order = list(MARKS)
     width = max(len(one.name) for one in checks)
     lines = []
+    first: dict[tuple[str, str], str] = {}
     for one in sorted(checks, key=lambda each: order.index(each.status)):
         mark = MARKS[one.status]
+        if one.remedy and (before := first.setdefault((one.detail, one.remedy), one.name)) != one.name:
+            lines.append(Text.assemble((f"{mark.symbol} {one.name:{width}}", mark.style), f"  the same as {before}"))
+            continue
         lines.append(Text.assemble((f"{mark.symbol} {one.name:{width}}", mark.style), f"  {text.clean(one.detail)}"))
         if one.remedy:
             lines.append(Text(f"  {'':{width}}  → {text.clean(one.remedy)}"))

@@ -11,14 +11,17 @@ import base64
 import json
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from nervenet.v1 import common_pb2 as common
 
 _WELL_KNOWN = "google.protobuf."
+_TIMESTAMP, _PAYLOAD = Timestamp.DESCRIPTOR, common.Payload.DESCRIPTOR
 
 
 def plain_json(message: Any) -> str:
@@ -28,21 +31,45 @@ def plain_json(message: Any) -> str:
 
 def plain(message: Any) -> Any:
     """The message as what `json` knows. A field that is not set is left out, as in proto JSON."""
-    if message.DESCRIPTOR.full_name.startswith(_WELL_KNOWN):
+    kind = message.DESCRIPTOR
+    if kind is _TIMESTAMP:
+        return _time(message)
+    if kind.full_name.startswith(_WELL_KNOWN):
         return json_format.MessageToDict(message)
-    if isinstance(message, common.Payload):
+    if kind is _PAYLOAD:
         return _payload(message)
     return {field.json_name: _field(field, value) for field, value in message.ListFields()}
 
 
+def _time(message: Timestamp) -> str:
+    """As proto JSON has it. A workflow of thousands of steps has tens of thousands of them, in a few seconds."""
+    if message.nanos % 1_000_000 == 0:
+        ms = message.nanos // 1_000_000
+        return _second(message.seconds) + (f".{ms:03d}Z" if ms else "Z")
+    return message.ToJsonString()
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    return Timestamp(seconds=seconds).ToJsonString().removesuffix("Z")
+
+
 def _field(field: FieldDescriptor, value: Any) -> Any:
+    shape = _shape(field, type(value))  # type: ignore[arg-type]  # a class is hashable
+    if shape == "list":
+        return [_value(field, each) for each in value]
+    if shape == "map":
+        of = field.message_type.fields_by_name["value"]  # type: ignore[union-attr]  # each entry of a map is a message
+        return {str(key): _value(of, value[key]) for key in sorted(value)}
+    return _value(field, value)
+
+
+@lru_cache(maxsize=1024)
+def _shape(field: FieldDescriptor, python: type) -> str:
     kind = field.message_type
     if kind is not None and kind.GetOptions().map_entry:
-        of = kind.fields_by_name["value"]
-        return {str(key): _value(of, value[key]) for key in sorted(value)}
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return [_value(field, each) for each in value]
-    return _value(field, value)
+        return "map"
+    return "list" if issubclass(python, Sequence) and not issubclass(python, (str, bytes)) else "one"
 
 
 def _value(field: FieldDescriptor, value: Any) -> Any:

@@ -64,9 +64,14 @@ class Screen:
     def lines(self, lines: Iterable[Text | str]) -> None:
         """Print data."""
         self._clear()
-        for line in lines:
-            _print(self._out, line)
-        self._out.file.flush()
+        out = self._out
+        if out.is_terminal or out.color_system is not None:
+            for line in lines:
+                _print(out, line)
+        else:  # nothing but text: rich would take a millisecond for each line
+            encoding = encoding_of(out.file)
+            out.file.writelines(f"{fitting(_plain(line), encoding)}\n" for line in lines)
+        out.file.flush()
 
     def note(self, *lines: Text | str) -> None:
         """Print a comment for people."""
@@ -200,6 +205,10 @@ def _folded(line: Text, console: Console) -> list[Text]:
     for part in folded:
         part.rstrip()
     return folded
+
+
+def _plain(line: Text | str) -> str:
+    return line if isinstance(line, str) else line.plain
 
 
 def _print(console: Console, line: Text | str, end: str = "\n") -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from rich.cells import cell_len, set_cell_size
-from rich.text import Text
+from rich.text import Span, Text
 
 from nervenet.cli.render.text import DASH, View, clean
 
@@ -84,8 +84,8 @@ def prose(title: str, least: int = 12, drop: int = 0, wish: int = 0) -> Column:
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], view: View) -> list[Text]:
     """The header and one line per row. On a terminal, columns that can shrink share what is missing."""
-    cells = [[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in row] for row in rows]
-    widths = [max([cell_len(column.title), *(row[at].cell_len for row in cells)]) for at, column in enumerate(columns)]
+    cells = [[cell if isinstance(cell, Text) else clean(cell) for cell in row] for row in rows]
+    widths = [max([cell_len(column.title), *(_width(row[at]) for row in cells)]) for at, column in enumerate(columns)]
     if view.people and view.width:
         if sum(widths) + len(GAP) * (len(widths) - 1) > view.width:
             columns, widths, cells = _without_empty(columns, widths, cells)
@@ -97,14 +97,24 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], view: View)
     return [head, *(_line(row, columns, widths) for row in cells)]
 
 
+def _plain(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else cell.plain
+
+
+def _width(cell: Cell) -> int:
+    """Columns of a terminal."""
+    said = _plain(cell)
+    return len(said) if said.isascii() else cell_len(said)
+
+
 def _without_empty(
-    columns: Sequence[Column], widths: list[int], cells: list[list[Text]]
-) -> tuple[list[Column], list[int], list[list[Text]]]:
+    columns: Sequence[Column], widths: list[int], cells: list[list[Cell]]
+) -> tuple[list[Column], list[int], list[list[Cell]]]:
     """Leave out what may be left out and says nothing in any row."""
     told = [
         at
         for at, column in enumerate(columns)
-        if not column.drop or any(row[at].plain not in ("", DASH) for row in cells)
+        if not column.drop or any(_plain(row[at]) not in ("", DASH) for row in cells)
     ]
     return [columns[at] for at in told], [widths[at] for at in told], [[row[at] for at in told] for row in cells]
 
@@ -136,18 +146,27 @@ def _fit(columns: Sequence[Column], widths: list[int], room: int) -> None:
         excess -= 1
 
 
-def _line(row: Sequence[Text], columns: Sequence[Column], widths: Sequence[int]) -> Text:
-    line = Text()
-    for at, (cell, column, width) in enumerate(zip(row, columns, widths, strict=True)):
+def _line(row: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int]) -> Text:
+    """One text with the styles of its cells: a table may have thousands of rows."""
+    said, spans, at, last = [], [], 0, len(widths) - 1
+    for place, (cell, column, width) in enumerate(zip(row, columns, widths, strict=True)):
         shown = _shortened(cell, column, width)
-        line.append_text(shown)
-        if at + 1 < len(widths):
-            line.append(" " * (width - shown.cell_len) + GAP)
-    line.rstrip()
-    return line
+        words = _plain(shown)
+        if not isinstance(shown, str):
+            if shown.style and words:
+                spans.append(Span(at, at + len(words), shown.style))
+            spans += [span.move(at) for span in shown.spans]
+        part = words if place == last else words + " " * (width - _width(words)) + GAP
+        said.append(part)
+        at += len(part)
+    whole = "".join(said).rstrip()
+    return Text(
+        whole, spans=[span for span in spans if span.start < min(span.end, len(whole))]
+    )  # rich fails on empty ones
 
 
-def _shortened(cell: Text, column: Column, width: int) -> Text:
-    if column.shrink is None or cell.cell_len <= width:
+def _shortened(cell: Cell, column: Column, width: int) -> Cell:
+    if column.shrink is None or _width(cell) <= width:
         return cell
-    return Text(column.shrink(cell.plain, width), style=cell.style)
+    short = column.shrink(_plain(cell), width)
+    return short if isinstance(cell, str) else Text(short, style=cell.style)

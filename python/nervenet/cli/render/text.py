@@ -17,7 +17,6 @@ from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from nervenet.payloads import format_size
 from nervenet.v1 import common_pb2 as common
 from nervenet.wire.waits import failure_words
 from nervenet.wire.waits import iso as iso
@@ -92,6 +91,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\
 
 def clean(text: str) -> str:
     """Text from elsewhere as one harmless line."""
+    if text.isprintable():  # none of them is printable
+        return text.strip()
     return _CONTROL.sub(" ", text).strip()
 
 
@@ -137,8 +138,14 @@ def payload(message: common.Payload) -> str:
     if form == "uri":
         return clean(message.uri)
     if form == "data":
-        return f"({format_size(len(message.data))} of bytes)"
-    return f"({format_size(message.size_bytes)})" if message.size_bytes else "null"
+        return f"({_size(len(message.data))} of bytes)"
+    return f"({_size(message.size_bytes)})" if message.size_bytes else "null"
+
+
+def _size(of_bytes: int) -> str:
+    from nervenet.payloads import format_size  # pydantic: a tenth of a second that most commands do without
+
+    return format_size(of_bytes)
 
 
 def value(message: common.Payload) -> str | bytes:
