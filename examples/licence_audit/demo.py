@@ -107,6 +107,8 @@ async def demo(
             f"{NODES} nodes and {len(AGENTS)} agents are up after {time.monotonic() - began:.1f} s "
             f"(namespace {namespace}, {mesh.address}); auditing {len(distributions)} distributions"
         )
+        if keep:
+            screen.say(f"Follow it in a browser: {mesh.dashboard}")
         async with Client(mesh.address, namespace=namespace) as client:
             began = time.monotonic()
             audits = await _start(client, distributions, declared)
