@@ -150,7 +150,7 @@ def asked(mesh: ProcessMesh, shared_valkey: Server) -> Asked:
         asyncio.run(_books(mesh, turn))
         wait_until(lambda: has(operator.metrics(), EJECTED), "an agent is ejected", 30, mesh)
         said, metrics = operator.asks_all(PLACES), operator.metrics()
-        if all(f"{broken} gets no tasks until" in said[place].text for place in PLACES[:3]):
+        if has(metrics, EJECTED) and all(f"{broken} gets no tasks until" in said[place].text for place in PLACES[:3]):
             break
     shown = operator.asks_all(f"show {one.id}" for one in STATES.values())
     return Asked(operator, said | shown, metrics, broken)
