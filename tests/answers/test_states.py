@@ -152,6 +152,7 @@ def asked(mesh: ProcessMesh, shared_valkey: Server) -> Asked:
         said, metrics = operator.asks_all(PLACES), operator.metrics()
         if has(metrics, EJECTED) and all(f"{broken} gets no tasks until" in said[place].text for place in PLACES[:3]):
             break
+    wait_until(lambda: "silent for" in operator.asks("show crawls-1").text, "the handler is silent for 5 s", 30, mesh)
     shown = operator.asks_all(f"show {one.id}" for one in STATES.values())
     return Asked(operator, said | shown, metrics, broken)
 
