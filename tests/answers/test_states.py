@@ -144,7 +144,8 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, shared_valkey: Server, shared
 def asked(mesh: ProcessMesh, shared_valkey: Server) -> Asked:
     asyncio.run(_trouble(mesh, shared_valkey))
     operator = Operator(mesh)
-    wait_until(lambda: has(operator.metrics(), STATES["hung handler"].metrics), "the handler hangs", 20, mesh)
+    silent = "crawls-1 … without a sign of life … 10 %"
+    wait_until(lambda: has(operator.asks("list --stuck 1s").text, silent), "the handler hangs", 30, mesh)
     broken = next(one.id for one in mesh.processes if one.id.startswith("broken"))
     for turn in range(ROUNDS):  # it gets tasks again after 10 s, then after 20 s, then after 40 s
         asyncio.run(_books(mesh, turn))
