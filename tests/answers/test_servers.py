@@ -106,7 +106,11 @@ def a_dead_redis(said: dict[str, Said], url: str) -> None:
     assert doctor.code == 1 and doctor.seconds < soon
     assert has(doctor.text, f"✗ redis … does not answer: {where}"), doctor.text
     assert "→ start it, or set NERVENET_REDIS to its address" in doctor.text
-    assert has(doctor.text, "✗ workflows.stuck … cannot be read") and "✓ etcd.members" in doctor.text
+    assert (
+        has(doctor.text, f"✗ queues … cannot be read: {where}")
+        and has(doctor.text, "✗ workflows.stuck … the same as queues")
+        and "✓ etcd.members" in doctor.text
+    )
     agents = said["agents list"]
     assert agents.code == 0 and has(agents.text, f"queues cannot be read: {where}"), agents.text
     assert said["nodes list"].code == 0

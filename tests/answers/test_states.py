@@ -144,14 +144,16 @@ def mesh(tmp_path_factory: pytest.TempPathFactory, shared_valkey: Server, shared
 def asked(mesh: ProcessMesh, shared_valkey: Server) -> Asked:
     asyncio.run(_trouble(mesh, shared_valkey))
     operator = Operator(mesh)
-    wait_until(lambda: has(operator.metrics(), STATES["hung handler"].metrics), "the handler hangs", 20, mesh)
+    silent = "crawls-1 … without a sign of life … 10 %"
+    wait_until(lambda: has(operator.asks("list --stuck 1s").text, silent), "the handler hangs", 30, mesh)
     broken = next(one.id for one in mesh.processes if one.id.startswith("broken"))
     for turn in range(ROUNDS):  # it gets tasks again after 10 s, then after 20 s, then after 40 s
         asyncio.run(_books(mesh, turn))
         wait_until(lambda: has(operator.metrics(), EJECTED), "an agent is ejected", 30, mesh)
         said, metrics = operator.asks_all(PLACES), operator.metrics()
-        if all(f"{broken} gets no tasks until" in said[place].text for place in PLACES[:3]):
+        if has(metrics, EJECTED) and all(f"{broken} gets no tasks until" in said[place].text for place in PLACES[:3]):
             break
+    wait_until(lambda: "silent for" in operator.asks("show crawls-1").text, "the handler is silent for 5 s", 30, mesh)
     shown = operator.asks_all(f"show {one.id}" for one in STATES.values())
     return Asked(operator, said | shown, metrics, broken)
 

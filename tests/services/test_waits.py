@@ -197,6 +197,24 @@ async def test_any_node_tells_what_a_page_of_workflows_waits_for_and_asks_their_
     assert not any(one.waits for one in bare.workflows)
 
 
+async def test_a_task_whose_only_agent_is_ejected_says_so(world: World) -> None:
+    node = await world.node()
+    raw = await world.raw(node)
+    agent = await world.agent()
+    await until(lambda: node.context.table.pools.candidates("hang"), "the node knows the agent")
+    node.context.table.pools.eject(agent.agent_id, "it did not take a task of 'hang' in time, though it has room")
+    await start(raw, "hung", "hangs", '"x"')
+
+    async def told() -> Any:
+        waits = await waits_of(raw, "hung")
+        return waits[0] if waits and "gets no tasks" in waits[0].words else None
+
+    wait = await until(told, "the reason is told")
+    assert wait.words.endswith(
+        f": {agent.agent_id} gets no tasks for a while: it did not take a task of 'hang' in time, though it has room"
+    )
+
+
 async def test_lists_are_filtered_by_what_workflows_wait_for(world: World) -> None:
     owner, other = await world.node(), await world.node()
     here, there = await world.raw(owner), await world.raw(other)

@@ -53,7 +53,7 @@ __all__ = ["Hook", "Link", "RetryingCall", "answer_within", "cancelled", "exposu
 
 _CLOSE_WITHIN: Final = 2.0
 _ANSWER_BY: ContextVar[tuple[float, float]] = ContextVar("answer_by", default=(0.0, 0.0))
-"""Until when commands are retried, and when whoever asks stops listening, in the loop's time. After that moment it means
+"""Until when commands are retried, and when the caller stops listening, in the loop's time. After that moment it means
 nothing: a task that outlives its caller has the usual patience."""
 
 

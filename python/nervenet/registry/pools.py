@@ -267,6 +267,11 @@ class Pools:
         """Send no tasks to this agent until `readmit`: it accepts none, or fails all of them."""
         self._set_ejected(agent_id, why)
 
+    def why_ejected(self, agent_id: str) -> str:
+        """The reason given to `eject`; "" if it gets tasks."""
+        agent_candidates = self._by_agent.get(agent_id)
+        return agent_candidates.ejected if agent_candidates else ""
+
     def readmit(self, agent_id: str) -> None:
         self._set_ejected(agent_id, "")
 

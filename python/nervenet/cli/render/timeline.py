@@ -43,6 +43,7 @@ _BODY: Mapping[int, tuple[str, str]] = {
 """How a part of a step's time is drawn; "" is the style of the step's state."""
 _PHASES = ("┄ QUEUED", "━ RAN", "· RETRY", "░ HUMAN")
 """The columns of times, in the order of `Spent`, with how each is drawn."""
+NO_TIME = text.span(0)
 _UP_TO = ("queued", "ran", "between attempts", "at humans")
 _SAYS_MORE = (workflow.WAIT_KIND_RETRY, workflow.WAIT_KIND_HUMAN)
 """Waits whose words say more than the step."""
@@ -228,7 +229,9 @@ def _bars(one: workflow.Workflow, steps: Sequence[task.Task], view: View, wish: 
     items = folded(steps) if not (wish.all or wish.failed or wish.slowest) else list(steps)
     rows = [item for item in items if isinstance(item, task.Task)]
     told = [times(step, view.now_ms) for step in rows]
-    shown_times = [at for at in range(len(_PHASES)) if any(each[at] != DASH for each in told)]
+    shown_times = [at for at in range(len(_PHASES)) if any(each[at] not in (DASH, NO_TIME) for each in told)] or [
+        at for at in range(len(_PHASES)) if any(each[at] != DASH for each in told)
+    ]
     agents = [_who(step, wish.decided) for step in rows]
     columns = (
         Column("START"), Column(""), ids("  STEP"),

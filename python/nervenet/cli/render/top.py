@@ -153,7 +153,7 @@ def _counts(found: Snapshot) -> Text:
 
 def _workflows(found: Sequence[workflow.Workflow], view: View) -> list[Text]:
     columns = (
-        ids("WORKFLOW"), ids("DEFINITION", drop=1), Column("STATE"), Column("AGE"), prose("WAITS FOR", 20, wish=48),
+        ids("WORKFLOW"), ids("DEFINITION", drop=2), Column("STATE"), Column("AGE", drop=1), prose("WAITS FOR", 20, wish=48),
     )  # fmt: skip
     rows = [
         (

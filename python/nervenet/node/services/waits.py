@@ -287,6 +287,11 @@ class Waits:
         choice = self._context.table.pools.explain(requirement).choice
         wanted = ", ".join(f"{key}={value}" for key, value in requirement.match)
         if choice is NOBODY:
+            pools = self._context.table.pools
+            for candidate in pools.candidates(requirement.capability):
+                if why := pools.why_ejected(candidate.agent_id):
+                    words = f"{candidate.agent_id} gets no tasks for a while: {why}"
+                    return Reason(words, words, unserved=True, agent_id=candidate.agent_id)
             words = f"{choice.why} with {wanted}" if wanted else choice.why
             return Reason(words, words, unserved=True)
         if sent is None:
