@@ -38,7 +38,7 @@ class EventStream(Response):
     Args:
         request: Whose reader it is.
         events: What is sent.
-        close: Ends what stands behind the events, whether they were sent or not.
+        close: Ends what makes the events, whether they were sent or not.
     """
 
     def __init__(
