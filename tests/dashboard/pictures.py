@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -62,8 +64,16 @@ def draw(browser: Browser, address: str, out: Path, wanted: Sequence[tuple[str, 
         screen, scale = (DESKTOP, 1) if size == "desktop" else (PHONE, 1.5)
         page = browser.new_page(viewport=screen, color_scheme=scheme, device_scale_factor=scale)  # type: ignore[arg-type]
         show(page, address, VIEWS[name])
-        page.screenshot(path=out / f"dashboard-{name}-{scheme}-{size}.png")
+        file = out / f"dashboard-{name}-{scheme}-{size}.png"
+        page.screenshot(path=file)
+        smaller(file)
         page.close()
+
+
+def smaller(file: Path) -> None:
+    """A third of the bytes with 128 colours, where ImageMagick is installed."""
+    if convert := shutil.which("convert"):
+        subprocess.run([convert, file, "-colors", "128", f"PNG8:{file}"], check=True)
 
 
 def show(page: Page, address: str, view: View) -> None:
