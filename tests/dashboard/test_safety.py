@@ -7,7 +7,6 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -22,8 +21,7 @@ from nervenet.cli.render import waits
 from nervenet.cli.render.text import View
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import workflow_pb2 as pb
-from tests.dashboard import desk
-from tests.dashboard.conftest import Visitor, in_a_loop_of_its_own
+from tests.dashboard.conftest import Visitor
 from tests.dashboard.states import HOSTILE, open_desk
 from tests.support.mesh import ProcessMesh
 
@@ -165,38 +163,3 @@ def test_a_token_is_asked_for(browser: Browser, redis_url: str, etcd_url: str, t
         expect(page.get_by_text("No workflow yet.")).to_be_visible()
         assert visitor.problems == []
         visitor.context.close()
-
-
-def test_a_page_that_stays_open_does_not_grow(visitors: Callable[..., Visitor], mesh: ProcessMesh) -> None:
-    """Two minutes of live updates (LONG=1: ten): the heap after a collection, and the number of elements."""
-    minutes = 10 if os.environ.get("LONG") else 2
-    visitor = visitors()
-    page = visitor.open("overview")
-    session = visitor.context.new_cdp_session(page)
-
-    def size() -> tuple[int, int]:
-        session.send("HeapProfiler.collectGarbage")
-        heap = session.send("Runtime.getHeapUsage")["usedSize"]
-        return heap, session.send("Memory.getDOMCounters")["nodes"]
-
-    async def work(number: int) -> None:
-        async with mesh.client() as client:
-            for each in range(20):
-                await client.start(desk.tally, 2, id=f"busy-{number}-{each}")
-
-    page.wait_for_timeout(15_000)
-    heap, nodes = size()
-    for number in range(minutes * 12):
-        in_a_loop_of_its_own(lambda number=number: work(number))  # type: ignore[misc]
-        page.wait_for_timeout(5000)
-        if number % 6 == 5:
-            for place in ("workflows", "capabilities", "overview"):
-                visitor.open(place)
-                page.wait_for_timeout(300)
-    page.wait_for_timeout(1000)
-    grown = size()
-    assert grown[0] - heap < 2_500_000, f"the heap grew from {heap} to {grown[0]} bytes"
-    assert grown[1] < nodes * 2 + 2000, f"from {nodes} to {grown[1]} nodes"
-
-
-test_a_page_that_stays_open_does_not_grow = pytest.mark.timeout(900)(test_a_page_that_stays_open_does_not_grow)

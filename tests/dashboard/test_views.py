@@ -272,7 +272,7 @@ def test_a_node_that_was_killed(visitor: Visitor, opened: Desk, mesh) -> None:  
     page = visitor.open(f"workflows/{workflow_id}")
     expect(page.locator(".facts")).to_contain_text(last.id)
     last.kill()
-    expect(page.locator(".facts")).to_contain_text("taken over once", timeout=40_000)
+    expect(page.locator(".facts")).to_contain_text("adopted once", timeout=40_000)
     expect(page.locator(".facts")).not_to_contain_text(last.id)
     visitor.open("agents")
     expect(page.locator("tr", has_text=opened.nodes[0].id)).to_be_visible()

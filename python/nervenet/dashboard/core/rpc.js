@@ -46,7 +46,7 @@ export async function reach(address, options) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     isReachable.value = false;
-    throw new RpcError({ code: "unavailable", message: "The node does not answer." });
+    throw Object.assign(new RpcError({ code: "unavailable", message: "The node does not answer." }), { isUnreachable: true });
   }
 }
 

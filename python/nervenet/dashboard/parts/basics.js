@@ -41,7 +41,8 @@ export function Refusal({ error }) {
 
 /** Shows the answer of a read, what stands in its place, or why there is none. */
 export function Answer({ state, children }) {
-  const { value, error } = state.value;
+  const { value } = state.value;
+  const error = state.value.error?.isUnreachable ? null : state.value.error; // the frame says that, once
   if (!value) return error ? html`<${Refusal} error=${error} />` : html`<${Loading} />`;
   return html`${error && html`<${Refusal} error=${error} />`}${children(value)}`;
 }

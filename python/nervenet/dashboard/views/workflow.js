@@ -26,7 +26,7 @@ export function Workflow({ id }) {
   const [one, error] = [followed.workflow.value, followed.error.value];
   if (!one) return error ? html`<${Missing} id=${id} error=${error} />` : html`<${Loading} />`;
   return html`<${Head} one=${one} read=${followed.read} />
-    ${error && html`<${Refusal} error=${error} />`}
+    ${error && !error.isUnreachable && html`<${Refusal} error=${error} />`}
     ${one.blocked && html`<${Blocked} one=${one} />`}
     ${one.failure && html`<section class="card tone-bad"><${Failure} failure=${one.failure} /></section>`}
     <${Waits} one=${one} />
@@ -65,7 +65,7 @@ function Head({ one, read }) {
     ["took", one.closeTime && html`<${Took} start=${one.startTime} end=${one.closeTime} />`],
     ["started", html`<${Age} time=${one.startTime} suffix=" ago" />`],
     ["run", one.run > 1 ? one.run : ""],
-    ["node", one.nodeId && html`<${Id}>${one.nodeId}</${Id}>${takenOver(one)}`],
+    ["node", one.nodeId && html`<${Id}>${one.nodeId}</${Id}>${adopted(one)}`],
     ["labels", labelsText(one.labels)],
     ["tokens", tokens.map((each) => html`<span class="token-use">${clean(each.model)} ${count(each.input)} read, ${count(each.output)} written</span>`)],
     ["duplicates", Number(one.suppressedDuplicates ?? 0) ? plural(one.suppressedDuplicates, "duplicate delivery", "duplicate deliveries") + " changed nothing" : ""],
@@ -74,9 +74,9 @@ function Head({ one, read }) {
   ${one.partial && html`<p class="banner">Its node cannot be reached, so pending steps are missing here.</p>`}`;
 }
 
-function takenOver(one) {
+function adopted(one) {
   if (!one.adoptions) return "";
-  return ` (taken over ${{ 1: "once", 2: "twice" }[one.adoptions] ?? `${one.adoptions} times`})`;
+  return ` (adopted ${{ 1: "once", 2: "twice" }[one.adoptions] ?? `${one.adoptions} times`})`;
 }
 
 function Trace({ id }) {

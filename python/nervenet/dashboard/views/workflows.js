@@ -5,7 +5,7 @@ import { go, link, route, setFilters } from "../core/router.js";
 import { coordinator } from "../core/rpc.js";
 import { CLOSED_STATES, OPEN_STATES, WORKFLOW, isClosed } from "../core/states.js";
 import { clean, count, labelsText, plural } from "../core/text.js";
-import { html, useMemo, useSignal, useState } from "../core/ui.js";
+import { html, useEffect, useMemo, useSignal, useState } from "../core/ui.js";
 import { failureWords } from "../core/waits.js";
 import { Age, Answer, Empty, Id, Mark, Took, WaitSummary } from "../parts/basics.js";
 import { say } from "../parts/dialog.js";
@@ -120,8 +120,13 @@ function Filters({ filters, counts }) {
   </div>`;
 }
 
-const Typed = ({ label, value = "", placeholder = label, set }) =>
-  html`<input type="text" class="inline-input" aria-label=${label} placeholder=${placeholder} value=${value} onChange=${(event) => set(event.target.value.trim())} />`;
+/** What is being typed is kept here: the view is drawn again whenever the counts change. */
+function Typed({ label, value = "", placeholder = label, set }) {
+  const [typed, setTyped] = useState(value);
+  useEffect(() => setTyped(value), [value]);
+  return html`<input type="text" class="inline-input" aria-label=${label} placeholder=${placeholder} value=${typed}
+    onInput=${(event) => setTyped(event.target.value)} onChange=${() => set(typed.trim())} />`;
+}
 
 function Table({ workflows, chosen }) {
   const choose = (workflow, isChosen) => {
