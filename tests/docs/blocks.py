@@ -115,6 +115,9 @@ def banners(log: Path) -> list[str]:
     return re.findall(r"^nervenet \d.*\n(?:  .*\n)+Reloads .*$", said, re.MULTILINE)
 
 
+_REFUSAL = re.compile(r"^nervenet: .*", re.MULTILINE | re.DOTALL)
+"""What a command refuses, to the end of its output. It is folded to the width of the terminal, and the page does not fold it."""
+
 _CHANGES = (
     (r"\b\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
     (r"\b\d\d:\d\d:\d\d(\.\d{3})?\b", "TIME"),
@@ -135,6 +138,7 @@ _CHANGES = (
 
 def steady(text: str) -> str:
     """The text without what differs from run to run: times, ids, ports, widths."""
+    text = _REFUSAL.sub(lambda said: " ".join(said[0].split()), text)
     for pattern, word in _CHANGES:
         text = re.sub(pattern, word, text, flags=re.MULTILINE)
     return text.strip()
