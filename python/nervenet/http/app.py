@@ -20,11 +20,12 @@ from starlette.routing import Route
 
 from nervenet.errors import RequestError
 from nervenet.http.access import Access, Allowed
-from nervenet.http.codec import Codec, compact
+from nervenet.http.codec import Codec
 from nervenet.http.connect import ConnectMethods
 from nervenet.http.ending import CallerLeft, OpenStreams
 from nervenet.http.failures import HttpRefusal, error_json, http_status
 from nervenet.http.files import Files
+from nervenet.http.json_text import compact
 from nervenet.http.live import LiveReads
 from nervenet.http.watch import WorkflowEvents
 from nervenet.rpc.channels import receive_limit

@@ -2,8 +2,8 @@
 """Bodies: JSON and protobuf to the bytes that the guard reads, and answers back to either form.
 
 JSON becomes protobuf bytes first, which then pass the same limits and checks as a gRPC message (`rpc/decoding.py`). The
-Python runtime of protobuf writes and reads JSON in Python, 10 MB/s: what is large is done in a thread of its own, one
-thing after another, so that the event loop of the node waits 5 ms at most.
+Python runtime of protobuf reads JSON in Python, and so does `json_text` write it: what is large is done in a thread of its own,
+one thing after another, so that the event loop of the node waits 5 ms at most.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf import json_format
 
 from nervenet.errors import InvalidRequest
+from nervenet.http.json_text import json_text
 from nervenet.rpc.decoding import MOST_FIELDS
 from nervenet.rpc.status import invalid
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-__all__ = ["Codec", "compact"]
+__all__ = ["Codec"]
 
 _LARGE: Final = 16 * 1024
 """Bytes from which JSON is read or written in the thread."""
@@ -33,11 +34,6 @@ _DEEPEST: Final = 100
 """Messages, lists and objects within each other, as protobuf has it."""
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NOT_A_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
-
-
-def compact(value: Any) -> str:
-    """JSON in one line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class Codec:
@@ -63,7 +59,7 @@ class Codec:
 
     async def text(self, message: Message) -> str:
         """A message as JSON in one line."""
-        text: str = await self._run(message.ByteSize(), _to_json, message)
+        text: str = await self._run(message.ByteSize(), json_text, message)
         return text
 
     async def values(self, body: bytes) -> Any:
@@ -74,10 +70,6 @@ class Codec:
         if size < _LARGE:
             return function(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
-
-
-def _to_json(message: Message) -> str:
-    return compact(json_format.MessageToDict(message))
 
 
 def _from_json(kind: Any, body: bytes) -> bytes:

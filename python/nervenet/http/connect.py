@@ -20,9 +20,9 @@ from starlette.responses import Response
 from nervenet.clock import SYSTEM
 from nervenet.errors import InvalidRequest, RequestError
 from nervenet.http.call import SYSTEM_NAME, HttpCall, body_of, check_caller, timeout_of
-from nervenet.http.codec import compact
 from nervenet.http.ending import READ_WITHIN, CallerLeft, unless_left
 from nervenet.http.failures import HttpRefusal, error_json
+from nervenet.http.json_text import compact
 
 if TYPE_CHECKING:
     from starlette.requests import Request

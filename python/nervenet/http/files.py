@@ -63,7 +63,7 @@ class Files:
         kind = _TYPES.get(path.suffix)
         if kind is None or not _PLAIN.fullmatch(name):
             raise _missing(name)
-        found = await asyncio.to_thread(self._file, path)
+        found = self._known(path) or await asyncio.to_thread(self._file, path)
         if found is None:
             raise _missing(name)
         age = "public, max-age=31536000, immutable" if _HASHED.search(path.name) else "no-cache"
@@ -74,18 +74,26 @@ class Files:
             return Response(status_code=304, headers=headers)
         return Response(found.content, media_type=kind, headers=headers)
 
-    def _file(self, path: Path) -> _File | None:
+    def _known(self, path: Path) -> _File | None:
+        """The file, if it was read before and is as it was. A page loads fifty files: a thread for each look would cost more."""
+        known = self._read.get(path)
         try:
-            about = path.stat()
-            stamp = about.st_mtime_ns, about.st_size
-            known = self._read.get(path)
-            if known is None or known.stamp != stamp:
-                content = path.read_bytes()
-                known = _File(stamp, content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
-                self._read[path] = known
-            return known
+            return known if known is not None and known.stamp == _stamp(path) else None
         except OSError:
             return None
+
+    def _file(self, path: Path) -> _File | None:
+        try:
+            stamp, content = _stamp(path), path.read_bytes()
+        except OSError:
+            return None
+        found = self._read[path] = _File(stamp, content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+        return found
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    about = path.stat()
+    return about.st_mtime_ns, about.st_size
 
 
 def _missing(name: str) -> HttpRefusal:

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.errors import RequestError
 from nervenet.http.call import HttpCall, body_of, check_caller
-from nervenet.http.codec import compact
 from nervenet.http.connect import GuardedCalls, content_type
 from nervenet.http.events import KEEP_ALIVE, EventStream, event
 from nervenet.http.failures import error_json
+from nervenet.http.json_text import compact
 from nervenet.rpc.status import invalid
 
 if TYPE_CHECKING:

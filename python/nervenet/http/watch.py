@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.errors import InvalidRequest, RequestError
 from nervenet.http.call import HttpCall, check_caller
-from nervenet.http.codec import compact
 from nervenet.http.connect import GuardedCalls
 from nervenet.http.events import KEEP_ALIVE, EventStream, event
 from nervenet.http.failures import error_json
+from nervenet.http.json_text import compact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -4,7 +4,7 @@
 import { events } from "./events.js";
 import { call, RpcError } from "./rpc.js";
 import { token } from "./settings.js";
-import { signal, useEffect, useMemo } from "./ui.js";
+import { signal, useLayoutEffect, useMemo } from "./ui.js";
 
 const REOPEN_AFTER_MS = 2000;
 const COLLECT_MS = 10; // views add their reads one after the other
@@ -20,7 +20,8 @@ let pending = 0;
 export function useLive(method, request, everySeconds = DEFAULT_EVERY_S) {
   const key = JSON.stringify([method, request]);
   const state = useMemo(() => signal({ value: null, error: null }), [key]);
-  useEffect(() => follow(key, { path: `nervenet.v1.${method}`, request, every: everySeconds, state }), [key]);
+  // Not useEffect: that waits until the browser has drawn the page, a tenth of a second.
+  useLayoutEffect(() => follow(key, { path: `nervenet.v1.${method}`, request, every: everySeconds, state }), [key]);
   return state;
 }
 
