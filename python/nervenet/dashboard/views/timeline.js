@@ -47,7 +47,11 @@ export function Timeline({ one, news }) {
 }
 
 /** As they began: the journal knows them in the order in which they ended. */
-const inOrder = (one) => [...(one.tasks ?? [])].sort((a, b) => since(a, 0) - since(b, 0));
+const inOrder = (one) =>
+  (one.tasks ?? [])
+    .map((step) => ({ step, at: since(step, 0) }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ step }) => step);
 
 function Rows({ one, rows, areBarsShown, opened, toggle, choose, chosen, news }) {
   // A run that is open grows; its scale follows once a second.
