@@ -44,6 +44,8 @@ _BODY: Mapping[int, tuple[str, str]] = {
 _PHASES = ("┄ QUEUED", "━ RAN", "· RETRY", "░ HUMAN")
 """The columns of times, in the order of `Spent`, with how each is drawn."""
 NO_TIME = text.span(0)
+WISH = 56
+"""Columns for what there is to say about a step; columns of times that are nothing give way to it."""
 _UP_TO = ("queued", "ran", "between attempts", "at humans")
 _SAYS_MORE = (workflow.WAIT_KIND_RETRY, workflow.WAIT_KIND_HUMAN)
 """Waits whose words say more than the step."""
@@ -229,14 +231,13 @@ def _bars(one: workflow.Workflow, steps: Sequence[task.Task], view: View, wish: 
     items = folded(steps) if not (wish.all or wish.failed or wish.slowest) else list(steps)
     rows = [item for item in items if isinstance(item, task.Task)]
     told = [times(step, view.now_ms) for step in rows]
-    shown_times = [at for at in range(len(_PHASES)) if any(each[at] not in (DASH, NO_TIME) for each in told)] or [
-        at for at in range(len(_PHASES)) if any(each[at] != DASH for each in told)
-    ]
+    shown_times = [at for at in range(len(_PHASES)) if any(each[at] != DASH for each in told)]
+    took_none = [at for at in shown_times if all(each[at] in (DASH, NO_TIME) for each in told)]
     agents = [_who(step, wish.decided) for step in rows]
     columns = (
         Column("START"), Column(""), ids("  STEP"),
         *([ids("AGENT", drop=1)] if any(agent != DASH for agent in agents) else []),
-        *(Column(_PHASES[at]) for at in shown_times), prose("", 16),
+        *(Column(_PHASES[at], drop=2 if at in took_none else 0) for at in shown_times), prose("", 16, wish=WISH),
     )  # fmt: skip
     cells: list[tuple[Cell, ...]] = [
         (
