@@ -11,7 +11,7 @@ from google.protobuf import duration_pb2, json_format, struct_pb2, timestamp_pb2
 
 from nervenet.http.json_text import json_text
 from nervenet.rpc.methods import METHODS
-from nervenet.v1 import workflow_pb2
+from nervenet.v1 import task_pb2, workflow_pb2
 from tests.fuzz.values import Filler
 
 SEED = 20261128
@@ -45,6 +45,12 @@ def test_answers_filled_at_random(path: str) -> None:
 @pytest.mark.parametrize("seconds", [0, 1, 1_764_352_800, 253_402_300_799, -1, -62_135_596_800])
 def test_moments(seconds: int, nanos: int) -> None:
     assert same(workflow_pb2.Wait(since_time=timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos)))
+
+
+@pytest.mark.parametrize("nanos", [0, 1, 1_000, 21_000_000, 999_999_999, -5_000_000])
+@pytest.mark.parametrize("seconds", [0, 1, -1, 315_576_000_000, 315_576_000_001])
+def test_durations(seconds: int, nanos: int) -> None:
+    same(task_pb2.Task(queued_duration=duration_pb2.Duration(seconds=seconds, nanos=nanos)))
 
 
 def test_types_of_google() -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages as ProtoJSON, three times faster than `json_format`: a workflow of 5,000 steps is 35,000 messages.
 
-How a field is written is decided once for each field, not for each value. Google's own types, except timestamps, and
-single-precision numbers are left to `json_format`. Fields at their default are left out, as `json_format` does.
+How a field is written is decided once for each field, not for each value. Google's own types, except moments and durations, are
+left to `json_format`. Fields at their default are left out, as `json_format` does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _AS_IT_IS: Final = frozenset(
 )
 _FIRST_SECOND, _LAST_SECOND = 0, 253_402_300_799
 """From 1970 to the year 9999."""
+_LONGEST: Final = 315_576_000_000
+"""Seconds of the longest duration."""
 
 
 def compact(value: Any) -> str:
@@ -53,6 +55,8 @@ def _message(full_name: str) -> _Write:
     """How messages of this type are written."""
     if full_name == "google.protobuf.Timestamp":
         return _timestamp
+    if full_name == "google.protobuf.Duration":
+        return _duration
     if full_name.startswith("google.protobuf."):
         return json_format.MessageToDict
     return _fields
@@ -117,13 +121,23 @@ def _timestamp(moment: Any) -> Any:
     seconds, nanos = moment.seconds, moment.nanos
     if not (_FIRST_SECOND <= seconds <= _LAST_SECOND and 0 <= nanos < 1_000_000_000):
         return json_format.MessageToDict(moment)
+    return f"{_second(seconds)}{_fraction(nanos)}Z"
+
+
+def _duration(duration: Any) -> Any:
+    seconds, nanos = duration.seconds, duration.nanos
+    if not (0 <= seconds <= _LONGEST and 0 <= nanos < 1_000_000_000):
+        return json_format.MessageToDict(duration)
+    return f"{seconds}{_fraction(nanos)}s"
+
+
+def _fraction(nanos: int) -> str:
+    """Three, six or nine digits."""
     if not nanos:
-        return f"{_second(seconds)}Z"
+        return ""
     if nanos % 1_000_000 == 0:
-        return f"{_second(seconds)}.{nanos // 1_000_000:03}Z"
-    if nanos % 1_000 == 0:
-        return f"{_second(seconds)}.{nanos // 1_000:06}Z"
-    return f"{_second(seconds)}.{nanos:09}Z"
+        return f".{nanos // 1_000_000:03}"
+    return f".{nanos // 1_000:06}" if nanos % 1_000 == 0 else f".{nanos:09}"
 
 
 @functools.lru_cache(4096)
