@@ -83,6 +83,9 @@ export function ids(expression: string): string[] {
 /** Ids that differ only in what they permit of later versions share one licence text. */
 export const sameText = (id: string): string => id.replace(/(-only|-or-later|\+)$/, "");
 
+/** The ids whose texts contain that licence: Python's own licence begins with the one of the PSF. */
+export const satisfiedBy = (id: string): Set<string> => new Set(id === "PSF-2.0" ? [id, "Python-2.0", "Python-2.0.1"] : [id]);
+
 const leaves = (tree: Tree): string[] => ("id" in tree ? [tree.id] : tree.parts.flatMap(leaves));
 
 function spelled(tree: Tree): string {

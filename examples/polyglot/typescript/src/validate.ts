@@ -2,7 +2,7 @@
 // The licence audit's `validate` in TypeScript: what was found against what the metadata declares, and the name of every
 // difference. A port of examples/licence_audit/validate.py that gives the same answers.
 import { type Handler, invalid, json, text } from "./handlers.js";
-import { family, ids, normalised, sameText } from "./spdx.js";
+import { family, ids, normalised, sameText, satisfiedBy } from "./spdx.js";
 
 type Declared = { expression?: string; licence?: string; classifiers?: string[] };
 /** Each declared wording with the ids that would satisfy it. */
@@ -20,13 +20,14 @@ export function validate(declared: Declared, found: string) {
   let mismatches = said ? problems(meant, shipped) : ["the metadata declares no licence"];
   if (said && !meant.every(([, options]) => options.size))
     mismatches = [`${source} says ${quoted(said)}, which names no known licence`];
-  return { declared: said, source, agrees: !mismatches.length, mismatch: mismatches.join("; "), method: "rules" };
+  const judged = declared.expression ? said : found;
+  return { declared: said, source, agrees: !mismatches.length, judged, mismatch: mismatches.join("; "), method: "rules" };
 }
 
 function declaration({ expression, licence, classifiers = [] }: Declared): [string, string, Meant] {
   if (expression) {
     const said = normalised(expression) || expression;
-    const meant: Meant = ids(said).map((one) => [one, new Set([one])]);
+    const meant: Meant = ids(said).map((one) => [one, satisfiedBy(one)]);
     return [said, "License-Expression", meant.length ? meant : [[said, new Set()]]];
   }
   const wordings = [licence, ...classifiers].filter((wording): wording is string => !!wording);
