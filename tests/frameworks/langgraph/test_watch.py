@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -135,20 +136,31 @@ def test_pieces_that_cannot_travel_are_shown_as_words() -> None:
 
 @shared_loop
 async def test_a_watcher_is_told_when_a_node_begins_again_with_an_answer() -> None:
+    watched = threading.Event()
+
+    def begin(state: graphs.Log) -> graphs.Log:
+        return {"log": ["begun"]}
+
     def ask(state: graphs.Log) -> graphs.Log:
+        watched.wait(20)  # what is said before somebody watches is told to nobody
         get_stream_writer()("before the question")
         return {"log": [interrupt("Which?")]}
 
     builder: Any = StateGraph(graphs.Log)
+    builder.add_node("begin", begin)
     builder.add_node("ask", ask)
-    builder.add_edge(START, "ask")
+    builder.add_edge(START, "begin")
+    builder.add_edge("begin", "ask")
     mesh = Mesh("answered")
     graph = durable_graph(mesh, builder.compile(), name="answered")
     workflow = graph.workflow()
     seen: list[Any] = []
     async with running(mesh) as client:
         handle = await client.start(workflow, {}, id="answered")
-        async for mode, data in graph.astream(client, handle, modes=["custom", "restart", "interrupt"]):
+        async for mode, data in graph.astream(client, handle, modes=["updates", "custom", "restart", "interrupt"]):
+            if mode == "updates":
+                watched.set()
+                continue
             seen.append(data if mode == "restart" else mode)
             if mode == "interrupt":
                 (question,) = [one async for one in client.escalations(workflow_id=handle.id)]
