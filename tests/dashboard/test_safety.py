@@ -127,17 +127,14 @@ def test_every_module_is_loaded_at_once() -> None:
 def test_a_hidden_page_has_no_stream(visitor: Visitor) -> None:
     page = visitor.open("overview")
     expect(page.locator(".state-tile").first).to_be_visible()
-    ended: list[Request] = []
-    page.on("requestfailed", lambda request: ended.append(request))
-    _hide(page, hidden=True)
-    page.wait_for_timeout(500)
-    assert [each.url for each in ended if each.url.endswith("/live")], "its stream is closed"
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/live")):  # its stream is closed
+        _hide(page, hidden=True)
     asked: list[Request] = []
     page.on("request", lambda request: asked.append(request))
-    page.wait_for_timeout(6000)
+    page.wait_for_timeout(6000)  # longer than any read's interval: nothing may happen
     assert asked == []
-    _hide(page, hidden=False)
-    page.wait_for_timeout(500)
+    with page.expect_request("**/live"):
+        _hide(page, hidden=False)
     assert sum(each.url.endswith("/live") for each in asked) == 1
 
 
