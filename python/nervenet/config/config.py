@@ -65,6 +65,8 @@ class Config:
         http_origins: Sites whose pages may call the HTTP door.
         durability: `"normal"` or `"strict"`.
         retention_ms: How long closed workflows are kept, in milliseconds.
+        archive: Where closed workflows are kept for good. None: nowhere.
+        archive_hold_ms: For how much longer they wait for the archive, in milliseconds.
         payload_limit: Largest payload, in bytes.
         max_workflows: Workflows that one node owns.
         max_memory: Memory of one node, in bytes. None: 80 % of what there is.
@@ -96,6 +98,8 @@ class Config:
     http_origins: tuple[str, ...]
     durability: Durability
     retention_ms: int
+    archive: str | None
+    archive_hold_ms: int
     payload_limit: int
     max_workflows: int
     max_memory: int | None
@@ -167,6 +171,11 @@ class Config:
     def has_token(self) -> bool:
         """Whether calls of this mesh carry a token."""
         return self.token is not None or self.token_file is not None
+
+    @property
+    def hold_ms(self) -> int:
+        """For how much longer than its retention a closed workflow waits for the archive. 0: there is no archive."""
+        return 0 if self.archive is None else self.archive_hold_ms
 
     def current_token(self) -> str | None:
         """The token to send now. None: the mesh has none. A token file is read again each time, because it may be
