@@ -16,8 +16,8 @@ import hashlib
 import inspect
 import os
 import sys
-from datetime import timedelta
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import (
@@ -371,8 +371,7 @@ def define_workflow(
     check_on_error(on_error, f"workflow {name!r}")
     if not is_async(fn):
         raise TypeError(f"workflow {name!r} must be async def, because it awaits its agents")
-    if retention is not None and (not isinstance(retention, timedelta) or retention <= timedelta(0)):
-        raise ValueError(f"workflow {name!r}: retention is {retention!r}: a timedelta above zero, or None")
+    check_retention(retention, name)
     for each in signals or ():
         if not isinstance(each, Signal):
             raise TypeError(
@@ -403,6 +402,14 @@ def check_on_error(given: Any, whose: str) -> OnError:
     if given not in ("block", "fail"):
         raise ValueError(f"{whose}: on_error is {given!r}: 'block' or 'fail'")
     return given  # type: ignore[no-any-return]  # narrowed above
+
+
+def check_retention(given: Any, name: str) -> None:
+    """Raises ValueError if it is no `retention`."""
+    if given is not None and (not isinstance(given, timedelta) or given < timedelta(milliseconds=1)):
+        raise ValueError(
+            f"workflow {name!r}: retention is {given!r}: a timedelta above zero, such as timedelta(days=30)"
+        )
 
 
 def _whole(number: object) -> bool:

@@ -127,9 +127,8 @@ class Archive(Model[State]):
 
     def _runs(self, s: State) -> Iterator[Step[State]]:
         for i, run in enumerate(s.runs):
-            if run.where == OPEN and (i == 0 or s.runs[i - 1].where != OPEN):
-                if i == 0 or s.runs[i - 1].where in (COPY, GONE):
-                    yield Step(f"run {i} closes", _run(s, i, run._replace(where=HEAD)))
+            if run.where == OPEN and (i == 0 or s.runs[i - 1].where in (COPY, GONE)):
+                yield Step(f"run {i} closes", _run(s, i, run._replace(where=HEAD)))
             if run.where != OPEN and run.books != DONE:
                 yield self._book(s, i, run)
                 if not self.listed_last and run.books == LIST and (after := self.spend(s, "crashes")) is not None:

@@ -48,7 +48,7 @@ class Table(NamedTuple):
     """A table's name says its level, its number of rows and what it was made of."""
 
     level: int
-    count: int
+    rows: int
     name: str
 
     @classmethod

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from nervenet.records import Close, Failure, Outcome, Payload, Start, State
 from nervenet.streams.answers import RawEntry
-from nervenet.streams.heads import Head
+from nervenet.streams.heads import STATES, Head
 from nervenet.wire import decode_entry
 
 __all__ = ["SCHEMA", "ArchivedRun", "line_of", "moment", "run_of", "summary_of"]
@@ -96,7 +96,7 @@ def head_of(told: dict[str, Any], last: bytes = b"") -> Head:
     state = told["state"]
     return Head(
         run=int(told["run"]),
-        state=State(state) if state in State else State.UNRECOGNIZED,
+        state=STATES.get(state.encode(), State.UNRECOGNIZED),
         owner=told["node_id"],
         last=last or b"0-%d" % told["journal_entries"],
         created_ms=_ms(told["start_time"]),
@@ -120,7 +120,7 @@ def run_of(line: bytes) -> ArchivedRun:
         entries = [_raw(*row) for row in told["journal"]]
         view = told["view"]
         head = head_of(told, entries[-1].id if entries else b"")
-        return ArchivedRun(told["workflow_id"], head, entries, None if view is None else json.dumps(view).encode())
+        return ArchivedRun(told["workflow_id"], head, entries, None if view is None else _json(view))
     except (KeyError, TypeError) as error:
         raise ValueError(f"no line of an archive: {error!r}") from None
 

@@ -19,13 +19,13 @@ from typing import Final, NamedTuple
 
 from nervenet.archive.index import Place, Table, hash_of
 from nervenet.streams.archive import WaitingRun
+from nervenet.streams.ownership import day_of
 
 __all__ = ["BLOCK", "Objects", "SegmentName", "Writer", "unpacked"]
 
 BLOCK: Final = 64 << 10
 LEVEL: Final = 1
 """Of gzip. Level 6 takes three times as long and saves a tenth."""
-DAY_MS: Final = 86_400_000
 _GZIP: Final = 31
 
 
@@ -54,8 +54,6 @@ class SegmentName(NamedTuple):
         return cls(place.first_ms, place.first_ms + place.span_ms, place.digest)
 
     def path(self, kind: str) -> str:
-        from nervenet.streams.ownership import day_of
-
         base = f"{self.first_ms:013d}-{self.last_ms:013d}-{self.digest:016x}"
         return f"{kind}/date={day_of(self.first_ms)}/{base}.jsonl.gz"
 
@@ -114,9 +112,9 @@ class Writer:
         )
         table = Table.named(0, len(places), b"%d" % name.digest)
         objects = (
-            (name.path("runs"), b"".join(self._packed)),
             (name.path("list"), _gzip(self._summaries)),
             (table.name, b"".join(places)),
+            (name.path("runs"), b"".join(self._packed)),  # last: where the lines are, the rest is
         )
         return Objects(name, len(self.written), self.raw_bytes, objects)
 

@@ -51,8 +51,8 @@ class Sink(Protocol):
         """Remove an object. None of that name: nothing changes."""
 
 
-def open_sink(url: str) -> ObjectSink:
-    """The sink of the setting `archive`. Nothing is read or written yet.
+def open_sink(url: str, namespace: str) -> ObjectSink:
+    """The sink of the setting `archive`, in the folder of a namespace. Nothing is read or written yet.
 
     Raises ConfigError: obstore is not installed, or the folder cannot be made.
     """
@@ -64,7 +64,7 @@ def open_sink(url: str) -> ObjectSink:
         ) from None
     parts = urlsplit(url)
     if parts.scheme == "file":
-        folder = Path(unquote(parts.path))
+        folder = Path(unquote(parts.path)) / namespace
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -81,9 +81,9 @@ def open_sink(url: str) -> ObjectSink:
     region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     store = S3Store(
         parts.netloc,
-        prefix=parts.path.strip("/") or None,
+        prefix=f"{parts.path.strip('/')}/{namespace}".lstrip("/"),
         region=region or "us-east-1",
-        retry_config={"max_retries": 1, "retry_timeout": {"seconds": 10}},  # type: ignore[arg-type,typeddict-item]
+        retry_config={"max_retries": 1, "retry_timeout": {"seconds": 10}},  # type: ignore[arg-type]  # a plain dict is taken
         **given,
     )
     return ObjectSink(store, None)

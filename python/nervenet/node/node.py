@@ -19,10 +19,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from nervenet import telemetry
+from nervenet.archive.reader import ArchiveReader
+from nervenet.archive.sink import open_sink
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.metrics import Registry, catalog
 from nervenet.metrics.loop_lag import LoopLagMeter
 from nervenet.metrics.process import read_process
+from nervenet.node.archiving.archiver import Archiver
 from nervenet.node.background import BackgroundTasks
 from nervenet.node.context import NodeContext
 from nervenet.node.guards.replay_process import ReplayProcess
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from nervenet.archive.sink import Sink
     from nervenet.config import Config
     from nervenet.definitions import Workflow
     from nervenet.node.served import Served
@@ -84,8 +88,10 @@ class Node(NodeParts):
         *,
         last_line: LastLine | None = None,
         on_failure: Callable[[str, Exception], None] | None = None,
+        sink: Sink | None = None,
     ) -> None:
         super().__init__(context, etcd, last_line)
+        self._archiver = None if sink is None else Archiver(context, sink)
         self.status = context.status
         self._on_failure = on_failure
         self.registration = NodeRegistration(
@@ -128,6 +134,7 @@ class Node(NodeParts):
         last_line: LastLine | None = None,
         on_failure: Callable[[str, Exception], None] | None = None,
         metrics: Registry | None = None,
+        sink: Sink | None = None,
     ) -> AsyncIterator[Self]:
         """Connect, register, serve. Raises LinkError, EtcdError or OSError in words when something is out of reach.
 
@@ -136,6 +143,7 @@ class Node(NodeParts):
             on_failure: ends this node when a part of it fails, and gets the node's id and the error. None: the process is
                 the node's, and ends at once.
             metrics: where this node counts. None: a registry that nobody reads.
+            sink: the archive. None: that of the setting `archive`, if there is one.
         """
         node_id = new_id("n", entropy)
         definitions = builtin() | dict(workflows)
@@ -154,6 +162,7 @@ class Node(NodeParts):
             mesh_clock = MeshClock(clock)
             await mesh_clock.learn(link)
             keys = Keys(config.namespace)
+            sink = open_sink(config.archive, config.namespace) if sink is None and config.archive else sink
             timers = Timers(mesh_clock, asyncio.get_running_loop())
             stack.callback(timers.close)
             watchdog = stack.enter_context(Watchdog(clock))
@@ -169,6 +178,7 @@ class Node(NodeParts):
                 journal=JournalStore(link, keys),
                 queues=Queues(link, keys),
                 ownership=Ownership(link, keys),
+                archive=None if sink is None else ArchiveReader(sink),
                 table=table,
                 clock=mesh_clock,
                 timers=timers,
@@ -180,7 +190,7 @@ class Node(NodeParts):
                 background=background,
                 spawn=background.spawn,
             )
-            node = cls(context, etcd, clock, last_line=last_line, on_failure=on_failure)
+            node = cls(context, etcd, clock, last_line=last_line, on_failure=on_failure, sink=sink)
             stack.push_async_callback(lambda: status.session.close())  # the last one: it may have been replaced
             await stack.enter_async_context(node._running(serve))
             yield node
@@ -204,6 +214,7 @@ class Node(NodeParts):
                 self.registration.report_room,
                 self.gateway.run,
                 self._gauges.run,
+                *(() if self._archiver is None else (self._archiver.run,)),
             )
             self._tasks = [
                 asyncio.create_task(self._supervised(work), name=f"{self.node_id} {work.__qualname__}")

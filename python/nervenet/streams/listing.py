@@ -64,7 +64,9 @@ class Listing:
     async def longest_retention(self) -> int:
         """The longest retention of a definition, in ms; 0 where none has one of its own."""
         key = self._keys.retentions
-        found = await DerivedKeyCall(self._link, key, ("ZREVRANGEBYSCORE", key, "+inf", "-inf", "WITHSCORES", "LIMIT", 0, 1))
+        found = await DerivedKeyCall(
+            self._link, key, ("ZREVRANGEBYSCORE", key, "+inf", "-inf", "WITHSCORES", "LIMIT", 0, 1)
+        )
         return int(float(found[1])) if found else 0
 
     async def count(self, *keys: bytes) -> int:

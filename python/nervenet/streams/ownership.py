@@ -200,7 +200,9 @@ class Ownership:
         calls += [self.disown(owner, *ids) for owner, ids in owned.items()]
         own = {one.definition: one.retention_ms for one in closed if one.retention_ms > retention_ms}
         if own:
-            calls.append(self._derived("ZADD", self._keys.retentions, *(w for name, ms in own.items() for w in (ms, name))))
+            calls.append(
+                self._derived("ZADD", self._keys.retentions, *(w for name, ms in own.items() for w in (ms, name)))
+            )
         if hold_ms:
             calls.append(self._archive.add([WaitingRun(one.closed_ms, one.run, one.workflow_id) for one in closed]))
         await asyncio.gather(*calls)

@@ -32,9 +32,18 @@ class CloseBookkeeping:
 
     def finish_by_head(self, workflow_id: str, head: Head, *, owner: str = "", score: int = 0) -> None:
         """The same for one that was found closed. `owner`: whose set has it, if that is not the owner in its head."""
-        times = (head.created_ms, head.closed_ms)
-        rest = (score, head.run, head.retention_ms, head.definition)
-        self.finish(ClosedWorkflow(workflow_id, owner or head.owner, *times, *rest))
+        self.finish(
+            ClosedWorkflow(
+                workflow_id,
+                owner or head.owner,
+                head.created_ms,
+                head.closed_ms,
+                score,
+                head.run,
+                head.retention_ms,
+                head.definition,
+            )
+        )
 
     def flush(self) -> None:
         """Write now what waits."""

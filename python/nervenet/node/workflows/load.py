@@ -20,8 +20,8 @@ from nervenet.node.guards.memory import cost_of
 from nervenet.node.workflows.owned_journal import blocked_json
 from nervenet.node.workflows.tracing import export_recovered
 from nervenet.records import Cancel, Entry, Mismatch, Start, State, UnreadableEntry
-from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.streams.answers import RawEntry
+from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:

@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 EntryLog: TypeAlias = "tuple[EntryLog | None, int, str, bytes]"
 """The folded entries as they are stored, the last one first: those before it, its time, name and message."""
 
+
 class _Kept(TypedDict):
     """How long a closed run is kept, as `JournalStore.close` takes it."""
 
@@ -244,11 +245,12 @@ class OwnedJournal(ABC):
             self.unconfirmed_entries[name] = body
             self._head_missing()
 
-    def close_run(self, close: Close, failed_at: str) -> None:
-        """Append the end of this run. `failed_at`: the step that failed it, for the head."""
+    def close_run(self, close: Close, failed_at: str, own_ms: int | None) -> None:
+        """Append the end of this run. `failed_at`: the step that failed it, for the head. `own_ms`: the retention of its
+        definition."""
         context, node_id = self._context, self._context.status.node_id
         data = encode_entry(close, node_id)
-        own_ms, config = self.machine.workflow.retention_ms, context.config
+        config = context.config
         where = (self.workflow_id, self.run, node_id, data, close.state, own_ms or config.retention_ms, failed_at)
         command = (*where, _why(close))
         kept = _Kept(hold_ms=config.hold_ms, own_retention=own_ms is not None)
