@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -83,7 +84,7 @@ def open_sink(url: str, namespace: str) -> ObjectSink:
         parts.netloc,
         prefix=f"{parts.path.strip('/')}/{namespace}".lstrip("/"),
         region=region or "us-east-1",
-        retry_config={"max_retries": 1, "retry_timeout": {"seconds": 10}},  # type: ignore[arg-type]  # a plain dict is taken
+        retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=10)},
         **given,
     )
     return ObjectSink(store, None)
