@@ -134,13 +134,16 @@ class ArchiveList:
 
     async def backlog(self) -> tuple[int, int]:
         """How many runs wait or are being written, and when the one closed that waits longest (0: none waits)."""
-        waiting, taken, _, _, _ = self._keys.archive
-        listed, writing, first = await asyncio.gather(
+        waiting, taken, _, _, members = self._keys.archive
+        listed, writing, first, batches = await asyncio.gather(
             self._link.call("ZCARD", waiting),
             self._link.call("HLEN", taken),
             self._link.call("ZRANGEBYSCORE", waiting, "-inf", "+inf", "WITHSCORES", "LIMIT", 0, 1),
+            self._link.call("HVALS", members),
         )
-        return listed + writing, int(float(first[1])) if first else 0
+        times = [int(float(first[1]))] if first else []
+        times += [_parsed(batch.decode().split("\n", 2)[1]).closed_ms for batch in batches]  # sorted by time
+        return listed + writing, min(times, default=0)
 
 
 def _parsed(line: str) -> WaitingRun:
