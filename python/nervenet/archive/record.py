@@ -9,6 +9,8 @@ fields; a field is only ever added, and `schema` rises when the meaning of one c
 from __future__ import annotations
 
 import base64
+import binascii
+import functools
 import json
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -18,10 +20,12 @@ from nervenet.streams.answers import RawEntry
 from nervenet.streams.heads import STATES, Head
 from nervenet.wire import decode_entry
 
-__all__ = ["SCHEMA", "ArchivedRun", "line_of", "moment", "run_of", "summary_of"]
+__all__ = ["SCHEMA", "ArchivedRun", "line_of", "moment", "run_of", "summary_line", "summary_of"]
 
 SCHEMA: Final = 1
 NULL: Final = b"null"
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Made once: `json.dumps` with options makes one for each call, which takes longer than its work here."""
 
 
 class ArchivedRun(NamedTuple):
@@ -33,8 +37,9 @@ class ArchivedRun(NamedTuple):
     view: bytes | None
 
 
-def line_of(namespace: str, run: ArchivedRun) -> bytes:
-    """The line, with its newline."""
+def line_of(namespace: str, run: ArchivedRun, summary: bytes = b"") -> bytes:
+    """The line, with its newline. `summary`: its `summary_line`, where that is at hand."""
+    summary = summary or summary_line(run.workflow_id, run.head)
     head, start, close, tasks = run.head, NULL, None, list[bytes]()
     for raw in run.entries:
         if raw.name != "start" and raw.name != "close" and not raw.name.startswith("task:"):
@@ -50,15 +55,9 @@ def line_of(namespace: str, run: ArchivedRun) -> bytes:
     failure = None if close is None or close.failure is None else _failure(close.failure)
     began = run.entries[0].ms if run.entries else head.created_ms
     parts = [
-        _fields(
-            {
-                "schema": SCHEMA,
-                "namespace": namespace,
-                **summary_of(run.workflow_id, head),
-                "run_start_time": moment(began),
-                "duration_ms": head.closed_ms - began,
-            }
-        ),
+        b'"schema":%d,"namespace":%b' % (SCHEMA, _word(namespace)),
+        summary[1:-1],
+        b'"run_start_time":%b,"duration_ms":%d' % (_time(began), head.closed_ms - began),
         b'"input":' + start,
         b'"output":' + output,
         b'"failure":' + _json(failure),
@@ -67,6 +66,11 @@ def line_of(namespace: str, run: ArchivedRun) -> bytes:
         b'"journal":[' + b",".join(map(_entry, run.entries)) + b"]",
     ]
     return b"{" + b",".join(parts) + b"}\n"
+
+
+def summary_line(workflow_id: str, head: Head) -> bytes:
+    """The summary as a line, without its newline."""
+    return _json(summary_of(workflow_id, head))
 
 
 def summary_of(workflow_id: str, head: Head) -> dict[str, Any]:
@@ -131,22 +135,26 @@ def _raw(at: str, name: str, data: str) -> RawEntry:
 
 
 def _entry(raw: RawEntry) -> bytes:
-    return b'["%b",%b,"%b"]' % (raw.id, _json(raw.name), base64.b64encode(raw.data))
+    return b'["%b",%b,"%b"]' % (raw.id, _word(raw.name), binascii.b2a_base64(raw.data, newline=False))
 
 
 def _task(raw: RawEntry, body: Outcome) -> bytes:
-    told = {
-        "step": raw.name.partition(":")[2],
-        "capability": body.capability,
-        "state": "SUCCEEDED" if body.failure is None else "FAILED",
-        "attempt": body.attempt,
-        "agent_id": body.agent_id,
-        "schedule_time": moment(body.scheduled_ms),
-        "start_time": moment(body.started_ms),
-        "end_time": moment(body.ended_ms or raw.ms),
-        "failure": None if body.failure is None else _failure(body.failure),
-    }
-    return b"{" + _fields(told) + b',"output":' + (NULL if body.output is None else _value(body.output)) + b"}"
+    failed = body.failure is not None
+    return (
+        b'{"step":%b,"capability":%b,"state":%b,"attempt":%d,"agent_id":%b,"schedule_time":%b,"start_time":%b,"end_time":%b,'
+        b'"failure":%b,"output":%b}'
+    ) % (
+        _word(raw.name.partition(":")[2]),
+        _word(body.capability),
+        b'"FAILED"' if failed else b'"SUCCEEDED"',
+        body.attempt,
+        _word(body.agent_id),
+        _time(body.scheduled_ms),
+        _time(body.started_ms),
+        _time(body.ended_ms or raw.ms),
+        NULL if body.failure is None else _json(_failure(body.failure)),
+        NULL if body.output is None else _value(body.output),
+    )
 
 
 def _failure(failure: Failure) -> dict[str, Any]:
@@ -177,13 +185,18 @@ def _one_line(text: bytes) -> bytes:
     return text.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
-def _fields(told: dict[str, Any]) -> bytes:
-    """The fields of an object without its braces."""
-    return _json(told)[1:-1]
-
-
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return _ENCODE(value).encode("utf-8", "surrogatepass")
+
+
+@functools.lru_cache(maxsize=4096)
+def _word(text: str) -> bytes:
+    """A name, of which there are few."""
+    return _json(text)
+
+
+def _time(ms: int) -> bytes:
+    return b'"%b"' % str(moment(ms)).encode() if ms else NULL
 
 
 def _labels(stored: str) -> dict[str, str]:
@@ -196,9 +209,12 @@ def _labels(stored: str) -> dict[str, str]:
 
 def moment(ms: int) -> str | None:
     """A time as RFC 3339 has it, in UTC with milliseconds; None for no time."""
-    if not ms:
-        return None
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z" if ms else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _ms(text: str | None) -> int:

@@ -9,14 +9,13 @@ leaves, is in `streams/archive.py`; the model is tests/model/archive.py.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from nervenet.archive.index import FAN, MOST_ROWS, ROW, Table, merged
-from nervenet.archive.record import ArchivedRun, line_of, summary_of
+from nervenet.archive.record import ArchivedRun, line_of, summary_line
 from nervenet.archive.segment import SegmentName, Writer
 from nervenet.archive.sink import ObjectMissing, SinkError
 from nervenet.backoff import Backoff
@@ -37,6 +36,10 @@ MOST_RUNS: Final = 1_000
 FULL: Final = 500
 MOST_BYTES: Final = 32 << 20
 READ_AT_A_TIME: Final = 16
+PACE: Final = 4.0
+"""How many times as long as it worked it pauses: workflows go first. What closes in a burst is archived behind it."""
+LATE_MS: Final = 120_000
+"""A run that has waited for longer is archived without pauses: the load is no burst."""
 TELL_AGAIN: Final = 300.0
 """Seconds between two log lines about a sink that takes nothing."""
 MERGE_EVERY: Final = 8
@@ -112,7 +115,7 @@ class Archiver:
     async def _collect(self, batch: ArchiveBatch, writer: Writer, missing: list[WaitingRun]) -> list[WaitingRun]:
         """Read the runs and add their lines. Returns those that no longer fit; `missing` gets those that are not there."""
         for start in range(0, len(batch.runs), READ_AT_A_TIME):
-            page = batch.runs[start : start + READ_AT_A_TIME]
+            page, began = batch.runs[start : start + READ_AT_A_TIME], SYSTEM.monotonic()
             if writer.raw_bytes > MOST_BYTES and not batch.sealed:
                 return list(batch.runs[start:])
             for run, found in zip(page, await asyncio.gather(*map(self._read, page)), strict=True):
@@ -122,7 +125,8 @@ class Archiver:
                         self._lost(run)
                 elif self._add(writer, run, found):
                     await asyncio.to_thread(writer.pack)
-            await asyncio.sleep(0)
+            late = self._context.clock.now_ms() - page[0].closed_ms > LATE_MS
+            await asyncio.sleep(0 if late else (SYSTEM.monotonic() - began) * PACE)
         return []
 
     async def _read(self, run: WaitingRun) -> StoredRun:
@@ -137,9 +141,8 @@ class Archiver:
     def _add(self, writer: Writer, run: WaitingRun, found: StoredRun) -> bool:
         assert found.head is not None
         told = ArchivedRun(run.workflow_id, found.head, list(found.entries), found.view)
-        line = line_of(self._context.config.namespace, told)
-        summary = json.dumps(summary_of(run.workflow_id, found.head), ensure_ascii=False, separators=(",", ":"))
-        return writer.add(run, line, summary.encode("utf-8", "surrogatepass"))
+        summary = summary_line(run.workflow_id, found.head)
+        return writer.add(run, line_of(self._context.config.namespace, told, summary), summary)
 
     def _lost(self, run: WaitingRun) -> None:
         self._metrics.lost()
