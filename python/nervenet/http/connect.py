@@ -53,6 +53,7 @@ class GuardedCalls:
         scope = asyncio.timeout(call.time_remaining())
         try:
             async with scope:
+                self._guard.authorize(method.rpc)
                 await self._guard.until_ready(method.rpc, call)
                 answer = await method.serve(method.read(raw), call)
             code = "OK"
@@ -68,6 +69,7 @@ class GuardedCalls:
         """A stream of answers. Raises RequestError. Close it with `aclosing`."""
         began, code = SYSTEM.monotonic(), "CANCELLED"
         try:
+            self._guard.authorize(method.rpc)
             async with aclosing(method.serve(method.read(raw), call)) as answers:
                 async for answer in answers:
                     yield answer
@@ -115,6 +117,7 @@ class ConnectMethods:
         """Raises RequestError for what is refused before a stream begins."""
         check_caller(self._guard, request)
         method = self.method(request.url.path)
+        self._guard.authorize(method.rpc)
         types = _MANY if method.rpc.streams_out else _ONE
         is_json = types[content_type(request, *types)]
         _check_protocol(request)

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guard of each served method: it checks the caller first, then reads the request, then calls the method.
+"""The guard of each served method: it identifies the caller first, then reads the request, then calls the method.
 
-    guard = Guard(config, Tokens(config), translate)
+    guard = Guard(config, Identity(config), translate)
     guard.add(SERVED["nervenet.v1.AgentService"], servicer)
     server.add_generic_rpc_handlers((guard,))
 
 gRPC asks the guard for a handler as soon as it has the metadata of a call. A refused call gets a handler that never
-reads the body, so a caller without a token cannot make the server create objects. Other calls get the handler of their
+reads the body, so a caller without credentials cannot make the server create objects. Other calls get the handler of their
 method. It decodes the message itself, because gRPC answers UNKNOWN with a traceback if its own deserializer fails.
+
+The names in a client's certificate are known only when gRPC calls the handler. Then the handler identifies the caller, before
+anything is decoded: until then the body is bytes, sent by somebody with a certificate of our authority.
+
+`authorize` is asked twice for each call: without a request, as soon as the caller is known, and with each request, as soon as
+it is decoded. Both times `current_call()` tells who calls.
 
 A servicer behind a guard raises RequestError, or an error that `translate` turns into one, and never uses gRPC's
 statuses. Rejected: gRPC's interceptors, which need a coroutine for each call. Streams are async generators.
 
 The HTTP door (`nervenet.http`) serves the same methods through the same guard: it takes them from `methods`, and asks
-`check` and `refusal`.
+`admit`, `authorize` and `refusal`.
 """
 
 from __future__ import annotations
@@ -34,6 +40,7 @@ from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
 from nervenet.rpc.decoding import decoder
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.rpc.status import check_values, not_yet, status_of
+from nervenet.security import CURRENT_CALL, IdentifiedCall, current_call
 from nervenet.telemetry import from_metadata
 from nervenet.wire import has_checks
 
@@ -41,9 +48,9 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.records import Trace
     from nervenet.rpc.methods import RpcMethod
-    from nervenet.rpc.tokens import Tokens
+    from nervenet.security import Caller, Identity
 
-__all__ = ["LONGEST_WAIT", "Guard", "GuardedMethod", "Ready", "time_to_wait", "trace_of"]
+__all__ = ["LONGEST_WAIT", "Authorize", "Guard", "GuardedMethod", "Ready", "time_to_wait", "trace_of"]
 
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
@@ -60,6 +67,9 @@ Translate = Callable[[Exception], RequestError | None]
 Ready = Callable[["RpcMethod", float], Awaitable[None]]
 """Called before each unary call that has a deadline, with the seconds that are left. It may raise the reason why the call cannot be
 answered now."""
+Authorize = Callable[["IdentifiedCall", "RpcMethod", Any], None]
+"""Called for each call with None as soon as its caller is known, and with each request as soon as it is decoded. It raises
+the refusal of what the caller may not do."""
 Status = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]
 
 
@@ -93,14 +103,16 @@ class Guard(grpc.GenericRpcHandler):
     def __init__(
         self,
         config: Config,
-        tokens: Tokens,
+        identity: Identity,
         translate: Translate = lambda error: None,
         calls: Family[Histogram] | None = None,
         ready: Ready | None = None,
+        authorize: Authorize | None = None,
     ) -> None:
         self._namespace = config.namespace
         self._calls = calls or Family.of_histograms(catalog.RPC_SERVER)
-        self._tokens = tokens
+        self._identity = identity
+        self._authorize = authorize
         self._translate = translate
         self._ready = ready
         self._handlers: dict[str, Any] = {}
@@ -111,32 +123,47 @@ class Guard(grpc.GenericRpcHandler):
         """Serve these methods with the servicer's methods of the same names."""
         for rpc in methods:
             method = getattr(servicer, rpc.name, _later)
-            self.methods[rpc.path] = GuardedMethod(rpc, method, _reader(rpc))
+            self.methods[rpc.path] = GuardedMethod(rpc, method, self._reader(rpc))
             guarded = self._stream(rpc, method) if inspect.isasyncgenfunction(method) else self._once(rpc, method)
             shape = f"{'stream' if rpc.streams_in else 'unary'}_{'stream' if rpc.streams_out else 'unary'}"
             make = getattr(grpc, f"{shape}_rpc_method_handler")
             self._handlers[rpc.path] = make(guarded, response_serializer=rpc.answer.SerializeToString)
 
     def service(self, handler_call_details: Any) -> Any:
-        """Called by gRPC for each call. None: the method does not exist."""
-        if handler_call_details.method not in _OPEN:
+        """Called by gRPC for each call, in the task that serves it. None: the method does not exist."""
+        path = handler_call_details.method
+        if path not in _OPEN:
             try:
-                self.check(handler_call_details.invocation_metadata)
+                caller = self.admit(handler_call_details.invocation_metadata).caller
+                if path in self.methods and not self._identity.needs_certificate(caller):
+                    self.authorize(self.methods[path].rpc)
             except RequestError as error:
                 refused = status_of(error)
-                self.timed(handler_call_details.method, refused[0].name, SYSTEM.monotonic())
+                self.timed(path, refused[0].name, SYSTEM.monotonic())
                 return _refusing(refused)
-        return self._handlers.get(handler_call_details.method)
+        return self._handlers.get(path)
 
-    def check(self, metadata: Iterable[tuple[str, Any]] | None) -> None:
-        """Raise RequestError if a caller with this metadata must be refused: its token, its namespace."""
+    def admit(self, metadata: Iterable[tuple[str, Any]] | None) -> IdentifiedCall:
+        """Who calls with this metadata, and in which namespace; `current_call()` of this task gives it from now on.
+        Call `certify` next, as soon as the connection is known.
+
+        Raises:
+            Unauthorized: The credentials are missing or wrong, or the namespace is not served here.
+            Unavailable: This process cannot judge credentials now.
+        """
         namespace = authorization = ""
         for key, value in metadata or ():
             if key == NAMESPACE_KEY:
                 namespace = value
             elif key == TOKEN_KEY:
                 authorization = value
-        self._tokens.check(authorization)
+        caller = self._identity.of_header(authorization)
+        self._check_namespace(namespace)
+        call = IdentifiedCall(caller, self._namespace)
+        CURRENT_CALL.set(call)
+        return call
+
+    def _check_namespace(self, namespace: str) -> None:
         if namespace and namespace != self._namespace:
             raise Unauthorized(
                 f"this process serves namespace {self._namespace!r}, not {namespace!r}: ask a node of that one "
@@ -145,17 +172,36 @@ class Guard(grpc.GenericRpcHandler):
                 reason="WRONG_NAMESPACE",
             )
 
+    def certify(self, read: Callable[[Identity], Caller]) -> bool:
+        """Name the caller by its certificate, if that is what names it. Returns whether it was. Raises Unauthorized."""
+        call = current_call()
+        if not self._identity.needs_certificate(call.caller):
+            return False
+        CURRENT_CALL.set(call._replace(caller=read(self._identity)))
+        return True
+
+    def _identified(self, rpc: RpcMethod, context: Any) -> None:
+        """Raise RequestError for a caller whose certificate says that it may not make this call."""
+        if rpc.path not in _OPEN and self.certify(lambda identity: identity.of_grpc(context.auth_context())):
+            self.authorize(rpc)
+
+    def authorize(self, rpc: RpcMethod, request: Any = None) -> None:
+        """Raise RequestError if the caller of `current_call()` may not make this call. None: the request is not known yet."""
+        if self._authorize is not None and rpc.path not in _OPEN:
+            self._authorize(current_call(), rpc, request)
+
     async def until_ready(self, rpc: RpcMethod, context: Any) -> None:
         """Wait until a unary call can be answered. Raises the reason why it cannot be answered before its deadline."""
         if self._ready is not None and (left := context.time_remaining()) is not None:
             await self._ready(rpc, left)
 
     def _once(self, rpc: RpcMethod, method: Any) -> Any:
-        read = _reader(rpc)
+        read = self.methods[rpc.path].read
 
         async def guarded(raw: Any, context: Any) -> Any:
             began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
+                self._identified(rpc, context)
                 await self.until_ready(rpc, context)
                 answer = await method(read(raw), context)
                 code = "OK"
@@ -172,11 +218,12 @@ class Guard(grpc.GenericRpcHandler):
         return guarded
 
     def _stream(self, rpc: RpcMethod, method: Any) -> Any:
-        read = _reader(rpc)
+        read = self.methods[rpc.path].read
 
         async def guarded(raw: Any, context: Any) -> AsyncIterator[Any]:
             began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
+                self._identified(rpc, context)
                 async with aclosing(method(read(raw), context)) as answers:
                     async for answer in answers:
                         yield answer
@@ -191,6 +238,23 @@ class Guard(grpc.GenericRpcHandler):
             await context.abort(*status)
 
         return guarded
+
+    def _reader(self, rpc: RpcMethod) -> Callable[[Any], Any]:
+        """A function that decodes a call's request: bytes to a message, or a stream of bytes to a stream of messages."""
+        decode, checks = decoder(rpc.request), has_checks(rpc.request)
+
+        def read(raw: bytes) -> Any:
+            request = decode(raw)
+            self.authorize(rpc, request)
+            if checks:
+                check_values(request)
+            return request
+
+        async def messages(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+            async for raw in requests:
+                yield read(raw)
+
+        return messages if rpc.streams_in else read
 
     def timed(self, path: str, code: str, began: float, system: str = "grpc") -> None:
         """Count a call that is over."""
@@ -216,23 +280,6 @@ class Guard(grpc.GenericRpcHandler):
             words = f"{type(error).__name__} in {rpc.name}; the node's log says more"
             refusal = RequestError(words, reason="INTERNAL")
         return refusal
-
-
-def _reader(rpc: RpcMethod) -> Callable[[Any], Any]:
-    """A function that decodes a call's request: bytes to a message, or a stream of bytes to a stream of messages."""
-    decode, checks = decoder(rpc.request), has_checks(rpc.request)
-
-    def read(raw: bytes) -> Any:
-        request = decode(raw)
-        if checks:
-            check_values(request)
-        return request
-
-    async def messages(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-        async for raw in requests:
-            yield read(raw)
-
-    return messages if rpc.streams_in else read
 
 
 def _refusing(status: Status) -> Any:

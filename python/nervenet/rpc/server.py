@@ -26,12 +26,12 @@ from grpc_reflection.v1alpha import reflection
 from nervenet.config import is_loopback, split_host_port
 from nervenet.errors import ConfigError
 from nervenet.rpc.channels import receive_limit
-from nervenet.rpc.guard import Guard, Ready, Translate
+from nervenet.rpc.guard import Authorize, Guard, Ready, Translate
 from nervenet.rpc.methods import SERVED, methods_of
 from nervenet.rpc.reflection import REFLECTION
 from nervenet.rpc.status import not_yet
 from nervenet.rpc.symbols import SYMBOLS
-from nervenet.rpc.tokens import Tokens
+from nervenet.security import Identity
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -59,7 +59,7 @@ class GrpcServer:
         server: grpc.aio.Server,
         address: str,
         health: _Health,
-        tokens: Tokens,
+        identity: Identity,
         guard: Guard,
         stopping: asyncio.Event,
     ) -> None:
@@ -68,7 +68,7 @@ class GrpcServer:
         self._server = server
         self._health = health
         self._stopping = stopping
-        self._following = asyncio.create_task(tokens.follow())
+        self._following = asyncio.create_task(identity.follow())
         self.address = address
 
     def __repr__(self) -> str:
@@ -86,12 +86,13 @@ class GrpcServer:
         serving: bool = True,
         calls: Family[Histogram] | None = None,
         ready: Ready | None = None,
+        authorize: Authorize | None = None,
     ) -> GrpcServer:
         """Bind and serve. Raises ConfigError if the address is in use, or a certificate or the token is missing."""
         listen = config.listen_for(role)
         names = [service.name for service in services]
-        tokens, checks = Tokens(config), _Health(stopping)
-        guard = Guard(config, tokens, translate, calls, ready)
+        identity, checks = Identity(config), _Health(stopping)
+        guard = Guard(config, identity, translate, calls, ready, authorize)
         for name, servicer in services:
             guard.add(SERVED[name], servicer)
         reflecting = reflection.aio.ReflectionServicer([*names, *_STANDARD_METHODS], pool=SYMBOLS)
@@ -106,7 +107,7 @@ class GrpcServer:
         server.add_generic_rpc_handlers((guard,))
         port = _bind(server, listen, config)
         host = split_host_port(listen)[0]
-        made = cls(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, tokens, guard, stopping)
+        made = cls(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, identity, guard, stopping)
         if warning := exposure_warning(config, role, host, made.address):
             _log.warning(warning)
         made._names = ["", *names]
