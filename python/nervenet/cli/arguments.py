@@ -295,6 +295,15 @@ def _put(parser: Parser) -> None:
     parser.add_argument("--check", action="store_true", help="report what is wrong, store nothing")
 
 
+def _redis_permissions(parser: Parser) -> None:
+    parser.add_argument("role", choices=("node", "agent", "checkpoints", "flows"), help="the kind of process")
+    _store_user(parser)
+
+
+def _store_user(parser: Parser) -> None:
+    parser.add_argument("--user", metavar="NAME", help="the name of the user (nervenet-ROLE)")
+
+
 def _nothing(parser: Parser) -> None:
     pass
 
@@ -331,6 +340,14 @@ COMMANDS = (
     ),
     Command("mesh", "doctor", "examine the mesh, Redis and etcd, and say what to do", "doctor:run", _doctor),
     Command("mesh", "config show", "show every setting and its source", "config:run_show", _nothing),
+    Command(
+        "mesh",
+        "permissions redis",
+        "print what a process may do in Redis, for ACL SETUSER",
+        "permissions:run_redis",
+        _redis_permissions,
+    ),
+    Command("mesh", "permissions etcd", "print what a node may do in etcd", "permissions:run_etcd", _store_user),
     Command("code", "replay", "replay journals with the code, before a deploy", "replay:run", _replay),
     Command("code", "journal export", "write a journal as a file that replay reads", "journal:run_export", _workflow),
     Command("code", "completion", "print the completion script of a shell", "completion:run", _completion),
