@@ -42,7 +42,17 @@ def records(count: int, seed: int) -> tuple[int, list[str]]:
     """Give changed records to the decoders; how many, and what was wrong."""
     with tempfile.TemporaryDirectory(prefix="nervenet-fuzz-") as folder:
         out = Path(folder) / "report.json"
-        command = [sys.executable, "-m", "tests.fuzz.records", "--records", str(count), "--seed", str(seed), "--out", str(out)]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.fuzz.records",
+            "--records",
+            str(count),
+            "--seed",
+            str(seed),
+            "--out",
+            str(out),
+        ]
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if not out.exists():
             return 0, [f"the decoders' process ended with {ended.returncode}: {ended.stderr[-2000:]}"]

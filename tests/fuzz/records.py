@@ -118,7 +118,13 @@ def guided(atheris: Any, records: Records, count: int, seed: int, out: Path, beg
             if records.count == count:
                 out.write_text(json.dumps(records.report(began)))
 
-        flags = [f"-runs={count}", f"-seed={seed % (1 << 31) or 1}", f"-max_len={LONGEST}", "-rss_limit_mb=1500", "-timeout=20"]
+        flags = [
+            f"-runs={count}",
+            f"-seed={seed % (1 << 31) or 1}",
+            f"-max_len={LONGEST}",
+            "-rss_limit_mb=1500",
+            "-timeout=20",
+        ]
         atheris.Setup([sys.argv[0], folder, *flags, "-print_final_stats=0", "-verbosity=0"], one)
         atheris.Fuzz()
 

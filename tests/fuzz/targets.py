@@ -87,7 +87,7 @@ def _answer(data: bytes) -> None:
     parts = (data.split(b"\0") + [b""] * 8)[:8]
     Appended.parse([b"new", b"1-1", *parts[:3]])
     Claimed.parse([b"run", parts[0], parts[1]])
-    parse_entries([[b"1-1", [b"n", parts[3], b"e", parts[4]]], [b"1-2", parts[5:]], [b"1-3", None]])
+    parse_entries([[b"1-1", [b"n", parts[3], b"e", parts[4]]], [b"1-2", parts[5:]]])
 
 
 def _look(data: bytes) -> object:
@@ -151,7 +151,12 @@ def _messages(name: str) -> Callable[[Filler], Iterator[bytes]]:
     def seeds(filler: Filler) -> Iterator[bytes]:
         from nervenet.v1 import common_pb2, task_pb2, workflow_pb2
 
-        kinds = {"TaskEnvelope": task_pb2, "Payload": common_pb2, "Definition": workflow_pb2, "JournalEntry": workflow_pb2}
+        kinds = {
+            "TaskEnvelope": task_pb2,
+            "Payload": common_pb2,
+            "Definition": workflow_pb2,
+            "JournalEntry": workflow_pb2,
+        }
         prefix = b"\x03" if name == "JournalEntry" else b""
         for _ in range(30):
             yield prefix + filler.encoded(getattr(kinds[name], name)())
@@ -175,9 +180,7 @@ _NODE: Final = {
     "address": "h:1", "definitions": [{"name": "w", "version": 1}], "state": "NODE_STATE_ACTIVE", "ownedWorkflows": "7",
     "maxWorkflows": 10, "full": True, "runtime": "python 3.11, nervenet 0.1.0",
 }  # fmt: skip
-_HEAD: Final = b"\0".join(
-    (b"1", b"RUNNING", b"n-1", b"1-1", b"10", b"5", b"0", b"w", b"1", b"3.11", b"h", b"{}", b"", b"", b"", b"0", b"0", b"", b"0")
-)
+_HEAD: Final = b"\0".join(b"1 RUNNING n-1 1-1 10 5 0 w 1 3.11 h {} - - - 0 0 - 0".split())
 
 TARGETS: Final = (
     Target("entry", _entry, _messages("JournalEntry")),

@@ -115,9 +115,7 @@ async def floods_with_pings(host: str, port: int, chance: random.Random) -> list
 
 async def reads_no_answer(host: str, port: int, chance: random.Random) -> list[Connection]:
     """It asks thousands of times, and its window takes none of the answers."""
-    asked = [
-        frame(HEADERS, END_HEADERS, i, HEALTH) + frame(DATA, 1, i, message(b"")) for i in range(1, 4_001, 2)
-    ]
+    asked = [frame(HEADERS, END_HEADERS, i, HEALTH) + frame(DATA, 1, i, message(b"")) for i in range(1, 4_001, 2)]
     return await _each(host, port, 10, PREFACE + settings(INITIAL_WINDOW=0), *asked)
 
 
@@ -142,7 +140,9 @@ async def stops_in_its_headers(host: str, port: int, chance: random.Random) -> l
 
 
 async def sends_headers_of_megabytes(host: str, port: int, chance: random.Random) -> list[Connection]:
-    return await _each(host, port, 20, b"GET / HTTP/1.1\r\nHost: localhost\r\n", *[b"X: " + b"y" * 60_000 + b"\r\n"] * 50)
+    return await _each(
+        host, port, 20, b"GET / HTTP/1.1\r\nHost: localhost\r\n", *[b"X: " + b"y" * 60_000 + b"\r\n"] * 50
+    )
 
 
 async def stops_in_its_body(host: str, port: int, chance: random.Random) -> list[Connection]:

@@ -17,7 +17,9 @@ CANCEL: Final = struct.pack(">I", 8)
 
 def frame(kind: int, flags: int = 0, stream: int = 0, body: bytes = b"", *, length: int | None = None) -> bytes:
     """A frame. `length` lies about the size of the body."""
-    return struct.pack(">I", len(body) if length is None else length)[1:] + struct.pack(">BBI", kind, flags, stream) + body
+    return (
+        struct.pack(">I", len(body) if length is None else length)[1:] + struct.pack(">BBI", kind, flags, stream) + body
+    )
 
 
 def settings(**values: int) -> bytes:
