@@ -170,6 +170,7 @@ def _options(config: Config) -> Sequence[tuple[str, Any]]:
     return (
         ("grpc.so_reuseport", 0),  # a second process on the same port must fail, not share it
         ("grpc.enable_channelz", 1),
+        ("grpc.server_handshake_timeout_ms", 20_000),  # for TLS and the first frame; gRPC's own is two minutes
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
