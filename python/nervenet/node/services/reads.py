@@ -376,7 +376,8 @@ def tell_task(
         fits: Whether there is room for a payload of that size.
     """
     told.task_id, told.step, told.capability = task_id(workflow_id, run, step.name), step.name, step.capability
-    told.state, told.attempt, told.agent_id = _STATES[step.state], step.attempt, step.agent_id
+    told.state = _STATES[step.state]  # type: ignore[assignment]  # the stubs have no numbers
+    told.attempt, told.agent_id = step.attempt, step.agent_id
     set_ms(told.schedule_time, step.scheduled_ms)
     set_ms(told.start_time, step.started_ms)
     set_ms(told.end_time, step.ended_ms)
@@ -387,9 +388,7 @@ def tell_task(
     _tell_times(told, step.spans + _goes_on(step))
 
 
-_STATES: Final = {
-    name.removeprefix("TASK_STATE_"): task_pb2.TaskState.Value(name) for name in task_pb2.TaskState.keys()
-}
+_STATES: Final = {name.removeprefix("TASK_STATE_"): number for name, number in task_pb2.TaskState.items()}
 
 
 def _tell_outcome(
