@@ -59,6 +59,13 @@ SCROLLED: Final = """async () => {
 }"""
 
 
+READY_AT: Final = """window.readyAt = 0;
+new MutationObserver((_, observer) => {
+  if (!(READY)) return;
+  observer.disconnect();
+  requestAnimationFrame(() => setTimeout(() => (window.readyAt = performance.now())));
+}).observe(document, { childList: true, subtree: true });"""
+"""Notes when the view was painted with what it has to have. To look again and again from outside would make the browser draw."""
 COUNTED: Final = """window.openStreams = 0;
 {
   const fetched = window.fetch;
@@ -153,9 +160,10 @@ def opening_ms(browser: Browser, address: str, place: str, ready: str) -> float:
     """Until `ready` (a condition in the page) holds, in a browser that has seen nothing yet."""
     context = browser.new_context(viewport=DESKTOP)
     page = context.new_page()
+    page.add_init_script(READY_AT.replace("READY", ready))
     page.goto(f"{address}/#/{place}", wait_until="commit")
-    page.wait_for_function(f"() => {ready}", timeout=60_000)
-    took: float = page.evaluate("performance.now()")
+    page.wait_for_function("() => window.readyAt", timeout=60_000, polling=100)
+    took: float = page.evaluate("window.readyAt")
     context.close()
     return took
 

@@ -82,8 +82,8 @@ function Rates({ newest }) {
 
 /** [[seconds], started, finished, failed]: how many in each part of the time since the oldest of them. */
 function buckets(workflows, nowMs) {
-  // At least ten minutes, at most an hour.
-  const oldest = Math.max(Math.min(...workflows.map((each) => millis(each.startTime)), nowMs - 600_000), nowMs - 3_600_000);
+  // At least two minutes, at most an hour.
+  const oldest = Math.max(Math.min(...workflows.map((each) => millis(each.startTime)), nowMs - 120_000), nowMs - 3_600_000);
   const width = Math.max(Math.ceil((nowMs - oldest) / BUCKETS / 1000), 1) * 1000;
   const first = Math.floor(oldest / width) * width;
   const times = Array.from({ length: Math.floor((nowMs - first) / width) + 1 }, (_, at) => (first + at * width) / 1000);
