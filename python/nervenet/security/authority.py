@@ -51,7 +51,7 @@ class Authority:
         """Whether the namespace exists for this caller."""
         return self.policies.allows_all(caller) or self.policies.current.may_use(caller, namespace)
 
-    def admit(self, caller: Caller, path: str, namespace: str, trace_id: str = "") -> Permit | None:
+    def admit(self, caller: Caller, path: str, namespace: str, trace_id: Callable[[], str] = str) -> Permit | None:
         """Decide as far as the caller alone allows it. None: it may make the call, whatever it names, and needs no record.
 
         Raises:
@@ -68,7 +68,7 @@ class Authority:
             if len(self._permits) > MOST_REMEMBERED:
                 self._permits.popitem(last=False)
         if permit is not None and permit.standing is not None and not permit.standing.allowed:
-            raise self._recorder.refusal(permit.call, permit.standing, Targets(), trace_id)
+            raise self._recorder.refusal(permit.call, permit.standing, Targets(), trace_id())
         return permit
 
     def _judge(self, call: Call, policy: Policy | None) -> Permit | None:

@@ -22,10 +22,12 @@ from nervenet.security.targets import Lease, Targets, targets_of
 if TYPE_CHECKING:
     from nervenet.security.recording import Call, Recorder
 
-__all__ = ["REFUSED_ITEMS", "AgentFacts", "Lookups", "Permit", "WorkflowFacts"]
+__all__ = ["HIDDEN_WORKFLOWS", "REFUSED_ITEMS", "AgentFacts", "Lookups", "Permit", "WorkflowFacts"]
 
 REFUSED_ITEMS: Final[ContextVar[Mapping[int, RequestError]]] = ContextVar("nervenet_refused_items", default={})  # noqa: B039
 """Of a call with many items, each with its own outcome: those that the policy refuses, by their position."""
+HIDDEN_WORKFLOWS: Final[ContextVar[frozenset[str]]] = ContextVar("nervenet_hidden_workflows", default=frozenset())
+"""Of a call whose answer passes over workflows that do not exist: those that the caller must not know of."""
 
 
 class WorkflowFacts(NamedTuple):
@@ -49,7 +51,7 @@ class Lookups(Protocol):
 
     async def agent(self, agent_id: str) -> AgentFacts | None: ...
 
-    def no_workflow(self, workflow_id: str) -> RequestError: ...
+    def no_workflow(self, workflow_id: str, escalation_id: str = "") -> RequestError: ...
 
     def no_agent(self, agent_id: str) -> RequestError: ...
 
@@ -123,6 +125,9 @@ class Permit:
             decision = self._of(item)
             if not decision.allowed:
                 raise self._recorder.refusal(self.call, decision, targets, trace_id)
+        if targets.omits:
+            HIDDEN_WORKFLOWS.set(frozenset([each for each in targets.workflow_ids if await self._is_hidden(each)]))
+            return decision
         for workflow_id in targets.workflow_ids:
             decision = await self._of_workflow(workflow_id, targets, trace_id)
         for workflow_id in targets.taken_ids:
@@ -146,7 +151,14 @@ class Permit:
         if decision.allowed:
             return decision
         error = self._recorder.refusal(self.call, decision, targets, trace_id)
-        raise error if decision.reason == "DENIED_BY_RULE" else lookups.no_workflow(workflow_id)
+        if decision.reason == "DENIED_BY_RULE":
+            raise error
+        raise lookups.no_workflow(workflow_id, targets.noted.get("escalation_id", ""))
+
+    async def _is_hidden(self, workflow_id: str) -> bool:
+        assert self._lookups is not None
+        facts = await self._lookups.workflow(workflow_id)
+        return facts is not None and not self._of(Item("", facts.definition, facts.labels)).allowed
 
     async def _decide_batch(self, targets: Targets, trace_id: str) -> Decision:
         """Each item has an outcome of its own: `REFUSED_ITEMS` tells the method which ones are refused."""
@@ -176,7 +188,8 @@ class Permit:
                 raise lookups.no_agent(lease.agent_id)
             if facts is None:
                 continue
-            mine = facts.subject in ("", self.call.caller.subject) and facts.lease_id in (0, lease.lease_id)
+            shown = lease.lease_id in (0, facts.lease_id) or not facts.lease_id
+            mine = shown and facts.subject in ("", self.call.caller.subject)
             if not mine:
                 words = "that agent was registered by another caller, or with another lease"
                 decision = Decision(False, reason="NOT_YOUR_AGENT", words=words)
@@ -185,7 +198,7 @@ class Permit:
 
 def _give_ids(rpc: str, request: Any) -> None:
     """Workflows that are started without an id get one now, so that the line in the log names them."""
-    starts = {"StartWorkflow": lambda: (request,), "StartWorkflows": lambda: request.requests}.get(rpc)
-    for start in starts() if starts is not None else ():
+    starts = (request,) if rpc == "StartWorkflow" else request.requests if rpc == "StartWorkflows" else ()
+    for start in starts:
         if not start.workflow_id and start.definition:
             start.workflow_id = new_workflow_id(start.definition)

@@ -41,6 +41,7 @@ class Targets(NamedTuple):
         leases: Agents that must be the caller's own.
         noted: For the audit log.
         batch: Whether each item has an outcome of its own, so that one that is refused does not refuse the others.
+        omits: Whether the answer passes over workflows that do not exist, and so over those that the caller must not see.
         unfiltered: For lists: what a caller whose role is limited to workflows must add to the request.
     """
 
@@ -51,6 +52,7 @@ class Targets(NamedTuple):
     noted: Mapping[str, Any] = MappingProxyType({})
     batch: bool = False
     unfiltered: str = ""
+    omits: bool = False
 
     def only(self, at: int) -> Targets:
         """One item of a batch, for the log."""
@@ -100,13 +102,12 @@ def _task(request: Any) -> Targets:
 
 
 def _many(request: Any) -> Targets:
-    return Targets(
-        workflow_ids=tuple(request.workflow_ids), unfiltered="" if request.workflow_ids else "name its workflow_ids"
-    )
+    missing = "" if request.workflow_ids else "name its workflow_ids"
+    return Targets(workflow_ids=tuple(request.workflow_ids), unfiltered=missing, omits=True)
 
 
 def _awaits(request: Any) -> Targets:
-    return Targets(workflow_ids=tuple(request.workflow_ids))
+    return Targets(workflow_ids=tuple(request.workflow_ids), omits=True)
 
 
 def _list(request: Any) -> Targets:

@@ -24,6 +24,7 @@ from nervenet.redis_link.faults import LinkError
 from nervenet.registry.etcd import EtcdError, EtcdUnavailable
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid
+from nervenet.security import subject_of_caller
 from nervenet.streams.tasks.attempt import StopReason
 from nervenet.timing import (
     GATEWAY_AGENT_LEASE,
@@ -102,7 +103,7 @@ class Gateway:
         if not self._first.is_set():
             await self._reader.make_inbox()
             self._first.set()
-        record = record_of(hello, now_ms=self._context.clock.now_ms())
+        record = record_of(hello, subject_of_caller(), now_ms=self._context.clock.now_ms())
         if hello.agent.agent_id:
             return await self._reconnect(hello, outbox, record)
         agent = ConnectedAgent(
