@@ -28,7 +28,9 @@ class Rules:
 
     def admit(self, caller: Caller, path: str, namespace: str, trace_id: Callable[[], str] = str) -> Asked:
         name = path.rpartition("/")[2]
-        self.asked.append((caller, namespace, name, ""))
+        asked = (caller, namespace, name, "")
+        if asked not in self.asked:  # it is asked again when the request is there, and remembers what it said
+            self.asked.append(asked)
         if name == self.refused:
             raise Unauthorized("you may not", code="PERMISSION_DENIED", reason="DENIED_BY_RULE")
         return Asked(self, caller, namespace, name)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from nervenet.clock import new_workflow_id
 from nervenet.errors import RequestError
 from nervenet.security.policy import BY_REQUEST, Decision, Item, Policy
-from nervenet.security.roles import rpc_name
+from nervenet.security.roles import ACCESS, rpc_name
 from nervenet.security.targets import Lease, Targets, targets_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Permit:
         self._recorder = recorder
         self._lookups = lookups
         self._owned = owned
+        self._named_workflows = ACCESS[call.path].about == "workflow" if call.path in ACCESS else False
 
     def __repr__(self) -> str:
         return f"<Permit {rpc_name(self.call.path)} of {self.call.caller.subject or self.call.caller.means}>"
@@ -96,10 +97,15 @@ class Permit:
             await self._recorder.write(self.call, decision, targets, trace_id)
 
     async def each(self, requests: AsyncIterator[Any], trace_id: str = "") -> AsyncIterator[Any]:
-        """The requests of a stream, each decided before it is handed on. The first one is written down."""
+        """The requests of a stream. The first one is decided and written down; those after it are decided where they name
+        workflows. What else a stream says later is about the agent that its first request named.
+        """
         first = True
         async for request in requests:
-            await (self.before(request, trace_id) if first else self._check(request, trace_id))
+            if first:
+                await self.before(request, trace_id)
+            elif self._named_workflows:
+                await self._check(request, trace_id)
             first = False
             yield request
 
