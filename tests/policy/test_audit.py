@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 
 from nervenet.config import Config
@@ -110,11 +112,12 @@ async def test_who_reads_leaves_no_line_and_who_is_refused_does(guarded: Guarded
 async def test_the_line_names_the_trace(guarded: GuardedMesh) -> None:
     log = guarded.folder / "audit.jsonl"
     await guarded.guarded(audit=log)
-    operator = await guarded.by("operator")
     trace = "0af7651916cd43dd8448eb211c80319c"
-    request = pb.CancelWorkflowRequest(workflow_id="w")
     metadata = (("traceparent", f"00-{trace}-b7ad6b7169203331-01"),)
-    await attempt(operator.nodes.call("CancelWorkflow", request, timeout=10, metadata=metadata))
+    async with grpc.aio.secure_channel(guarded.nodes[0].address, guarded.tls("operator")) as channel:
+        cancel = channel.unary_unary(METHODS["CancelWorkflow"].path)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await cancel(pb.CancelWorkflowRequest(workflow_id="w").SerializeToString(), metadata=metadata)
     assert (await audit_has(log, decision="allowed"))["trace_id"] == trace
 
 

@@ -146,5 +146,5 @@ async def test_what_the_rules_refuse_is_refused_before_its_request_is_read() -> 
     async with Serving(Rules("GetWorkflow")) as serving:
         with pytest.raises(Unauthorized) as refused:
             await serving.get()
-        assert (refused.value.code, refused.value.reason) == ("PERMISSION_DENIED", "NOT_ALLOWED")
+        assert (refused.value.code, refused.value.reason) == ("PERMISSION_DENIED", "DENIED_BY_RULE")
         assert [known for *_, known in serving.rules.asked] == [""]
