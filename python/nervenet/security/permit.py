@@ -147,7 +147,7 @@ class Permit:
         return answer
 
     async def _of_workflow(self, workflow_id: str, targets: Targets, trace_id: str) -> Decision:
-        """Of one that exists. One that does not is left to the method, which says so in the same words."""
+        """Of one that exists. One that does not is left to the method, whose refusal has the same words."""
         lookups = self._lookups
         assert lookups is not None
         facts = await lookups.workflow(workflow_id)

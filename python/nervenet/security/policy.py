@@ -166,7 +166,7 @@ class Policy:
         limits = " or ".join(str(one.binding.limits) for one in fitting)
         what = f"capability {item.capability!r}" if access.about == "capability" else f"workflow {item.workflow!r}"
         words = f"the role {fitting[0].role} is limited to {limits}, and this is {what}"
-        return Decision(False, fitting[0].binding.name, fitting[0].binding.line, "", "OUT_OF_LIMITS", words)
+        return Decision(False, fitting[0].binding.name, fitting[0].binding.line, reason="OUT_OF_LIMITS", words=words)
 
     def _values(self, caller: Caller, path: str, namespace: str, item: Item) -> dict[str, Any]:
         return {
@@ -203,7 +203,8 @@ def _of_rule(rule: Rule) -> Decision:
     if rule.allows:
         return Decision(True, rule.name, rule.line)
     because = f": {rule.because}" if rule.because else ""
-    return Decision(False, rule.name, rule.line, "", "DENIED_BY_RULE", f"the rule {rule.name!r} denies it{because}")
+    words = f"the rule {rule.name!r} denies it{because}"
+    return Decision(False, rule.name, rule.line, reason="DENIED_BY_RULE", words=words)
 
 
 def _without_role(held: tuple[Held, ...], access: Access, path: str) -> Decision:

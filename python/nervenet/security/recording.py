@@ -89,7 +89,7 @@ class Recorder:
         return {name: value for name, value in said if value not in ("", {})}
 
     async def _attempt(self, call: Call, decision: Decision, targets: Targets, trace_id: str) -> None:
-        with suppress(Unavailable):  # the log itself has said that it cannot be written; a refusal stands in any case
+        with suppress(Unavailable):  # the log itself has said that it cannot be written; a refusal holds in any case
             await self.write(call, decision, targets, trace_id)
 
 
