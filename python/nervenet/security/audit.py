@@ -5,7 +5,9 @@
     await log.write({"rpc": "CancelWorkflow", …})      # it is written; or Unavailable, and the call must not be made
     await log.close()
 
-A thread of its own writes, so that a slow disk does not stop the event loop. It takes all lines that wait in one write, and calls that come together cost one write. The log fails closed: a call whose line cannot be written within `AUDIT_WRITTEN_WITHIN` seconds is refused.
+A thread of its own writes, so that a slow disk does not stop the event loop. It takes all lines that wait in one write, and
+calls that come together cost one. The log fails closed: a call whose line cannot be written within `AUDIT_WRITTEN_WITHIN`
+seconds is refused.
 
 Rejected: `fsync` for each group. A line survives the death of the process, and is lost if the machine loses power in the
 seconds after; a sink that must survive that belongs on another machine (`otlp`).
