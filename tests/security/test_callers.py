@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ import pytest
 from nervenet.client.nodes import Nodes
 from nervenet.config import Config
 from nervenet.errors import Unauthorized
-from nervenet.rpc.methods import RpcMethod
 from nervenet.rpc.server import GrpcServer, Service
-from nervenet.security import Caller, IdentifiedCall, current_call
+from nervenet.security import Caller, current_call
 from nervenet.v1 import coordinator_service_pb2 as pb
 from tests.support.certificates import Authority
 
@@ -27,11 +26,32 @@ class Rules:
         self.asked: list[tuple[Caller, str, str, str]] = []
         self.refused = refused
 
-    def __call__(self, call: IdentifiedCall, rpc: RpcMethod, request: Any) -> None:
-        known = "" if request is None else type(request).__name__
-        self.asked.append((call.caller, call.namespace, rpc.name, known))
-        if rpc.name == self.refused:
-            raise Unauthorized("you may not", code="PERMISSION_DENIED", reason="NOT_ALLOWED")
+    def admit(self, caller: Caller, path: str, namespace: str, trace_id: Callable[[], str] = str) -> Asked:
+        name = path.rpartition("/")[2]
+        asked = (caller, namespace, name, "")
+        if asked not in self.asked:  # it is asked again when the request is there, and remembers what it said
+            self.asked.append(asked)
+        if name == self.refused:
+            raise Unauthorized("you may not", code="PERMISSION_DENIED", reason="DENIED_BY_RULE")
+        return Asked(self, caller, namespace, name)
+
+    def may_use(self, caller: Caller, namespace: str) -> bool:
+        return True
+
+
+class Asked:
+    """Writes down each request."""
+
+    def __init__(self, rules: Rules, *about: Any) -> None:
+        self.rules = rules
+        self.about = about
+
+    async def before(self, request: Any, trace_id: str = "") -> None:
+        self.rules.asked.append((*self.about, type(request).__name__))
+
+    async def each(self, requests: AsyncIterator[Any], trace_id: str = "") -> AsyncIterator[Any]:
+        async for request in requests:
+            yield request
 
 
 class Scripted:
@@ -60,7 +80,7 @@ class Serving:
     async def __aenter__(self) -> Serving:
         config = Config.load(environ={}, listen="127.0.0.1:0", **self.settings)
         services = [Service("nervenet.v1.CoordinatorService", self.servicer)]
-        self.server = await GrpcServer.start(config, "node", services, asyncio.Event(), authorize=self.rules)
+        self.server = await GrpcServer.start(config, "node", services, asyncio.Event(), rules=self.rules)
         return self
 
     async def __aexit__(self, *failure: object) -> None:
@@ -126,5 +146,5 @@ async def test_what_the_rules_refuse_is_refused_before_its_request_is_read() -> 
     async with Serving(Rules("GetWorkflow")) as serving:
         with pytest.raises(Unauthorized) as refused:
             await serving.get()
-        assert (refused.value.code, refused.value.reason) == ("PERMISSION_DENIED", "NOT_ALLOWED")
+        assert (refused.value.code, refused.value.reason) == ("PERMISSION_DENIED", "DENIED_BY_RULE")
         assert [known for *_, known in serving.rules.asked] == [""]

@@ -55,7 +55,8 @@ class GuardedCalls:
             async with scope:
                 self._guard.authorize(method.rpc)
                 await self._guard.until_ready(method.rpc, call)
-                answer = await method.serve(method.read(raw), call)
+                request = await self._guard.allowed(method.rpc, method.read(raw), call)
+                answer = await method.serve(request, call)
             code = "OK"
             return answer
         except Exception as error:  # noqa: BLE001  # each error is answered; unknown ones are logged too
@@ -70,7 +71,8 @@ class GuardedCalls:
         began, code = SYSTEM.monotonic(), "CANCELLED"
         try:
             self._guard.authorize(method.rpc)
-            async with aclosing(method.serve(method.read(raw), call)) as answers:
+            request = await self._guard.allowed(method.rpc, method.read(raw), call)
+            async with aclosing(method.serve(request, call)) as answers:
                 async for answer in answers:
                     yield answer
             code = "OK"

@@ -94,6 +94,7 @@ class LiveReads:
         method = self._methods.method(f"/{path}")
         if method.rpc.streams_out or not method.rpc.name.startswith(_READS):
             raise invalid(f"{at}.method", "a call that reads, and has one answer")
+        self._guard.authorize(method.rpc)
         text = json.dumps(request).encode()
         raw = await self._codec.request(method.rpc.request, text, is_json=True)
         return _Wanted(method, raw, _interval(f"{at}.every", read, every))

@@ -28,7 +28,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import grpc
 import grpc.aio
@@ -41,7 +41,7 @@ from nervenet.rpc.decoding import decoder
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.rpc.status import check_values, not_yet, status_of
 from nervenet.security import CURRENT_CALL, IdentifiedCall, current_call
-from nervenet.telemetry import from_metadata
+from nervenet.telemetry import from_metadata, trace_id
 from nervenet.wire import has_checks
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from nervenet.rpc.methods import RpcMethod
     from nervenet.security import Caller, Identity
 
-__all__ = ["LONGEST_WAIT", "Authorize", "Guard", "GuardedMethod", "Ready", "time_to_wait", "trace_of"]
+__all__ = ["LONGEST_WAIT", "Guard", "GuardedMethod", "Judged", "Ready", "Rules", "time_to_wait", "trace_of"]
 
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
@@ -67,9 +67,33 @@ Translate = Callable[[Exception], RequestError | None]
 Ready = Callable[["RpcMethod", float], Awaitable[None]]
 """Called before each unary call that has a deadline, with the seconds that are left. It may raise the reason why the call cannot be
 answered now."""
-Authorize = Callable[["IdentifiedCall", "RpcMethod", Any], None]
-"""Called for each call with None as soon as its caller is known, and with each request as soon as it is decoded. It raises
-the refusal of what the caller may not do."""
+
+
+class Judged(Protocol):
+    """What `Rules` still has to say about a call when its request is known. `nervenet.security.Permit` is one."""
+
+    async def before(self, request: Any, trace_id: str = "") -> None:
+        """Called before the method. Raises RequestError."""
+        ...
+
+    def each(self, requests: AsyncIterator[Any], trace_id: str = "") -> AsyncIterator[Any]:
+        """The same for a stream of requests."""
+        ...
+
+
+class Rules(Protocol):
+    """Who may do what. `nervenet.security.Authority` has the rules of the policy."""
+
+    def admit(self, caller: Caller, path: str, namespace: str, trace_id: Callable[[], str] = str) -> Judged | None:
+        """Called as soon as the caller is known. Raises RequestError. None: whatever the request is, it is allowed."""
+        ...
+
+    def may_use(self, caller: Caller, namespace: str) -> bool:
+        """Whether the caller may know of the namespace."""
+        ...
+
+
+Metadata = Iterable[tuple[str, Any]] | None
 Status = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]
 
 
@@ -87,6 +111,19 @@ def trace_of(context: grpc.aio.ServicerContext[Any, Any]) -> Trace:
 async def _later(request: Any, context: Any) -> Any:
     """The method for those that a servicer does not have."""
     raise not_yet("this process does not serve that call in this version")
+
+
+def wrong_namespace(asked: str) -> Unauthorized:
+    """The only answer about a namespace that this process does not serve, and about one that the caller may not use, so that
+    nobody learns which namespaces there are. `asked`: what the call names; "" where it names none.
+    """
+    which = f"namespace {asked[:80]!r}" if asked else "the namespace of calls that name none"
+    return Unauthorized(
+        f"{which} is not served here, or you may not use it: check NERVENET_NAMESPACE, and whether NERVENET_ADDRESS is a "
+        "node of it",
+        code="PERMISSION_DENIED",
+        reason="WRONG_NAMESPACE",
+    )
 
 
 class GuardedMethod(NamedTuple):
@@ -107,12 +144,12 @@ class Guard(grpc.GenericRpcHandler):
         translate: Translate = lambda error: None,
         calls: Family[Histogram] | None = None,
         ready: Ready | None = None,
-        authorize: Authorize | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self._namespace = config.namespace
         self._calls = calls or Family.of_histograms(catalog.RPC_SERVER)
         self._identity = identity
-        self._authorize = authorize
+        self._rules = rules
         self._translate = translate
         self._ready = ready
         self._handlers: dict[str, Any] = {}
@@ -123,7 +160,7 @@ class Guard(grpc.GenericRpcHandler):
         """Serve these methods with the servicer's methods of the same names."""
         for rpc in methods:
             method = getattr(servicer, rpc.name, _later)
-            self.methods[rpc.path] = GuardedMethod(rpc, method, self._reader(rpc))
+            self.methods[rpc.path] = GuardedMethod(rpc, method, _reader(rpc))
             guarded = self._stream(rpc, method) if inspect.isasyncgenfunction(method) else self._once(rpc, method)
             shape = f"{'stream' if rpc.streams_in else 'unary'}_{'stream' if rpc.streams_out else 'unary'}"
             make = getattr(grpc, f"{shape}_rpc_method_handler")
@@ -136,14 +173,14 @@ class Guard(grpc.GenericRpcHandler):
             try:
                 caller = self.admit(handler_call_details.invocation_metadata).caller
                 if path in self.methods and not self._identity.needs_certificate(caller):
-                    self.authorize(self.methods[path].rpc)
+                    self.authorize(self.methods[path].rpc, handler_call_details.invocation_metadata)
             except RequestError as error:
                 refused = status_of(error)
                 self.timed(path, refused[0].name, SYSTEM.monotonic())
                 return _refusing(refused)
         return self._handlers.get(path)
 
-    def admit(self, metadata: Iterable[tuple[str, Any]] | None) -> IdentifiedCall:
+    def admit(self, metadata: Metadata) -> IdentifiedCall:
         """Who calls with this metadata, and in which namespace; `current_call()` of this task gives it from now on.
         Call `certify` next, as soon as the connection is known.
 
@@ -159,18 +196,13 @@ class Guard(grpc.GenericRpcHandler):
                 authorization = value
         caller = self._identity.of_header(authorization)
         self._check_namespace(namespace)
-        call = IdentifiedCall(caller, self._namespace)
+        call = IdentifiedCall(caller, self._namespace, namespace)
         CURRENT_CALL.set(call)
         return call
 
     def _check_namespace(self, namespace: str) -> None:
         if namespace and namespace != self._namespace:
-            raise Unauthorized(
-                f"this process serves namespace {self._namespace!r}, not {namespace!r}: ask a node of that one "
-                "(NERVENET_ADDRESS), or ask in this one (NERVENET_NAMESPACE)",
-                code="PERMISSION_DENIED",
-                reason="WRONG_NAMESPACE",
-            )
+            raise wrong_namespace(namespace)
 
     def certify(self, read: Callable[[Identity], Caller]) -> bool:
         """Name the caller by its certificate, if that is what names it. Returns whether it was. Raises Unauthorized."""
@@ -183,12 +215,36 @@ class Guard(grpc.GenericRpcHandler):
     def _identified(self, rpc: RpcMethod, context: Any) -> None:
         """Raise RequestError for a caller whose certificate says that it may not make this call."""
         if rpc.path not in _OPEN and self.certify(lambda identity: identity.of_grpc(context.auth_context())):
-            self.authorize(rpc)
+            self.authorize(rpc, context.invocation_metadata())
 
-    def authorize(self, rpc: RpcMethod, request: Any = None) -> None:
-        """Raise RequestError if the caller of `current_call()` may not make this call. None: the request is not known yet."""
-        if self._authorize is not None and rpc.path not in _OPEN:
-            self._authorize(current_call(), rpc, request)
+    def authorize(self, rpc: RpcMethod, metadata: Metadata = None) -> None:
+        """Raise RequestError if the caller of `current_call()` may not make this call, whatever it requests."""
+        if self._rules is not None and rpc.path not in _OPEN:
+            call = current_call()
+            try:
+                self._rules.admit(call.caller, rpc.path, call.namespace, lambda: _trace_id(metadata))
+            except Unauthorized as error:
+                if call.asked and not self._rules.may_use(call.caller, call.namespace):
+                    raise wrong_namespace(call.asked) from error
+                raise
+
+    async def allowed(self, rpc: RpcMethod, request: Any, context: Any) -> Any:
+        """The request, or the stream of requests, to call the method with. It is on record by then.
+
+        Raises:
+            RequestError: The caller may not make this request.
+        """
+        if self._rules is None or rpc.path in _OPEN:
+            return request
+        call = current_call()
+        judged = self._rules.admit(call.caller, rpc.path, call.namespace)
+        if judged is None:
+            return request
+        trace = _trace_id(context.invocation_metadata())
+        if rpc.streams_in:
+            return judged.each(request, trace)
+        await judged.before(request, trace)
+        return request
 
     async def until_ready(self, rpc: RpcMethod, context: Any) -> None:
         """Wait until a unary call can be answered. Raises the reason why it cannot be answered before its deadline."""
@@ -203,7 +259,7 @@ class Guard(grpc.GenericRpcHandler):
             try:
                 self._identified(rpc, context)
                 await self.until_ready(rpc, context)
-                answer = await method(read(raw), context)
+                answer = await method(await self.allowed(rpc, read(raw), context), context)
                 code = "OK"
                 return answer
             except Exception as error:  # noqa: BLE001  # each error is answered; unknown ones are logged too
@@ -224,7 +280,8 @@ class Guard(grpc.GenericRpcHandler):
             began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
                 self._identified(rpc, context)
-                async with aclosing(method(read(raw), context)) as answers:
+                request = await self.allowed(rpc, read(raw), context)
+                async with aclosing(method(request, context)) as answers:
                     async for answer in answers:
                         yield answer
                 code = "OK"
@@ -235,26 +292,10 @@ class Guard(grpc.GenericRpcHandler):
             finally:
                 self.timed(rpc.path, code, began)
             del raw
+            request = None
             await context.abort(*status)
 
         return guarded
-
-    def _reader(self, rpc: RpcMethod) -> Callable[[Any], Any]:
-        """A function that decodes a call's request: bytes to a message, or a stream of bytes to a stream of messages."""
-        decode, checks = decoder(rpc.request), has_checks(rpc.request)
-
-        def read(raw: bytes) -> Any:
-            request = decode(raw)
-            self.authorize(rpc, request)
-            if checks:
-                check_values(request)
-            return request
-
-        async def messages(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-            async for raw in requests:
-                yield read(raw)
-
-        return messages if rpc.streams_in else read
 
     def timed(self, path: str, code: str, began: float, system: str = "grpc") -> None:
         """Count a call that is over."""
@@ -280,6 +321,28 @@ class Guard(grpc.GenericRpcHandler):
             words = f"{type(error).__name__} in {rpc.name}; the node's log says more"
             refusal = RequestError(words, reason="INTERNAL")
         return refusal
+
+
+def _reader(rpc: RpcMethod) -> Callable[[Any], Any]:
+    """A function that decodes a call's request: bytes to a message, or a stream of bytes to a stream of messages."""
+    decode, checks = decoder(rpc.request), has_checks(rpc.request)
+
+    def read(raw: bytes) -> Any:
+        request = decode(raw)
+        if checks:
+            check_values(request)
+        return request
+
+    async def messages(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for raw in requests:
+            yield read(raw)
+
+    return messages if rpc.streams_in else read
+
+
+def _trace_id(metadata: Metadata) -> str:
+    """The trace that a call belongs to; "" where it names none."""
+    return trace_id(from_metadata(metadata))
 
 
 def _refusing(status: Status) -> Any:

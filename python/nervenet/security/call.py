@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from nervenet.security.caller import Caller
 
-__all__ = ["CURRENT_CALL", "IdentifiedCall", "current_call"]
+__all__ = ["CURRENT_CALL", "IdentifiedCall", "current_call", "subject_of_caller"]
 
 
 class IdentifiedCall(NamedTuple):
@@ -25,6 +25,8 @@ class IdentifiedCall(NamedTuple):
 
     caller: Caller
     namespace: str
+    asked: str = ""
+    """The namespace that the call names; "" where it names none, and gets that of the server."""
 
 
 CURRENT_CALL: Final[ContextVar[IdentifiedCall]] = ContextVar("nervenet_current_call")
@@ -33,3 +35,9 @@ CURRENT_CALL: Final[ContextVar[IdentifiedCall]] = ContextVar("nervenet_current_c
 def current_call() -> IdentifiedCall:
     """The call that this task serves. Raises LookupError outside of a call: a guard never lets an unidentified call through."""
     return CURRENT_CALL.get()
+
+
+def subject_of_caller() -> str:
+    """The name of the caller that this task serves; "" where it has none, and outside of a call."""
+    call = CURRENT_CALL.get(None)
+    return "" if call is None else call.caller.subject
