@@ -72,7 +72,7 @@ class Travels:
 
     def _entries(self, workflow_id: str) -> list[str]:
         """The names of its journal's entries."""
-        with redis.Redis.from_url(self._mesh.env["NERVENET_REDIS"]) as store:
+        with redis.Redis.from_url(self._mesh.redis) as store:
             rows: Any = store.xrange(f"nn:{self._mesh.namespace}:wf:{{{workflow_id}}}:journal")
         return [fields[b"n"].decode() for _, fields in rows]
 

@@ -207,7 +207,7 @@ async def roll(
 def where(host: ProcessMesh, epoch: float, workflow_id: str, began: float, ended: float) -> str:
     """Where one stood still: on its way in, between which entries of its journal, or on its way out."""
     key = f"nn:{host.namespace}:wf:{{{workflow_id}}}:journal"
-    with redis.Redis.from_url(host.env["NERVENET_REDIS"]) as store:
+    with redis.Redis.from_url(host.redis) as store:
         rows: Any = store.xrange(key)
     shift = time.time() - time.monotonic()
     moments = [("asked for", began + shift)]
