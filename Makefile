@@ -126,9 +126,8 @@ strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durabil
 	@$(BIN)/python -m tests.recovery.strict --durability normal $(ARGS)
 	@$(BIN)/python -m tests.recovery.strict --durability normal --power-cut $(ARGS)
 
-fuzz: $(READY) ## send 100,000 calls that no client should make to a real node, without and with a token (ARGS="--calls 5000 --seed 7")
-	@$(BIN)/python -m tests.fuzz $(ARGS)
-	@$(BIN)/python -m tests.fuzz --token $(ARGS)
+fuzz: $(READY) ## send calls that no client should make to a real node, and records that nobody should have written to the decoders (CALLS=100000, RECORDS=1000000, SEED)
+	@$(BIN)/python -m tests.fuzz $(if $(CALLS),--calls $(CALLS)) $(if $(RECORDS),--records $(RECORDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 damage: $(READY) ## put wrong bytes into every key of the layout, one at a time, on a mesh of real processes (ARGS="a word of a case")
 	@$(BIN)/python -m tests.damage $(ARGS)

@@ -7,8 +7,8 @@
 Two nodes and two agent processes; the other agents are registered by hand, each with a heartbeat stream of its own. Each view is
 opened several times in a browser that has nothing in its cache. The time counts from the beginning of the navigation until the
 view has its numbers and rows. `scroll` is the time between two pictures while the list of all steps is scrolled: 17 ms is smooth.
-An idle page is the very request that the page keeps open on its Overview, 50 times; its cost is the processor time of the
-node beyond that of the same node with no page.
+Idle pages are 50 real pages that show the Overview; their cost is the processor time of the node beyond that of the same node
+with no page. Then all of them are hidden.
 
 Writes build/bench/dashboard.json. Exits with 1 if a view takes longer than a second, or 50 pages cost more than 5 % of a core.
 """
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import http.client
 import json
 import os
 import statistics
@@ -58,6 +57,31 @@ SCROLLED: Final = """async () => {
   }
   return gaps.sort((a, b) => a - b)[Math.floor(gaps.length * 0.95)];
 }"""
+
+
+READY_AT: Final = """window.readyAt = 0;
+new MutationObserver((_, observer) => {
+  if (!(READY)) return;
+  observer.disconnect();
+  requestAnimationFrame(() => setTimeout(() => (window.readyAt = performance.now())));
+}).observe(document, { childList: true, subtree: true });"""
+"""Notes when the view was painted with what it has to have. To look again and again from outside would make the browser draw."""
+COUNTED: Final = """window.openStreams = 0;
+{
+  const fetched = window.fetch;
+  window.fetch = async (address, options) => {
+    if (!String(address).includes("live")) return fetched(address, options);
+    window.openStreams += 1;
+    options.signal.addEventListener("abort", () => (window.openStreams -= 1), { once: true });
+    return fetched(address, options);
+  };
+}"""
+"""Counts the streams of a page."""
+HIDDEN: Final = """() => {
+  Object.defineProperty(document, "hidden", { value: true, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""A browser without windows hides no page by itself."""
 
 
 def say(text: str) -> None:
@@ -136,9 +160,10 @@ def opening_ms(browser: Browser, address: str, place: str, ready: str) -> float:
     """Until `ready` (a condition in the page) holds, in a browser that has seen nothing yet."""
     context = browser.new_context(viewport=DESKTOP)
     page = context.new_page()
+    page.add_init_script(READY_AT.replace("READY", ready))
     page.goto(f"{address}/#/{place}", wait_until="commit")
-    page.wait_for_function(f"() => {ready}", timeout=60_000)
-    took: float = page.evaluate("performance.now()")
+    page.wait_for_function("() => window.readyAt", timeout=60_000, polling=100)
+    took: float = page.evaluate("window.readyAt")
     context.close()
     return took
 
@@ -167,42 +192,32 @@ def share_of_a_core(pid: int, seconds: float) -> float:
     return (cpu_ms(pid) - before) / 1000 / (time.monotonic() - began)
 
 
-def live_request(page: Page, address: str) -> str:
-    """What the Overview keeps open."""
-    with page.expect_request(
-        lambda request: request.url.endswith("/live") and len(request.post_data or "") > 300
-    ) as found:
-        page.goto(f"{address}/#/overview")
-        page.reload()
-    return str(found.value.post_data)
-
-
 @contextmanager
-def idle_pages(address: str, body: str, number: int) -> Iterator[None]:
-    """Streams as pages keep them open; what comes is read and thrown away."""
-    import threading
-
-    host = address.removeprefix("http://")
-    connections = []
+def idle_pages(browser: Browser, address: str, number: int) -> Iterator[list[Page]]:
+    """Real pages that nobody touches, each in a browser profile of its own, as of so many people: a browser opens at most six
+    connections to one node."""
+    contexts = []
+    pages = []
     for _ in range(number):
-        connection = http.client.HTTPConnection(host, timeout=60)
-        connection.request("POST", "/live", body, {"Content-Type": "application/json"})
-        connections.append((connection, connection.getresponse()))
-    for _, response in connections:
-        assert response.status == 200, response.read()
-        threading.Thread(target=_drain, args=(response,), daemon=True).start()
-    yield
-    for connection, _ in connections:
-        if connection.sock is not None:
-            connection.sock.close()
+        contexts.append(browser.new_context(viewport=DESKTOP))  # type: ignore[arg-type]
+        page = contexts[-1].new_page()
+        page.add_init_script(COUNTED)
+        page.goto(f"{address}/#/overview")
+        page.wait_for_function(f"() => {VIEWS['Overview'][1]}", timeout=60_000)
+        pages.append(page)
+    yield pages
+    for context in contexts:
+        context.close()
 
 
-def _drain(response: http.client.HTTPResponse) -> None:
-    try:
-        while response.read1(65536):
-            pass
-    except (OSError, ValueError, AttributeError, http.client.HTTPException):
-        pass  # it was closed: the measurement is over
+def streams_of(pages: list[Page]) -> int:
+    """Streams that are open now."""
+    return sum(page.evaluate("window.openStreams") for page in pages)
+
+
+def hide(pages: list[Page]) -> None:
+    for page in pages:
+        page.evaluate(HIDDEN)
 
 
 # ── the program ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,23 +234,33 @@ def measure(found: Desk, browser: Browser, seconds: float, pages: int) -> dict[s
     report: dict[str, Any] = {name: openings(browser, found.address, *view) for name, view in VIEWS.items()}
     page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
     report["scroll_p95_ms"] = scrolling_ms(page, found.address)
-    body = live_request(page, found.address)
     page.close()
+    report["idle"] = idle(found, browser, seconds, pages)
+    return report
+
+
+def idle(found: Desk, browser: Browser, seconds: float, number: int) -> dict[str, Any]:
+    """What pages cost a node that stay open and in sight, and what hidden ones do."""
     node = found.nodes[0].pid
     time.sleep(3)
     alone = share_of_a_core(node, seconds)
-    with idle_pages(found.address, body, pages):
+    say(f"opening {number} pages")
+    with idle_pages(browser, found.address, number) as pages:
+        time.sleep(10)
+        watched, streams = share_of_a_core(node, seconds), streams_of(pages)
+        hide(pages)
         time.sleep(3)
-        watched = share_of_a_core(node, seconds)
+        hidden, left = share_of_a_core(node, seconds), streams_of(pages)
     time.sleep(3)
     alone = (alone + share_of_a_core(node, seconds)) / 2
-    report["idle"] = {
-        "pages": pages,
-        "node_alone": round(alone, 4),
-        "node_with_pages": round(watched, 4),
-        "cost": round(watched - alone, 4),
+    shares = {
+        "node_alone": alone,
+        "node_with_pages": watched,
+        "node_with_hidden_pages": hidden,
+        "cost": watched - alone,
     }
-    return report
+    counts = {"pages": number, "streams": streams, "streams_of_hidden_pages": left}
+    return counts | {name: round(share, 4) for name, share in shares.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -273,6 +298,9 @@ def conclude(report: dict[str, Any]) -> int:
     print(f"{'scrolling, p95':28} {report['scroll_p95_ms']:6} ms between two pictures")
     print(
         f"{idle['pages']} idle pages cost the node {idle['cost']:.1%} of a core (with {idle['node_with_pages']:.1%}, without {idle['node_alone']:.1%})"
+    )
+    print(
+        f"streams: {idle['streams']}; of hidden pages: {idle['streams_of_hidden_pages']}, which cost {idle['node_with_hidden_pages'] - idle['node_alone']:.1%}"
     )
     for name in slow:
         print(f"{name} takes longer than {LIMIT_MS} ms", file=sys.stderr)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nervenet.dev.servers import Server, etcd, valkey
+from tests.support.permissions import nothing_is_refused
 
 if TYPE_CHECKING:
     from tests.support.mesh import ProcessMesh
@@ -61,7 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared_valkey() -> Iterator[Server]:
-    with valkey() as server:
+    """Meshes of processes on it run with the least permissions (`tests.support.permissions`)."""
+    with valkey() as server, nothing_is_refused(server.url):
         yield server
 
 

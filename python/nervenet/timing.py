@@ -217,6 +217,12 @@ TOKEN_LOOK_AGAIN: Final = 0.25
 """The same while the file is unreadable, or has just changed."""
 TOKEN_GRACE: Final = 5.0
 """How long the last good token is accepted while the file is unreadable."""
+POLICY_LOOK_EVERY: Final = 1.0
+"""Between two readings of the policy file."""
+POLICY_LOOK_AGAIN: Final = 0.25
+"""The same while its text has just changed."""
+AUDIT_WRITTEN_WITHIN: Final = 5.0
+"""Within which a line of the audit log must be written, or its call is refused."""
 
 # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────────
 

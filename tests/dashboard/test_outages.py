@@ -14,6 +14,8 @@ from tests.dashboard.conftest import Visitor, in_a_loop_of_its_own
 from tests.dashboard.states import DESK, open_desk
 from tests.support.mesh import ProcessMesh
 
+NOTHING_LOST = "Nothing is lost: the mesh goes on when it is back. What is wrong, and what to do: nervenet doctor"
+
 
 def start_two(mesh: ProcessMesh) -> None:
     async def work() -> None:
@@ -48,8 +50,16 @@ def test_a_dead_redis_and_its_return(browser: Browser, etcd_url: str, tmp_path: 
         page = visitor.open("workflows")
         expect(page.locator("tbody tr")).to_have_count(2)
         redis.kill()
-        expect(page.locator(".refusal").first).to_contain_text("Redis", timeout=40_000)
+        away = f"cannot reach Redis at {redis.url}"
+        expect(page.locator(".refusal").first).to_contain_text(away, timeout=40_000)
+        expect(page.locator(".refusal").first).to_contain_text(NOTHING_LOST)
         expect(page.locator("tbody tr")).to_have_count(2)  # what was there stays
+        visitor.open("agents")
+        expect(page.get_by_text(f"queues cannot be read: {away}")).to_be_visible()
+        expect(page.locator("tr", has_text=found.nodes[0].id)).to_contain_text(
+            "active"
+        )  # who is alive is known without it
+        visitor.open("workflows")
         redis.start()
         expect(page.locator(".refusal")).to_have_count(0, timeout=60_000)
         assert visitor.problems == []
@@ -65,8 +75,12 @@ def test_a_dead_etcd(browser: Browser, redis_url: str, tmp_path: Path) -> None:
         page = visitor.open("workflows")
         expect(page.locator("tbody tr")).to_have_count(2)
         expect(page.locator("tbody tr").first).to_contain_text("sleeps until")
-        visitor.open("definitions/nightly")
-        page.get_by_role("dialog").get_by_label("Input", exact=True).fill("1")
+        visitor.open("agents")
+        where = f"etcd at {registry.url.removeprefix('http://')} does not answer {found.nodes[0].id}, so who is alive may be out of date"
+        said = f"{where}. What runs goes on; no workflow of a dead node is adopted → nervenet doctor"
+        expect(page.get_by_role("alert")).to_have_text(said, timeout=40_000)
+        visitor.open("overview")
+        expect(page.get_by_role("alert")).to_have_text(said)
         assert visitor.problems == []
         visitor.context.close()
 

@@ -119,9 +119,18 @@ def _wait(kind: int, count: int, stuck: bool, attempt: int, now_ms: int) -> pb.W
 def test_every_module_is_loaded_at_once() -> None:
     """A module that index.html does not name costs a round trip more. The page's whole source is in the package."""
     folder = Path(nervenet.__file__).parent / "dashboard"
-    named = set(re.findall(r'modulepreload" href="./([^"]+)"', (folder / "index.html").read_text()))
+    named = set(re.findall(r'modulepreload" fetchpriority="low" href="./([^"]+)"', (folder / "index.html").read_text()))
     there = {str(file.relative_to(folder)) for file in folder.rglob("*.js")}
-    assert named == there - {"main.js", "theme.js"}
+    assert named == there - {"main.js", "theme.js", "core/first.js"}, "these three have elements of their own"
+
+
+def test_a_closed_workflow_is_asked_for_once(visitor: Visitor) -> None:
+    """Its first read begins before the modules of the page are there (`core/first.js`); they take its answer."""
+    asked: list[str] = []
+    visitor.page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page = visitor.open("workflows/tally-340")
+    expect(page.locator(".step-row.fold")).to_contain_text("340 succeeded")
+    assert asked.count("GetWorkflow") == 1
 
 
 def test_a_hidden_page_has_no_stream(visitor: Visitor) -> None:

@@ -80,7 +80,7 @@ async def test_without_the_certificates_nothing_answers(sealed: Sealed, tmp_path
 async def test_a_node_that_asks_no_certificate_still_shows_its_own(sealed: Sealed, tmp_path: Path) -> None:
     _, cert, key = map(str, sealed.ours)
     env = {"NERVENET_TLS": "on", "NERVENET_TLS_CERT": cert, "NERVENET_TLS_KEY": key, "NERVENET_TOKEN": "s3cret"}
-    with ProcessMesh(tmp_path, sealed.host.env["NERVENET_REDIS"], sealed.host.env["NERVENET_ETCD"]) as alone:
+    with ProcessMesh(tmp_path, sealed.host.redis, sealed.host.env["NERVENET_ETCD"]) as alone:
         (node,) = alone.up(alone.node(APP, **env))
         assert await refused(node.address, FIRST, metadata=ALLOWED) == ("UNAVAILABLE", "")
         async with connected(node.address, hello("work"), ALLOWED, shown(sealed.ours)) as stream:

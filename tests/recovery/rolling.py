@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -128,22 +128,37 @@ async def roll(
     replaced: tuple[str, ...] = ("node", "agent"),
     pause: float = 0.5,
     beat: float = BEAT,
+    builds: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
 ) -> dict[str, Any]:
-    """Start a mesh in `host`, put it under load, replace each process in turn; the report."""
+    """Start a mesh in `host`, put it under load, replace each process in turn; the report.
+
+    Args:
+        host: Where the processes run.
+        nodes: How many nodes.
+        agents: How many agents.
+        at_once: Workflows under way at any moment.
+        order: Whether a process leaves before its successor starts, or after.
+        rounds: How often each process is replaced.
+        replaced: Which kinds are replaced, in this order.
+        pause: Seconds between two replacements.
+        beat: Seconds of each step.
+        builds: Environment of the first processes, and of those that replace them.
+    """
+    first, then = builds
     nominal = beat * BEATS
     ports = [free_port() for _ in range(nodes)]
     spare = [free_port() for _ in range(nodes)] if order == "before" else ports
     addresses = [f"127.0.0.1:{port}" for port in dict.fromkeys([*ports, *spare])]
     host.env["NERVENET_ADDRESS"] = ",".join(addresses)
 
-    def node(port: int) -> NervenetProcess:
-        return host.node(APP, "--listen", f"127.0.0.1:{port}")
+    def node(port: int, build: Mapping[str, str] = then) -> NervenetProcess:
+        return host.node(APP, "--listen", f"127.0.0.1:{port}", **build)
 
-    def agent() -> NervenetProcess:
-        return host.agent("--name", "worker", app=APP, NERVENET_ADDRESS=",".join(addresses))
+    def agent(build: Mapping[str, str] = then) -> NervenetProcess:
+        return host.agent("--name", "worker", app=APP, NERVENET_ADDRESS=",".join(addresses), **build)
 
-    serving = list(await asyncio.to_thread(host.up, *(node(port) for port in ports)))
-    working = list(await asyncio.to_thread(host.up, *(agent() for _ in range(agents))))
+    serving = list(await asyncio.to_thread(host.up, *(node(port, first) for port in ports)))
+    working = list(await asyncio.to_thread(host.up, *(agent(first) for _ in range(agents))))
     traffic, rolled = Traffic(host, addresses, at_once, beat), Rolled()
     began = time.monotonic()
     await traffic.full()
@@ -151,12 +166,13 @@ async def roll(
     calm_until = time.monotonic()
     for turn in range(rounds):
         there = spare if turn % 2 == 0 else ports
-        for i in range(nodes if "node" in replaced else 0):
-            serving[i] = await rolled.replace("node", serving[i], partial(node, there[i]), order)
-            await asyncio.sleep(pause)
-        for i in range(agents if "agent" in replaced else 0):
-            working[i] = await rolled.replace("agent", working[i], agent, order)
-            await asyncio.sleep(pause)
+        for kind in replaced:
+            for i in range(nodes if kind == "node" else 0):
+                serving[i] = await rolled.replace("node", serving[i], partial(node, there[i]), order)
+                await asyncio.sleep(pause)
+            for i in range(agents if kind == "agent" else 0):
+                working[i] = await rolled.replace("agent", working[i], agent, order)
+                await asyncio.sleep(pause)
     rolled_until = time.monotonic()
     await traffic.end()
     effects = Counter((host.folder / "effects").read_text().splitlines())
@@ -191,7 +207,7 @@ async def roll(
 def where(host: ProcessMesh, epoch: float, workflow_id: str, began: float, ended: float) -> str:
     """Where one stood still: on its way in, between which entries of its journal, or on its way out."""
     key = f"nn:{host.namespace}:wf:{{{workflow_id}}}:journal"
-    with redis.Redis.from_url(host.env["NERVENET_REDIS"]) as store:
+    with redis.Redis.from_url(host.redis) as store:
         rows: Any = store.xrange(key)
     shift = time.time() - time.monotonic()
     moments = [("asked for", began + shift)]

@@ -13,7 +13,7 @@ from nervenet.clock import Clock
 from nervenet.config import Config
 from nervenet.dev.servers import Server
 from nervenet.errors import ConfigError, RequestError
-from nervenet.rpc.tokens import LOG_EVERY, Tokens
+from nervenet.security.shared_token import LOG_EVERY, SharedToken
 from nervenet.timing import TOKEN_GRACE, TOKEN_LOOK_AGAIN, TOKEN_LOOK_EVERY
 from tests.rpc.token_storm import as_folder, storm
 from tests.support.mesh import ProcessMesh
@@ -35,7 +35,7 @@ class Serving:
         self.file = file
         file.write_text("first\n")
         self.clock = Hand()
-        self.tokens = Tokens(Config.load(environ={}, token_file=file), self.clock)
+        self.tokens = SharedToken(Config.load(environ={}, token_file=file), self.clock)
 
     def wait(self, seconds: float) -> None:
         """Time passes, and the file is read as often as the process would."""
@@ -129,7 +129,7 @@ def test_a_process_without_a_token_in_its_file_does_not_start(tmp_path: Path) ->
     config = Serving(tmp_path / "token").tokens._config
     (tmp_path / "token").write_text("")
     with pytest.raises(ConfigError, match="is empty: write the token"):
-        Tokens(config)
+        SharedToken(config)
 
 
 @pytest.fixture

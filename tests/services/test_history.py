@@ -10,7 +10,7 @@ import pytest
 from nervenet.cli.render import timeline
 from nervenet.cli.render.text import View
 from nervenet.node.services.history import History, Span
-from nervenet.node.services.reads import told_task
+from nervenet.node.services.reads import tell_task
 from nervenet.records import (
     Action,
     Attempt,
@@ -27,7 +27,7 @@ from nervenet.records import (
     Start,
 )
 from nervenet.v1 import coordinator_service_pb2 as pb
-from nervenet.v1 import workflow_pb2
+from nervenet.v1 import task_pb2, workflow_pb2
 from nervenet.wire import decode_entry, encode_entry
 
 T = 1_700_000_000_000
@@ -108,7 +108,8 @@ def test_a_child_runs_from_its_start_to_its_end() -> None:
 def test_the_sums_count_also_what_is_too_much_to_be_told_one_by_one() -> None:
     entries = [(f"attempt:fetch#{n}", 100 * n + 20, attempt(100 * n, 100 * n + 10, 100 * n + 20)) for n in range(1, 31)]
     step = history(*entries).steps["fetch"]
-    told = told_task("w", 1, step, pb.GetWorkflowRequest(), lambda size: True)
+    told = task_pb2.Task()
+    tell_task(told, "w", 1, step, pb.GetWorkflowRequest(), lambda size: True)
     assert len(step.spans) == 89 and len(told.spans) == 24
     assert told.run_duration.ToMilliseconds() == told.queued_duration.ToMilliseconds() == 300
     assert told.retry_duration.ToMilliseconds() == 29 * 80
@@ -126,7 +127,7 @@ def test_thousands_of_steps_are_told_and_drawn_within_a_second(number: int) -> N
     found = History(decode_entry(*each) for each in raw)
     workflow = workflow_pb2.Workflow(workflow_id="w", state=workflow_pb2.WORKFLOW_STATE_SUCCEEDED)
     for step in found.steps.values():
-        workflow.tasks.append(told_task("w", 1, step, pb.GetWorkflowRequest(), lambda size: True))
+        tell_task(workflow.tasks.add(), "w", 1, step, pb.GetWorkflowRequest(), lambda size: True)
     sent = workflow_pb2.Workflow.FromString(workflow.SerializeToString())
     sent.start_time.FromMilliseconds(T)
     lines = timeline.shown(sent, View(True, 100, T + 60_000))

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+NODE = "URI:spiffe://test/nervenet/node"
+"""The name that the built-in policy gives the role node."""
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
@@ -26,9 +28,10 @@ class Authority:
         folder.mkdir(exist_ok=True)
         self._openssl("req", "-x509", *_KEY, "-subj", "/CN=ca", "-days", "1", "-keyout", "ca.key", "-out", "ca.pem")
 
-    def issue(self, name: str, *, days: int = 1) -> Issued:
-        """A certificate that is valid for these days; one with a negative number has expired."""
-        (self.folder / "ext").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
+    def issue(self, name: str, *, days: int = 1, san: str = f"IP:127.0.0.1,{NODE}") -> Issued:
+        """A certificate that is valid for these days; one with a negative number has expired. `san`: as openssl has it."""
+        names = f"subjectAltName={san}\n" if san else ""
+        (self.folder / "ext").write_text(f"{names}extendedKeyUsage=serverAuth,clientAuth\n")
         self._openssl("req", *_KEY, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
                       "-days", str(days), "-extfile", "ext", "-out", f"{name}.pem")  # fmt: skip

@@ -21,6 +21,7 @@ from typing import Any, Self
 from nervenet import Client, WorkflowHandle, WorkflowInfo
 from nervenet.dev.servers import etcd, valkey
 from tests.support.environment import Result, clean_environment, nervenet
+from tests.support.permissions import user_of
 from tests.support.processes import NervenetProcess
 from tests.support.story import FOLDER, Story
 from tests.support.waiting import until
@@ -45,7 +46,11 @@ class ProcessMesh(Story):
     ) -> None:
         super().__init__(folder)
         self.app, self.namespace = app, namespace or f"mesh-{uuid.uuid4().hex[:12]}"
-        servers = {"NERVENET_REDIS": redis, "NERVENET_ETCD": etcd, "NERVENET_NAMESPACE": self.namespace}
+        self.redis = redis
+        """As the administrator, who may do everything."""
+        self._agents = {"NERVENET_REDIS": user_of(redis, "agent", self.namespace)}
+        node = user_of(redis, "node", self.namespace)
+        servers = {"NERVENET_REDIS": node, "NERVENET_ETCD": etcd, "NERVENET_NAMESPACE": self.namespace}
         self.env = clean_environment(**servers, **{FOLDER: str(folder)}, **env)
         self.processes: list[NervenetProcess] = []
 
@@ -64,7 +69,9 @@ class ProcessMesh(Story):
 
     def agent(self, *flags: str, app: str = "", **env: str) -> NervenetProcess:
         """Start an agent, which registers with the nodes that serve now; do not wait for it."""
-        return self._start(["agent", app or self.app, *flags], {"NERVENET_ADDRESS": self.addresses} | env)
+        return self._start(
+            ["agent", app or self.app, *flags], {"NERVENET_ADDRESS": self.addresses} | self._agents | env
+        )
 
     def up(self, *processes: NervenetProcess) -> tuple[NervenetProcess, ...]:
         """Wait until all of them are ready."""

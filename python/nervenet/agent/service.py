@@ -92,7 +92,12 @@ class AgentPort:
         config = self._runtime.config
         services = [Service(SERVICE, AgentService(self._runtime, self))]
         self._server = await GrpcServer.start(
-            config, "agent", services, asyncio.Event(), calls=self._runtime.metrics.histograms(catalog.RPC_SERVER)
+            config,
+            "agent",
+            services,
+            asyncio.Event(),
+            calls=self._runtime.metrics.histograms(catalog.RPC_SERVER),
+            process_id=lambda: self._runtime.agent_id,
         )
         self.address = config.advertised(self._server.address)
 

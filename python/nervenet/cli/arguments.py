@@ -298,6 +298,40 @@ def _put(parser: Parser) -> None:
     parser.add_argument("--check", action="store_true", help="report what is wrong, store nothing")
 
 
+def _redis_permissions(parser: Parser) -> None:
+    parser.add_argument("role", choices=("node", "agent", "checkpoints", "flows"), help="the kind of process")
+    _store_user(parser)
+
+
+def _store_user(parser: Parser) -> None:
+    parser.add_argument("--user", metavar="NAME", help="the name of the user (nervenet-ROLE)")
+
+
+def _policy_file(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the policy, YAML")
+
+
+def _explain(parser: Parser) -> None:
+    parser.add_argument(
+        "--as",
+        dest="caller",
+        required=True,
+        metavar="WHO",
+        help="a caller's name, or its claims as JSON with their sub",
+    )
+    parser.add_argument("--rpc", required=True, metavar="NAME", help="what it calls, like CancelWorkflow")
+    parser.add_argument("--policy", metavar="FILE", help="the policy (NERVENET_POLICY, or the built-in one)")
+    parser.add_argument("--claims", metavar="JSON", help="the claims of its credentials")
+    parser.add_argument(
+        "--means",
+        choices=("mtls", "jwt", "token", "shared", "none"),
+        help="what proves who it is (mtls for spiffe://…, else jwt)",
+    )
+    parser.add_argument("--capability", metavar="C", help="what the agent would serve")
+    parser.add_argument("--workflow", metavar="D", help="the definition of the workflow")
+    parser.add_argument("--label", action="append", metavar="K=V", help="a label of the workflow; may be repeated")
+
+
 def _nothing(parser: Parser) -> None:
     pass
 
@@ -334,6 +368,17 @@ COMMANDS = (
     ),
     Command("mesh", "doctor", "examine the mesh, Redis and etcd, and say what to do", "doctor:run", _doctor),
     Command("mesh", "config show", "show every setting and its source", "config:run_show", _nothing),
+    Command(
+        "mesh",
+        "permissions redis",
+        "print what a process may do in Redis, for ACL SETUSER",
+        "permissions:run_redis",
+        _redis_permissions,
+    ),
+    Command("mesh", "permissions etcd", "print what a node may do in etcd", "permissions:run_etcd", _store_user),
+    Command("mesh", "policy check", "check a policy file, with line and column", "policy:run_check", _policy_file),
+    Command("mesh", "policy explain", "say who may call what, and why", "policy:run_explain", _explain),
+    Command("mesh", "policy show", "print the policy that counts here", "policy:run_show", _nothing),
     Command("code", "replay", "replay journals with the code, before a deploy", "replay:run", _replay),
     Command("code", "journal export", "write a journal as a file that replay reads", "journal:run_export", _workflow),
     Command("code", "completion", "print the completion script of a shell", "completion:run", _completion),

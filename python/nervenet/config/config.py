@@ -57,6 +57,8 @@ class Config:
         tls: `"off"`, `"on"` or a CA file. None: see `tls_for`.
         tls_cert: This process' certificate.
         tls_key: The key of the certificate.
+        policy: Path of the policy file. None: the built-in policy.
+        audit: Path of the audit log, `"-"` or `"otlp"`. None: nowhere.
         redis: URL of Redis or Valkey.
         etcd: URL of etcd.
         listen: Where this process listens. None: see `listen_for`.
@@ -90,6 +92,8 @@ class Config:
     tls: str | None
     tls_cert: str | None
     tls_key: str | None
+    policy: str | None
+    audit: str | None
     redis: str | None
     etcd: str | None
     listen: str | None

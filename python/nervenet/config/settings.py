@@ -18,6 +18,7 @@ from nervenet.config.values import (
     parse_address,
     parse_advertise,
     parse_archive,
+    parse_audit,
     parse_count,
     parse_duration,
     parse_hook,
@@ -130,6 +131,20 @@ SETTINGS: tuple[Setting, ...] = (
         "Certificate of this process: what a server shows, and what a client shows where the server asks (mTLS). Goes with `tls_key`.",
     ),
     Setting("tls_key", readable_file, None, "the path of a PEM file that can be read", "Private key of `tls_cert`."),
+    Setting(
+        "policy",
+        readable_file,
+        None,
+        "the path of a policy file that can be read",
+        "Who may do what ([rules and roles](../security.md#rules-and-roles)), for nodes and agents. It is read again when it changes. Not set: the built-in policy, which `nervenet policy show` prints.",
+    ),
+    Setting(
+        "audit",
+        parse_audit,
+        None,
+        "the path of a file, - (standard output) or otlp",
+        "Where a node or agent writes a line for each call that changes something, before it is made, and for each refusal ([audit log](../security.md#audit-log)). Not set: nowhere.",
+    ),
     Setting(
         "redis",
         url_with("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),

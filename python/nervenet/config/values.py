@@ -250,6 +250,13 @@ def readable_file(value: str | Path) -> str:
     return str(value)
 
 
+def parse_audit(value: str | Path) -> str:
+    """`-`, `otlp`, or the path of a file in a folder that exists."""
+    if str(value) not in ("-", "otlp") and not Path(value).absolute().parent.is_dir():
+        raise ValueError(value)
+    return str(value)
+
+
 def parse_tls(value: str | Path) -> str:
     return str(value).lower() if str(value).lower() in ("on", "off") else readable_file(value)
 

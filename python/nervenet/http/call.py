@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from nervenet.rpc.guard import Guard
 
-__all__ = ["BODY_WITHIN", "HttpCall", "body_of", "check_caller", "timeout_of"]
+__all__ = ["BODY_WITHIN", "TLS_STATE", "HttpCall", "body_of", "check_caller", "timeout_of"]
 
 SYSTEM_NAME: Final = "connect_rpc"
 """The name of this protocol in metrics (OpenTelemetry's)."""
+TLS_STATE: Final = "tls"
+"""Where the state of a request has its connection, as an SSLObject."""
 BODY_WITHIN: Final = 30.0
 """Seconds in which a body must be complete."""
 _TRACE: Final = ("traceparent", "tracestate", "baggage")
@@ -51,10 +53,11 @@ class HttpCall:
 
 
 def check_caller(guard: Guard, request: Request) -> None:
-    """Raise RequestError for a wrong token or another namespace."""
+    """Learn who calls (`current_call()`). Raises RequestError for wrong credentials or another namespace."""
     found = ((key, request.headers.get(key, "")) for key in (NAMESPACE_KEY, TOKEN_KEY))
     try:
-        guard.check([(key, value) for key, value in found if value])
+        guard.admit([(key, value) for key, value in found if value])
+        guard.certify(lambda identity: identity.of_ssl(request.scope["state"].get(TLS_STATE)))
     except RequestError as error:
         guard.timed(request.url.path, error.code, SYSTEM.monotonic(), SYSTEM_NAME)
         raise

@@ -53,8 +53,10 @@ class GuardedCalls:
         scope = asyncio.timeout(call.time_remaining())
         try:
             async with scope:
+                self._guard.authorize(method.rpc)
                 await self._guard.until_ready(method.rpc, call)
-                answer = await method.serve(method.read(raw), call)
+                request = await self._guard.allowed(method.rpc, method.read(raw), call)
+                answer = await method.serve(request, call)
             code = "OK"
             return answer
         except Exception as error:  # noqa: BLE001  # each error is answered; unknown ones are logged too
@@ -68,7 +70,9 @@ class GuardedCalls:
         """A stream of answers. Raises RequestError. Close it with `aclosing`."""
         began, code = SYSTEM.monotonic(), "CANCELLED"
         try:
-            async with aclosing(method.serve(method.read(raw), call)) as answers:
+            self._guard.authorize(method.rpc)
+            request = await self._guard.allowed(method.rpc, method.read(raw), call)
+            async with aclosing(method.serve(request, call)) as answers:
                 async for answer in answers:
                     yield answer
             code = "OK"
@@ -115,6 +119,7 @@ class ConnectMethods:
         """Raises RequestError for what is refused before a stream begins."""
         check_caller(self._guard, request)
         method = self.method(request.url.path)
+        self._guard.authorize(method.rpc)
         types = _MANY if method.rpc.streams_out else _ONE
         is_json = types[content_type(request, *types)]
         _check_protocol(request)

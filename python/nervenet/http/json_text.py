@@ -65,14 +65,16 @@ def _message(full_name: str) -> _Write:
 def _fields(message: Any) -> dict[str, Any]:
     found = {}
     for field, value in message.ListFields():
-        write = _writers.get(field)
-        if write is None:
-            write = _writers[field] = _field(field)
-        found[field.json_name] = write(value)
+        name_and_write = _writers.get(field)
+        if name_and_write is None:
+            name_and_write = _writers[field] = field.json_name, _field(field)
+        name, write = name_and_write
+        found[name] = write(value)
     return found
 
 
-_writers: dict[FieldDescriptor, _Write] = {}
+_writers: dict[FieldDescriptor, tuple[str, _Write]] = {}
+"""The name in JSON of a field, and how its value is written."""
 
 
 def _field(field: Any) -> _Write:
@@ -95,7 +97,9 @@ def _value(field: Any) -> _Write:
     if kind == FieldDescriptor.CPPTYPE_ENUM:
         names = {number: value.name for number, value in field.enum_type.values_by_number.items()}
         is_null = field.enum_type.full_name == "google.protobuf.NullValue"
-        return lambda number: None if is_null else names.get(number, number)
+        if is_null:
+            return lambda number: None
+        return lambda number: names.get(number, number)
     if kind == FieldDescriptor.CPPTYPE_STRING:
         return _base64 if field.type == FieldDescriptor.TYPE_BYTES else str
     if kind == FieldDescriptor.CPPTYPE_DOUBLE:

@@ -27,6 +27,7 @@ from nervenet.http.events import KEEP_ALIVE, EventStream, event
 from nervenet.http.failures import error_json
 from nervenet.http.json_text import compact
 from nervenet.rpc.status import invalid
+from nervenet.security import current_call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -61,7 +62,8 @@ class LiveReads:
         self._methods = methods
         self._codec = codec
         self._streams = streams
-        self._reads: dict[tuple[str, bytes], _Read] = {}
+        self._reads: dict[tuple[int, str, str, bytes], _Read] = {}
+        """By caller, namespace, path and request: what one caller may see is not for another one."""
 
     def close(self) -> None:
         for read in tuple(self._reads.values()):
@@ -92,6 +94,7 @@ class LiveReads:
         method = self._methods.method(f"/{path}")
         if method.rpc.streams_out or not method.rpc.name.startswith(_READS):
             raise invalid(f"{at}.method", "a call that reads, and has one answer")
+        self._guard.authorize(method.rpc)
         text = json.dumps(request).encode()
         raw = await self._codec.request(method.rpc.request, text, is_json=True)
         return _Wanted(method, raw, _interval(f"{at}.every", read, every))
@@ -120,7 +123,8 @@ class LiveReads:
                 read.leave(news)
 
     def _join(self, wanted: _Wanted, news: asyncio.Event) -> _Read:
-        key = wanted.method.rpc.path, wanted.raw
+        call = current_call()
+        key = id(call.caller), call.namespace, wanted.method.rpc.path, wanted.raw
         read = self._reads.get(key)
         if read is None:
             over = partial(self._reads.pop, key, None)
@@ -161,6 +165,7 @@ class _Read:
         self.version = 0
         """Of the newest answer; 0 before there is one."""
         self.text = ""
+        self._call = current_call()  # its caller keeps the id by which this object is found
         self._task = asyncio.create_task(self._run(), name=f"live {method.rpc.name}")
 
     def join(self, news: asyncio.Event, interval: float) -> None:

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from nervenet.config import split_host_port
 from nervenet.errors import ConfigError
 from nervenet.http.app import HttpApp
+from nervenet.http.call import TLS_STATE
 from nervenet.http.ending import READ_WITHIN
 from nervenet.rpc.server import exposure_warning
 
@@ -113,6 +114,7 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self.app_state = {**self.app_state, TLS_STATE: transport.get_extra_info("ssl_object")}
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:

@@ -35,6 +35,12 @@ def set_up(form: LogForm = "auto", level: str = "info", stream: IO[str] | None =
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("nervenet").setLevel(level.upper())
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_departure)
+
+
+def _is_no_departure(record: logging.LogRecord) -> bool:
+    """False for what gRPC logs, with a traceback, about each answer to a caller that has left: callers may leave as often as they like."""
+    return "ExecuteBatchError" not in record.getMessage()
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:

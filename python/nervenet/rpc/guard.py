@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guard of each served method: it checks the caller first, then reads the request, then calls the method.
+"""The guard of each served method: it identifies the caller first, then reads the request, then calls the method.
 
-    guard = Guard(config, Tokens(config), translate)
+    guard = Guard(config, Identity(config), translate)
     guard.add(SERVED["nervenet.v1.AgentService"], servicer)
     server.add_generic_rpc_handlers((guard,))
 
 gRPC asks the guard for a handler as soon as it has the metadata of a call. A refused call gets a handler that never
-reads the body, so a caller without a token cannot make the server create objects. Other calls get the handler of their
+reads the body, so a caller without credentials cannot make the server create objects. Other calls get the handler of their
 method. It decodes the message itself, because gRPC answers UNKNOWN with a traceback if its own deserializer fails.
+
+The names in a client's certificate are known only when gRPC calls the handler. Then the handler identifies the caller, before
+anything is decoded: until then the body is bytes, sent by somebody with a certificate of our authority.
+
+`authorize` is asked twice for each call: without a request, as soon as the caller is known, and with each request, as soon as
+it is decoded. Both times `current_call()` tells who calls.
 
 A servicer behind a guard raises RequestError, or an error that `translate` turns into one, and never uses gRPC's
 statuses. Rejected: gRPC's interceptors, which need a coroutine for each call. Streams are async generators.
 
 The HTTP door (`nervenet.http`) serves the same methods through the same guard: it takes them from `methods`, and asks
-`check` and `refusal`.
+`admit`, `authorize` and `refusal`.
 """
 
 from __future__ import annotations
@@ -22,7 +28,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import grpc
 import grpc.aio
@@ -34,16 +40,17 @@ from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
 from nervenet.rpc.decoding import decoder
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.rpc.status import check_values, not_yet, status_of
-from nervenet.telemetry import from_metadata
+from nervenet.security import CURRENT_CALL, IdentifiedCall, current_call
+from nervenet.telemetry import from_metadata, trace_id
 from nervenet.wire import has_checks
 
 if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.records import Trace
     from nervenet.rpc.methods import RpcMethod
-    from nervenet.rpc.tokens import Tokens
+    from nervenet.security import Caller, Identity
 
-__all__ = ["LONGEST_WAIT", "Guard", "GuardedMethod", "Ready", "time_to_wait", "trace_of"]
+__all__ = ["LONGEST_WAIT", "Guard", "GuardedMethod", "Judged", "Ready", "Rules", "time_to_wait", "trace_of"]
 
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
@@ -60,6 +67,33 @@ Translate = Callable[[Exception], RequestError | None]
 Ready = Callable[["RpcMethod", float], Awaitable[None]]
 """Called before each unary call that has a deadline, with the seconds that are left. It may raise the reason why the call cannot be
 answered now."""
+
+
+class Judged(Protocol):
+    """What `Rules` still has to say about a call when its request is known. `nervenet.security.Permit` is one."""
+
+    async def before(self, request: Any, trace_id: str = "") -> None:
+        """Called before the method. Raises RequestError."""
+        ...
+
+    def each(self, requests: AsyncIterator[Any], trace_id: str = "") -> AsyncIterator[Any]:
+        """The same for a stream of requests."""
+        ...
+
+
+class Rules(Protocol):
+    """Who may do what. `nervenet.security.Authority` has the rules of the policy."""
+
+    def admit(self, caller: Caller, path: str, namespace: str, trace_id: Callable[[], str] = str) -> Judged | None:
+        """Called as soon as the caller is known. Raises RequestError. None: whatever the request is, it is allowed."""
+        ...
+
+    def may_use(self, caller: Caller, namespace: str) -> bool:
+        """Whether the caller may know of the namespace."""
+        ...
+
+
+Metadata = Iterable[tuple[str, Any]] | None
 Status = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]
 
 
@@ -79,6 +113,19 @@ async def _later(request: Any, context: Any) -> Any:
     raise not_yet("this process does not serve that call in this version")
 
 
+def wrong_namespace(asked: str) -> Unauthorized:
+    """The only answer about a namespace that this process does not serve, and about one that the caller may not use, so that
+    nobody learns which namespaces there are. `asked`: what the call names; "" where it names none.
+    """
+    which = f"namespace {asked[:80]!r}" if asked else "the namespace of calls that name none"
+    return Unauthorized(
+        f"{which} is not served here, or you may not use it: check NERVENET_NAMESPACE, and whether NERVENET_ADDRESS is a "
+        "node of it",
+        code="PERMISSION_DENIED",
+        reason="WRONG_NAMESPACE",
+    )
+
+
 class GuardedMethod(NamedTuple):
     """A method with its servicer. `read` turns the bytes of a request into its message, or raises RequestError."""
 
@@ -93,14 +140,16 @@ class Guard(grpc.GenericRpcHandler):
     def __init__(
         self,
         config: Config,
-        tokens: Tokens,
+        identity: Identity,
         translate: Translate = lambda error: None,
         calls: Family[Histogram] | None = None,
         ready: Ready | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self._namespace = config.namespace
         self._calls = calls or Family.of_histograms(catalog.RPC_SERVER)
-        self._tokens = tokens
+        self._identity = identity
+        self._rules = rules
         self._translate = translate
         self._ready = ready
         self._handlers: dict[str, Any] = {}
@@ -118,32 +167,84 @@ class Guard(grpc.GenericRpcHandler):
             self._handlers[rpc.path] = make(guarded, response_serializer=rpc.answer.SerializeToString)
 
     def service(self, handler_call_details: Any) -> Any:
-        """Called by gRPC for each call. None: the method does not exist."""
-        if handler_call_details.method not in _OPEN:
+        """Called by gRPC for each call, in the task that serves it. None: the method does not exist."""
+        path = handler_call_details.method
+        if path not in _OPEN:
             try:
-                self.check(handler_call_details.invocation_metadata)
+                caller = self.admit(handler_call_details.invocation_metadata).caller
+                if path in self.methods and not self._identity.needs_certificate(caller):
+                    self.authorize(self.methods[path].rpc, handler_call_details.invocation_metadata)
             except RequestError as error:
                 refused = status_of(error)
-                self.timed(handler_call_details.method, refused[0].name, SYSTEM.monotonic())
+                self.timed(path, refused[0].name, SYSTEM.monotonic())
                 return _refusing(refused)
-        return self._handlers.get(handler_call_details.method)
+        return self._handlers.get(path)
 
-    def check(self, metadata: Iterable[tuple[str, Any]] | None) -> None:
-        """Raise RequestError if a caller with this metadata must be refused: its token, its namespace."""
+    def admit(self, metadata: Metadata) -> IdentifiedCall:
+        """Who calls with this metadata, and in which namespace; `current_call()` of this task gives it from now on.
+        Call `certify` next, as soon as the connection is known.
+
+        Raises:
+            Unauthorized: The credentials are missing or wrong, or the namespace is not served here.
+            Unavailable: This process cannot judge credentials now.
+        """
         namespace = authorization = ""
         for key, value in metadata or ():
             if key == NAMESPACE_KEY:
                 namespace = value
             elif key == TOKEN_KEY:
                 authorization = value
-        self._tokens.check(authorization)
+        caller = self._identity.of_header(authorization)
+        self._check_namespace(namespace)
+        call = IdentifiedCall(caller, self._namespace, namespace)
+        CURRENT_CALL.set(call)
+        return call
+
+    def _check_namespace(self, namespace: str) -> None:
         if namespace and namespace != self._namespace:
-            raise Unauthorized(
-                f"this process serves namespace {self._namespace!r}, not {namespace!r}: ask a node of that one "
-                "(NERVENET_ADDRESS), or ask in this one (NERVENET_NAMESPACE)",
-                code="PERMISSION_DENIED",
-                reason="WRONG_NAMESPACE",
-            )
+            raise wrong_namespace(namespace)
+
+    def certify(self, read: Callable[[Identity], Caller]) -> bool:
+        """Name the caller by its certificate, if that is what names it. Returns whether it was. Raises Unauthorized."""
+        call = current_call()
+        if not self._identity.needs_certificate(call.caller):
+            return False
+        CURRENT_CALL.set(call._replace(caller=read(self._identity)))
+        return True
+
+    def _identified(self, rpc: RpcMethod, context: Any) -> None:
+        """Raise RequestError for a caller whose certificate says that it may not make this call."""
+        if rpc.path not in _OPEN and self.certify(lambda identity: identity.of_grpc(context.auth_context())):
+            self.authorize(rpc, context.invocation_metadata())
+
+    def authorize(self, rpc: RpcMethod, metadata: Metadata = None) -> None:
+        """Raise RequestError if the caller of `current_call()` may not make this call, whatever it requests."""
+        if self._rules is not None and rpc.path not in _OPEN:
+            call = current_call()
+            try:
+                self._rules.admit(call.caller, rpc.path, call.namespace, lambda: _trace_id(metadata))
+            except Unauthorized as error:
+                if call.asked and not self._rules.may_use(call.caller, call.namespace):
+                    raise wrong_namespace(call.asked) from error
+                raise
+
+    async def allowed(self, rpc: RpcMethod, request: Any, context: Any) -> Any:
+        """The request, or the stream of requests, to call the method with. It is on record by then.
+
+        Raises:
+            RequestError: The caller may not make this request.
+        """
+        if self._rules is None or rpc.path in _OPEN:
+            return request
+        call = current_call()
+        judged = self._rules.admit(call.caller, rpc.path, call.namespace)
+        if judged is None:
+            return request
+        trace = _trace_id(context.invocation_metadata())
+        if rpc.streams_in:
+            return judged.each(request, trace)
+        await judged.before(request, trace)
+        return request
 
     async def until_ready(self, rpc: RpcMethod, context: Any) -> None:
         """Wait until a unary call can be answered. Raises the reason why it cannot be answered before its deadline."""
@@ -151,13 +252,14 @@ class Guard(grpc.GenericRpcHandler):
             await self._ready(rpc, left)
 
     def _once(self, rpc: RpcMethod, method: Any) -> Any:
-        read = _reader(rpc)
+        read = self.methods[rpc.path].read
 
         async def guarded(raw: Any, context: Any) -> Any:
             began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
+                self._identified(rpc, context)
                 await self.until_ready(rpc, context)
-                answer = await method(read(raw), context)
+                answer = await method(await self.allowed(rpc, read(raw), context), context)
                 code = "OK"
                 return answer
             except Exception as error:  # noqa: BLE001  # each error is answered; unknown ones are logged too
@@ -172,12 +274,14 @@ class Guard(grpc.GenericRpcHandler):
         return guarded
 
     def _stream(self, rpc: RpcMethod, method: Any) -> Any:
-        read = _reader(rpc)
+        read = self.methods[rpc.path].read
 
         async def guarded(raw: Any, context: Any) -> AsyncIterator[Any]:
             began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
-                async with aclosing(method(read(raw), context)) as answers:
+                self._identified(rpc, context)
+                request = await self.allowed(rpc, read(raw), context)
+                async with aclosing(method(request, context)) as answers:
                     async for answer in answers:
                         yield answer
                 code = "OK"
@@ -188,6 +292,7 @@ class Guard(grpc.GenericRpcHandler):
             finally:
                 self.timed(rpc.path, code, began)
             del raw
+            request = None
             await context.abort(*status)
 
         return guarded
@@ -233,6 +338,11 @@ def _reader(rpc: RpcMethod) -> Callable[[Any], Any]:
             yield read(raw)
 
     return messages if rpc.streams_in else read
+
+
+def _trace_id(metadata: Metadata) -> str:
+    """The trace that a call belongs to; "" where it names none."""
+    return trace_id(from_metadata(metadata))
 
 
 def _refusing(status: Status) -> Any:

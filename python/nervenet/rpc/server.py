@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -25,17 +25,19 @@ from grpc_reflection.v1alpha import reflection
 
 from nervenet.config import is_loopback, split_host_port
 from nervenet.errors import ConfigError
+from nervenet.rpc.access import Access
 from nervenet.rpc.channels import receive_limit
-from nervenet.rpc.guard import Guard, Ready, Translate
+from nervenet.rpc.guard import Guard, Ready, Rules, Translate
 from nervenet.rpc.methods import SERVED, methods_of
 from nervenet.rpc.reflection import REFLECTION
 from nervenet.rpc.status import not_yet
 from nervenet.rpc.symbols import SYMBOLS
-from nervenet.rpc.tokens import Tokens
+from nervenet.security import Identity
 
 if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.metrics import Family, Histogram
+    from nervenet.security.permit import Lookups
 
 __all__ = ["GrpcServer", "Service", "exposure_warning"]
 
@@ -59,7 +61,8 @@ class GrpcServer:
         server: grpc.aio.Server,
         address: str,
         health: _Health,
-        tokens: Tokens,
+        identity: Identity,
+        access: Access,
         guard: Guard,
         stopping: asyncio.Event,
     ) -> None:
@@ -68,7 +71,9 @@ class GrpcServer:
         self._server = server
         self._health = health
         self._stopping = stopping
-        self._following = asyncio.create_task(tokens.follow())
+        self.policies = access.policies
+        self._access = access
+        self._following = [asyncio.create_task(each.follow()) for each in (identity, access)]
         self.address = address
 
     def __repr__(self) -> str:
@@ -86,12 +91,15 @@ class GrpcServer:
         serving: bool = True,
         calls: Family[Histogram] | None = None,
         ready: Ready | None = None,
+        rules: Rules | None = None,
+        lookups: Lookups | None = None,
+        process_id: Callable[[], str] = str,
     ) -> GrpcServer:
         """Bind and serve. Raises ConfigError if the address is in use, or a certificate or the token is missing."""
         listen = config.listen_for(role)
         names = [service.name for service in services]
-        tokens, checks = Tokens(config), _Health(stopping)
-        guard = Guard(config, tokens, translate, calls, ready)
+        identity, checks, access = Identity(config), _Health(stopping), Access(config, role)
+        guard = Guard(config, identity, translate, calls, ready, rules or access.rules(process_id, lookups))
         for name, servicer in services:
             guard.add(SERVED[name], servicer)
         reflecting = reflection.aio.ReflectionServicer([*names, *_STANDARD_METHODS], pool=SYMBOLS)
@@ -106,7 +114,9 @@ class GrpcServer:
         server.add_generic_rpc_handlers((guard,))
         port = _bind(server, listen, config)
         host = split_host_port(listen)[0]
-        made = cls(server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, tokens, guard, stopping)
+        made = cls(
+            server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, identity, access, guard, stopping
+        )
         if warning := exposure_warning(config, role, host, made.address):
             _log.warning(warning)
         made._names = ["", *names]
@@ -140,7 +150,9 @@ class GrpcServer:
         self._stopping.set()
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
-        self._following.cancel()
+        for following in self._following:
+            following.cancel()
+        await self._access.close()
 
 
 class _Health(health.aio.HealthServicer):
@@ -169,6 +181,7 @@ def _options(config: Config) -> Sequence[tuple[str, Any]]:
     return (
         ("grpc.so_reuseport", 0),  # a second process on the same port must fail, not share it
         ("grpc.enable_channelz", 1),
+        ("grpc.server_handshake_timeout_ms", 20_000),  # for TLS and the first frame; gRPC's own is two minutes
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -363,6 +363,8 @@ def _entry_in(message: workflow.JournalEntry, name: str, n: int, time_ms: int) -
         body = _task_in(name, message.task)
     elif kind is None:
         raise NewerRelease("attributes of an unknown kind")
+    elif kind not in _BODIES:
+        raise ValueError(f"{kind} attributes, which no journal has")
     else:
         body = _BODIES[kind](getattr(message, kind))
     if not (kind == "task" and name.startswith("task:")):

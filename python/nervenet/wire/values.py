@@ -44,6 +44,13 @@ def duration(ms: int | None) -> Duration | None:
     return None if ms is None else Duration(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
 
 
+def set_ms(message: Timestamp | Duration, ms: int) -> None:
+    """Write a moment or a duration into the field of a message, which copies nothing. 0 is "not set"."""
+    if ms:
+        message.seconds, rest = divmod(ms, 1000)
+        message.nanos = rest * 1_000_000
+
+
 def duration_ms(message: Duration) -> int:
     return message.seconds * 1000 + message.nanos // 1_000_000
 

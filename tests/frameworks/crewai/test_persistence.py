@@ -19,6 +19,7 @@ from crewai.flow.persistence import persist  # isort: skip
 from pydantic import ValidationError
 
 from nervenet.redis_link.faults import BadAddress
+from tests.support.permissions import make_user
 from tests.support.redis_cluster import Clustered
 from tests.support.redis_servers import Replicated
 
@@ -27,12 +28,13 @@ Factory = Callable[..., NervenetFlowPersistence]
 
 @pytest.fixture
 def make(redis_url: str) -> Iterator[Factory]:
-    """Makes persistences of one namespace, which no other test uses, and closes them."""
+    """Makes persistences of one namespace, which no other test uses, and closes them. They have the least permissions."""
     made: list[NervenetFlowPersistence] = []
-    namespace = f"t{uuid.uuid4().hex[:12]}"
+    own = f"t{uuid.uuid4().hex[:12]}"
 
-    def one(**options: Any) -> NervenetFlowPersistence:
-        made.append(NervenetFlowPersistence(**{"redis": redis_url, "namespace": namespace, **options}))
+    def one(*, namespace: str = own, redis: str = "", **options: Any) -> NervenetFlowPersistence:
+        user = redis or make_user(redis_url, "flows", namespace)
+        made.append(NervenetFlowPersistence(redis=user, namespace=namespace, **options))
         return made[-1]
 
     yield one

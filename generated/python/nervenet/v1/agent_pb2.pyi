@@ -94,7 +94,7 @@ class Load(_message.Message):
     def __init__(self, active: _Optional[int] = ..., queued: _Optional[int] = ..., slots: _Optional[int] = ..., cpu: _Optional[float] = ..., average_task_time: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., error_rate: _Optional[float] = ..., sample_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., active_by_capability: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class AgentRecord(_message.Message):
-    __slots__ = ("agent_id", "name", "capabilities", "state", "transport", "control_endpoint", "labels", "runtime", "register_time", "inbox", "slots")
+    __slots__ = ("agent_id", "name", "capabilities", "state", "transport", "control_endpoint", "labels", "runtime", "register_time", "inbox", "slots", "subject")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +113,7 @@ class AgentRecord(_message.Message):
     REGISTER_TIME_FIELD_NUMBER: _ClassVar[int]
     INBOX_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     name: str
     capabilities: _containers.RepeatedCompositeFieldContainer[Capability]
@@ -124,7 +125,8 @@ class AgentRecord(_message.Message):
     register_time: _timestamp_pb2.Timestamp
     inbox: str
     slots: int
-    def __init__(self, agent_id: _Optional[str] = ..., name: _Optional[str] = ..., capabilities: _Optional[_Iterable[_Union[Capability, _Mapping]]] = ..., state: _Optional[_Union[AgentState, str]] = ..., transport: _Optional[_Union[Transport, str]] = ..., control_endpoint: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., runtime: _Optional[str] = ..., register_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inbox: _Optional[str] = ..., slots: _Optional[int] = ...) -> None: ...
+    subject: str
+    def __init__(self, agent_id: _Optional[str] = ..., name: _Optional[str] = ..., capabilities: _Optional[_Iterable[_Union[Capability, _Mapping]]] = ..., state: _Optional[_Union[AgentState, str]] = ..., transport: _Optional[_Union[Transport, str]] = ..., control_endpoint: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., runtime: _Optional[str] = ..., register_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., inbox: _Optional[str] = ..., slots: _Optional[int] = ..., subject: _Optional[str] = ...) -> None: ...
 
 class DefinitionRef(_message.Message):
     __slots__ = ("name", "version", "runtime", "fingerprint", "input_schema", "output_schema", "description", "signals", "signals_complete", "schemas_marked")

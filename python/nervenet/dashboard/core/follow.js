@@ -2,6 +2,7 @@
 // One workflow, followed: read once, then again when its journal grows. News of running attempts come on the same stream.
 // A hidden page follows nothing; a closed workflow needs no stream.
 import { events } from "./events.js";
+import { workflowRequest } from "./first.js";
 import { outputText } from "./payload.js";
 import { coordinator } from "./rpc.js";
 import { isClosed } from "./states.js";
@@ -27,7 +28,7 @@ export function followWorkflow(workflowId) {
     clearTimeout(timer);
     timer = 0;
     try {
-      found.workflow.value = (await coordinator("GetWorkflow", { workflowId, payloadFormat: "PAYLOAD_FORMAT_RAW" })).workflow;
+      found.workflow.value = (await coordinator("GetWorkflow", workflowRequest(workflowId))).workflow;
       found.error.value = null;
     } catch (error) {
       found.error.value = error;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of the contract (protos/nervenet/v1) as JSON over HTTP: the Connect protocol. A refusal is an RpcError with the reason
 // that the contract names.
+import { takeFirst } from "./first.js";
 import { token, tokenRefused } from "./settings.js";
 import { signal } from "./ui.js";
 
@@ -40,7 +41,7 @@ export async function call(path, request = {}, { signal: stop } = {}) {
 /** `fetch`, which also notes whether the node answers. */
 export async function reach(address, options) {
   try {
-    const response = await fetch(address, options);
+    const response = await (takeFirst(address, options.body) ?? fetch(address, options));
     isReachable.value = true;
     return response;
   } catch (error) {

@@ -37,6 +37,11 @@ export const isClosed = (workflow) => CLOSED_STATES.includes(workflow.state);
 export const isOpenStep = (step) =>
   ["TASK_STATE_QUEUED", "TASK_STATE_RUNNING", "TASK_STATE_WAITING_FOR_HUMAN"].includes(step.state);
 
+/** An agent that lives, to which at least one node sends nothing, is ejected. */
+export function agentMark({ agent, ejections }) {
+  return ejections?.length && agent.state === "AGENT_STATE_ACTIVE" ? mark("!", "human", "ejected") : markOf(AGENT, agent.state);
+}
+
 export function nodeMark(node) {
   if (node.state === "NODE_STATE_DRAINING") return mark("–", "quiet", "draining");
   const isFull = node.full || (node.maxWorkflows > 0 && (node.ownedWorkflows ?? 0) >= node.maxWorkflows);

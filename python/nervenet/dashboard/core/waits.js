@@ -4,6 +4,9 @@
 import { clean, percent } from "./text.js";
 import { millis, moment, slowSpan } from "./times.js";
 
+const NOBODY = "no live agent serves it";
+const SILENT_MS = 5000;
+
 const WORDS = {
   WAIT_KIND_BLOCKED: (wait, at) => `blocked${age(wait, at)}${wait.reason ? `: ${wait.reason}` : ""}`,
   WAIT_KIND_NODE: (wait) => wait.reason,
@@ -39,6 +42,35 @@ export function waitTone(wait) {
   if (wait.kind === "WAIT_KIND_BLOCKED") return "blocked";
   if (wait.stuck) return "stuck";
   return ["WAIT_KIND_NODE", "WAIT_KIND_RETRY", "WAIT_KIND_HUMAN"].includes(wait.kind) ? "attention" : "";
+}
+
+/** What a step waits for, beside its name: `in 12 s after RateLimited: 429 from api (attempt 2 of 5)`; "" where its row says enough. */
+export function stepWords(wait, nowMs) {
+  const isSilent = wait.stuck && wait.kind === "WAIT_KIND_RUNNING";
+  if (!isSilent && !["WAIT_KIND_RETRY", "WAIT_KIND_HUMAN"].includes(wait.kind)) return "";
+  const words = waitWords(wait, nowMs);
+  const prefix = [`retries ${clean(wait.step)} `, "asks a human: "].find((each) => words.startsWith(each)) ?? "";
+  return words.slice(prefix.length);
+}
+
+/** `silent for 40 s`: since when the handler that runs gave no sign of life; "" if it just did. */
+export function silence(wait, nowMs) {
+  if (wait?.kind !== "WAIT_KIND_RUNNING" || !wait.aliveTime) return "";
+  const ms = nowMs - millis(wait.aliveTime);
+  return ms >= SILENT_MS ? `silent for ${slowSpan(ms)}` : "";
+}
+
+/** What to do about the most urgent wait, as `nervenet show` says it: {words, command}, {words, agentId}, or null. */
+export function cure(waits) {
+  const [wait] = waits;
+  if (wait?.kind === "WAIT_KIND_QUEUED" && wait.reason?.startsWith(NOBODY)) {
+    const wants = wait.reason.slice(NOBODY.length).trim().replace(/^with /, "");
+    const capability = clean(wait.capability);
+    return { words: `Start an agent that serves ${capability}${wants ? ` (it wants ${clean(wants)})` : ""}:`, command: `nervenet agent APP --only ${capability}` };
+  }
+  if (wait?.kind === "WAIT_KIND_RUNNING" && wait.stuck)
+    return { words: "Its handler may hang. If you restart the agent, the task runs again, on any agent.", agentId: wait.agentId };
+  return null;
 }
 
 /** `RateLimited: 429 from api`. */

@@ -36,7 +36,16 @@ export function Refusal({ error }) {
   return html`<div class="refusal" role="alert">
     <p>${error.message}</p>
     ${error.fields?.length > 0 && html`<ul>${error.fields.map((each) => html`<li><code>${each.field}</code> ${each.description}</li>`)}</ul>`}
+    ${error.reason === "BACKEND_DOWN" && html`<p>Nothing is lost: the mesh goes on when it is back. What is wrong, and what to do: <code>nervenet doctor</code></p>`}
   </div>`;
+}
+
+/** What the node that answers cannot know now: queues without Redis, who is alive without etcd. `answers`: those of ListAgents and ListNodes. */
+export function Problems({ answers }) {
+  const of = (name) => answers.find((each) => each?.[name])?.[name];
+  const [queues, members] = [of("queuesProblem"), of("registryProblem")];
+  return html`${queues && html`<p class="banner" role="alert">queues cannot be read: <bdi>${clean(queues)}</bdi></p>`}
+    ${members && html`<p class="banner" role="alert"><bdi>${clean(members)}</bdi>. What runs goes on; no workflow of a dead node is adopted → <code>nervenet doctor</code></p>`}`;
 }
 
 /** Shows the answer of a read, what stands in its place, or why there is none. */

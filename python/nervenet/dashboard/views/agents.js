@@ -3,11 +3,11 @@
 import { useLive, refresh } from "../core/live.js";
 import { link } from "../core/router.js";
 import { agentService, registry } from "../core/rpc.js";
-import { AGENT, nodeMark } from "../core/states.js";
+import { agentMark, nodeMark } from "../core/states.js";
 import { clean, labelsText, percent, plural } from "../core/text.js";
-import { DASH, durationMs, millis, span } from "../core/times.js";
+import { DASH, durationMs, millis, moment, now, span } from "../core/times.js";
 import { html, useEffect, useMemo, useState } from "../core/ui.js";
-import { Age, Answer, Empty, Facts, Id, Mark, Meter, Refusal } from "../parts/basics.js";
+import { Age, Answer, Empty, Facts, Id, Mark, Meter, Problems, Refusal } from "../parts/basics.js";
 import { Dialog, say } from "../parts/dialog.js";
 
 const MOST = 1000;
@@ -16,10 +16,11 @@ const TASKS_EVERY_MS = 2000;
 
 export function Agents({ id }) {
   const nodes = useLive("RegistryService/ListNodes", { pageSize: MOST }, 5);
-  const agents = useLive("RegistryService/ListAgents", { pageSize: MOST }, 5);
+  const agents = useLive("RegistryService/ListAgents", { pageSize: MOST, includeEjections: true }, 5);
   const [typed, setTyped] = useState("");
   return html`<header class="head"><h1>Agents and nodes</h1>
       <div class="search"><input type="search" data-search aria-label="Filter agents" placeholder="Filter agents   /" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></div></header>
+    <${Problems} answers=${[nodes.value.value, agents.value.value]} />
     <h2>Nodes</h2>
     <${Answer} state=${nodes}>${({ nodes: found = [] }) => html`<${Nodes} nodes=${found} />`}</${Answer}>
     <h2>Agents</h2>
@@ -72,12 +73,19 @@ function AgentList({ agents, filter, chosen }) {
   const active = agents.reduce((sum, each) => sum + (each.load?.active ?? 0), 0);
   const slots = agents.reduce((sum, each) => sum + slotsOf(each), 0);
   return html`<p class="quiet">${plural(agents.length, "agent")}, ${active} of ${plural(slots, "slot")} busy${filter && `, ${found.length} shown`}</p>
+    ${agents.filter((each) => each.ejections?.length).map((each) => html`<p key=${each.agent.agentId} class="banner"><bdi>ejected: ${ejectionWords(each.ejections)}</bdi> → look at its log; repair what it lacks, or restart it</p>`)}
     <table class="table">
       <thead><tr><th>Agent</th><th>State</th><th>Slots</th><th class="wide-only">Serves</th><th class="number wide-only">Average</th><th class="number">Failed</th><th class="number wide-only">Last heard</th><th class="number wide-only">Up</th></tr></thead>
       <tbody>${found.slice(0, room).map((each) => html`<${AgentRow} key=${each.agent.agentId} entry=${each} />`)}</tbody>
     </table>
     ${found.length > room && html`<p class="more"><button type="button" class="button small" onClick=${() => setRoom(room + SHOWN)}>Show more (${found.length - room})</button></p>`}
     ${chosen && (one ? html`<${Agent} key=${chosen} entry=${one} />` : html`<${Gone} id=${chosen} />`)}`;
+}
+
+/** `ocr-1 gets no tasks until 09:12:40 from 1 node: 5 attempts at 'ocr' failed in a row, where ocr-2 succeeds: no disk`. */
+function ejectionWords(ejections) {
+  const last = ejections.reduce((a, b) => (millis(b.untilTime) > millis(a.untilTime) ? b : a));
+  return clean(`${last.agentId} gets no tasks until ${moment(millis(last.untilTime), now.value)} from ${plural(ejections.length, "node")}: ${last.message}`);
 }
 
 const slotsOf = ({ agent, load }) => load?.slots || agent.slots || (agent.capabilities ?? []).reduce((sum, can) => sum + (can.slots ?? 0), 0);
@@ -90,7 +98,7 @@ function AgentRow({ entry }) {
   const average = durationMs(load.averageTaskTime);
   return html`<tr>
     <td class="id-cell"><a data-row href=${link("agents", agent.agentId)}><${Id}>${agent.agentId}</${Id}></a><span class="quiet labels">${labelsText(agent.labels)}</span></td>
-    <td class="state-cell"><${Mark} marks=${AGENT} state=${agent.state} /></td>
+    <td class="state-cell"><${Mark} mark=${agentMark(entry)} /></td>
     <td><${Meter} value=${load.active ?? 0} of=${slotsOf(entry)} label="running tasks of slots" /></td>
     <td class="wide-only words-cell"><span class="words quiet">${(agent.capabilities ?? []).map(capabilityWord).join(", ")}</span></td>
     <td class="number wide-only">${average ? span(average) : DASH}</td>
@@ -117,7 +125,7 @@ function Agent({ entry }) {
   const act = (method, done) => () => agentService(method, { agentId }).then(() => { say(`${agentId} ${done}.`); refresh(); }, setError);
   const isLeaving = ["AGENT_STATE_DRAINING", "AGENT_STATE_DRAINED"].includes(agent.state);
   return html`<${Dialog} title=${agentId} onClose=${close} isWide>
-    <div class="dialog-acts"><${Mark} marks=${AGENT} state=${agent.state} />
+    <div class="dialog-acts"><${Mark} mark=${agentMark(entry)} />
       ${isLeaving ? html`<button type="button" class="button small primary" onClick=${act("ResumeAgent", "active")}>Resume</button>` : html`<button type="button" class="button small" onClick=${act("DrainAgent", "draining")}>Drain</button>`}</div>
     <${Facts} facts=${[
       ["slots", html`<${Meter} value=${load.active ?? 0} of=${slotsOf(entry)} label="running tasks of slots" />`],

@@ -15,7 +15,7 @@ export function Blocked({ one }) {
     </div>`}
     ${why.agreedSteps > 0 && !why.error && html`<p class="quiet">${plural(why.agreedSteps, "step")} before it ${why.agreedSteps === 1 ? "agrees" : "agree"}.</p>`}
     ${why.detail && (why.error ? html`<pre tabindex="0" aria-label="Frames">${visible(why.detail)}</pre>` : html`<p><bdi>${clean(why.detail)}</bdi></p>`)}
-    <p class="quiet">Correct the code and reload the node, then Retry. No step runs twice.</p>
+    ${(why.error || why.expected || why.found) && html`<p class="quiet">Correct the code and reload the node, then Retry. No step runs twice.</p>`}
   </section>`;
 }
 

@@ -6,7 +6,7 @@ import { samplesOf, takeSample } from "../core/samples.js";
 import { clean, count, labelsText } from "../core/text.js";
 import { durationMs, slowSpan } from "../core/times.js";
 import { html, useEffect, useMemo, useState } from "../core/ui.js";
-import { Answer, Empty, Id, Mark, Meter } from "../parts/basics.js";
+import { Answer, Empty, Id, Mark, Meter, Problems } from "../parts/basics.js";
 import { Chart } from "../parts/chart.js";
 import { Dialog } from "../parts/dialog.js";
 import { LongText } from "../parts/payload.js";
@@ -22,6 +22,7 @@ export function Capabilities({ id }) {
   const filter = typed.trim().toLowerCase();
   return html`<header class="head"><h1>Capabilities</h1>
       <div class="search"><input type="search" data-search aria-label="Filter capabilities" placeholder="Filter   /" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></div></header>
+    <${Problems} answers=${[agents.value.value]} />
     <${Answer} state=${agents}>${(value) => html`<${List} value=${value} filter=${filter} chosen=${id} />`}</${Answer}>`;
 }
 

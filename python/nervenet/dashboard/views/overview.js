@@ -7,7 +7,7 @@ import { count, plural } from "../core/text.js";
 import { DASH, durationMs, millis, slowSpan, span } from "../core/times.js";
 import { html, useMemo } from "../core/ui.js";
 import { failureWords } from "../core/waits.js";
-import { Age, Answer, Empty, Id, Mark, WaitSummary } from "../parts/basics.js";
+import { Age, Answer, Empty, Id, Mark, Problems, WaitSummary } from "../parts/basics.js";
 import { Chart } from "../parts/chart.js";
 
 const NEWEST = 300;
@@ -18,6 +18,7 @@ export function Overview() {
   const counts = useLive("CoordinatorService/ListWorkflows", { pageSize: 1, includeCounts: true });
   const newest = useLive("CoordinatorService/ListWorkflows", { pageSize: NEWEST }, 10);
   return html`<header class="head"><h1>Overview</h1></header>
+    <${Problems} answers=${[useAgents()]} />
     <${Answer} state=${counts}>${(value) => html`<${States} counts=${value} />`}</${Answer}>
     <${Figures} newest=${newest.value.value} />
     <section class="card"><${Rates} newest=${newest.value.value} /></section>
@@ -81,8 +82,8 @@ function Rates({ newest }) {
 
 /** [[seconds], started, finished, failed]: how many in each part of the time since the oldest of them. */
 function buckets(workflows, nowMs) {
-  // At least ten minutes, at most an hour.
-  const oldest = Math.max(Math.min(...workflows.map((each) => millis(each.startTime)), nowMs - 600_000), nowMs - 3_600_000);
+  // At least two minutes, at most an hour.
+  const oldest = Math.max(Math.min(...workflows.map((each) => millis(each.startTime)), nowMs - 120_000), nowMs - 3_600_000);
   const width = Math.max(Math.ceil((nowMs - oldest) / BUCKETS / 1000), 1) * 1000;
   const first = Math.floor(oldest / width) * width;
   const times = Array.from({ length: Math.floor((nowMs - first) / width) + 1 }, (_, at) => (first + at * width) / 1000);
@@ -99,7 +100,8 @@ function buckets(workflows, nowMs) {
   return [times, started, finished, failed];
 }
 
-const useQueues = () => (useLive("RegistryService/ListAgents", { pageSize: 1 }).value.value?.queues ?? []).filter((queue) => Number(queue.waiting ?? 0) > 0);
+const useAgents = () => useLive("RegistryService/ListAgents", { pageSize: 1 }).value.value;
+const useQueues = () => (useAgents()?.queues ?? []).filter((queue) => Number(queue.waiting ?? 0) > 0);
 const isStuck = (queue) => !queue.agents;
 
 function Backlog() {

@@ -6,7 +6,7 @@ import { folded, isTrouble, partsOf, since, spent } from "../core/steps.js";
 import { clean, count, percent, plural } from "../core/text.js";
 import { DASH, exact, millis, now, span } from "../core/times.js";
 import { html, useEffect, useMemo, useState } from "../core/ui.js";
-import { failureWords, waitWords } from "../core/waits.js";
+import { failureWords, silence, stepWords, waitTone, waitWords } from "../core/waits.js";
 import { Empty, Id } from "../parts/basics.js";
 import { VirtualList } from "../parts/virtual.js";
 import { StepPanel } from "./step.js";
@@ -59,11 +59,12 @@ function Rows({ one, rows, areBarsShown, opened, toggle, choose, chosen, news })
   const begin = millis(one.startTime);
   const scale = { begin, end: Math.max(end, begin + 1), now: end };
   const told = news.value;
+  const waitOf = new Map((one.waits ?? []).filter((wait) => (wait.count ?? 1) === 1).map((wait) => [wait.step, wait]));
   const row = (at) => {
     const { step, fold, wait, isInside } = rows[at];
     if (wait) return html`<${WaitRow} wait=${wait} scale=${scale} areBarsShown=${areBarsShown} />`;
     if (fold) return html`<${FoldRow} fold=${fold} scale=${scale} areBarsShown=${areBarsShown} isOpened=${opened.has(fold.key)} toggle=${toggle} />`;
-    return html`<${StepRow} step=${step} scale=${scale} areBarsShown=${areBarsShown} isInside=${isInside} isChosen=${chosen === step.step} choose=${choose} news=${told[step.step]} />`;
+    return html`<${StepRow} step=${step} scale=${scale} areBarsShown=${areBarsShown} isInside=${isInside} isChosen=${chosen === step.step} choose=${choose} news=${told[step.step]} wait=${waitOf.get(step.step)} />`;
   };
   return html`${areBarsShown && html`<${Axis} scale=${scale} />`}
     <${VirtualList} className=${rows.length > 14 ? "tall" : "fitting"} count=${rows.length} rowHeight=${ROW} row=${row} label="Steps" />`;
@@ -74,20 +75,23 @@ function Axis({ scale }) {
   return html`<div class="axis" aria-hidden="true"><span /><div class="axis-marks">${marks.map((at) => html`<span style=${{ left: `${at * 100}%` }}>${span((scale.end - scale.begin) * at)}</span>`)}</div><span /></div>`;
 }
 
-function StepRow({ step, scale, areBarsShown, isInside, isChosen, choose, news }) {
+function StepRow({ step, scale, areBarsShown, isInside, isChosen, choose, news, wait }) {
   return html`<button type="button" data-row class=${`step-row ${isInside ? "inside" : ""} ${isChosen ? "chosen" : ""}`} onClick=${() => choose(isChosen ? "" : step.step)} aria-expanded=${isChosen}>
     <span class="step-name"><span class=${`symbol ${STEP[step.state]?.tone}`} aria-hidden="true">${STEP[step.state]?.symbol}</span><${Id}>${step.step}</${Id}><span class="visually-hidden">${STEP[step.state]?.word}</span></span>
     ${areBarsShown && html`<${Bar} parts=${partsOf(step, scale.begin, scale.now)} scale=${scale} step=${step} />`}
-    <span class="step-note">${noteOf(step, scale, news)}</span>
+    <span class="step-note">${noteOf(step, scale, news, wait)}</span>
   </button>`;
 }
 
-function noteOf(step, scale, news) {
+function noteOf(step, scale, news, wait) {
   if (step.state === "TASK_STATE_FAILED" && step.failure) return html`<bdi class="words stuck">${failureWords(step.failure)}</bdi>`;
+  const waiting = wait && isOpenStep(step) ? stepWords(wait, scale.now) : "";
+  if (waiting) return html`<bdi class=${`words ${waitTone(wait)}`}>${waiting}</bdi>`;
   if (step.waitsFor) return html`<bdi class="words attention">${clean(step.waitsFor)}</bdi>`;
   if (step.state === "TASK_STATE_RUNNING") {
     const fraction = news?.fraction ?? step.fraction;
-    return html`<bdi>${[fraction === undefined ? "" : percent(fraction), clean(news?.message), clean(step.agentId)].filter(Boolean).join("  ")}</bdi>${attempts(step)}`;
+    const said = [fraction === undefined ? "" : percent(fraction), clean(news?.message), silence(wait, scale.now)].filter(Boolean).join(", ");
+    return html`<bdi>${said}</bdi><bdi class="quiet">${clean(step.agentId)}</bdi>${attempts(step)}`;
   }
   const took = Object.values(spent(step, scale.now)).reduce((sum, each) => sum + each, 0);
   return html`<span class="figures">${took ? span(took) : DASH}</span><bdi class="quiet">${clean(step.agentId || step.childWorkflowId)}</bdi>${attempts(step)}`;

@@ -9,6 +9,7 @@ import { tokensOf } from "../core/steps.js";
 import { clean, count, labelsText, plural } from "../core/text.js";
 import { millis, now, span } from "../core/times.js";
 import { html, useEffect, useMemo, useState } from "../core/ui.js";
+import { cure } from "../core/waits.js";
 import { Age, CopyButton, Empty, Facts, Id, Loading, Mark, Refusal, Took, WaitWords } from "../parts/basics.js";
 import { Failure } from "../parts/failure.js";
 import { LongText, Payload } from "../parts/payload.js";
@@ -110,12 +111,14 @@ function Acts({ one, read }) {
 function Waits({ one }) {
   const waits = (one.waits ?? []).filter((wait) => wait.kind !== "WAIT_KIND_BLOCKED");
   if (!waits.length && !one.unreadSignals?.length) return null;
+  const help = cure(waits);
   return html`<section class="card waits" aria-label="What it waits for">
     <ul>
       ${waits.map((wait) => html`<li><${WaitWords} wait=${wait} />${waitLink(wait)}</li>`)}
       ${one.moreWaits > 0 && html`<li class="quiet">and ${one.moreWaits} more</li>`}
       ${(one.unreadSignals ?? []).map((each) => html`<li class="quiet"><${Unread} signal=${each} /></li>`)}
     </ul>
+    ${help && html`<p class="quiet">${help.words} ${help.command && html`<code>${help.command}</code>`}${help.agentId && html`<a href=${link("agents", help.agentId)}>What that agent runs</a>`}</p>`}
   </section>`;
 }
 

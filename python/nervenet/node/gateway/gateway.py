@@ -24,6 +24,7 @@ from nervenet.redis_link.faults import LinkError
 from nervenet.registry.etcd import EtcdError, EtcdUnavailable
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid
+from nervenet.security import subject_of_caller
 from nervenet.streams.tasks.attempt import StopReason
 from nervenet.timing import (
     GATEWAY_AGENT_LEASE,
@@ -102,7 +103,7 @@ class Gateway:
         if not self._first.is_set():
             await self._reader.make_inbox()
             self._first.set()
-        record = record_of(hello, now_ms=self._context.clock.now_ms())
+        record = record_of(hello, subject_of_caller(), now_ms=self._context.clock.now_ms())
         if hello.agent.agent_id:
             return await self._reconnect(hello, outbox, record)
         agent = ConnectedAgent(
@@ -134,6 +135,9 @@ class Gateway:
     async def _reconnect(self, hello: pb.Hello, outbox: Outbox, record: agent_pb2.AgentRecord) -> ConnectedAgent:
         """Connect an agent again whose stream broke. Its claims come first."""
         agent_id = hello.agent.agent_id
+        running = list(hello.running)
+        if record.subject:  # the policy tells it from others: it gets what is its own
+            running = await self.broker.held_by(self.agents.get(agent_id), agent_id, running)
         agent = self.agents.get(agent_id)
         if agent is None:
             agent = ConnectedAgent(agent_id, hello.lease_id, record, hello.credit)
@@ -142,7 +146,7 @@ class Gateway:
                 agent.outbox.end(replaced(agent_id))
             agent.describe(record, hello.credit)
         self._attach(agent, outbox)
-        has = self.broker.reclaim(agent, agent_id, hello.running)
+        has = self.broker.reclaim(agent, agent_id, running)
         try:
             if not await self._membership.resume(hello.lease_id):
                 await self._rename(agent)

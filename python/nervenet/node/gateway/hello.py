@@ -60,8 +60,8 @@ def check_credit(credit: int, field: str, *, least: int = 0) -> None:
         raise invalid(field, f"{credit} is not between {least} and {MAX_CREDIT:,}")
 
 
-def record_of(hello: pb.Hello, *, now_ms: int) -> agent_pb2.AgentRecord:
-    """The record to register, as far as the hello has it. The node adds the ids and addresses."""
+def record_of(hello: pb.Hello, subject: str = "", *, now_ms: int) -> agent_pb2.AgentRecord:
+    """The record to register, as far as the hello has it. The node adds the ids and addresses. `subject`: who sent it."""
     agent = hello.agent
     record = agent_pb2.AgentRecord(
         name=agent.name,
@@ -70,6 +70,7 @@ def record_of(hello: pb.Hello, *, now_ms: int) -> agent_pb2.AgentRecord:
         labels=agent.labels,
         runtime=agent.runtime,
         slots=hello.credit,
+        subject=subject,
     )
     record.register_time.FromMilliseconds(now_ms)
     return record

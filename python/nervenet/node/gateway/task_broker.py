@@ -30,7 +30,7 @@ from nervenet.v1.task_pb2 import TaskEnvelope
 from nervenet.wire import payload_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from nervenet.node.context import NodeContext
     from nervenet.node.gateway.connected_agent import ConnectedAgent, TaskKey
@@ -172,6 +172,23 @@ class TaskBroker:
             self._claims.claim((task,))
 
     # ── an agent comes back ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def held_by(
+        self, agent: ConnectedAgent | None, agent_id: str, running: Sequence[pb.HeldTask]
+    ) -> list[pb.HeldTask]:
+        """Those of these tasks whose claims the agent has, or which it has answered. An agent that is not trusted may name
+        tasks of others, to answer them.
+        """
+        acked = {} if agent is None else agent.acked
+        renewed = await asyncio.gather(*(self._renewed(one.task, agent_id) for one in running))
+        return [
+            one
+            for one, is_its in zip(running, renewed, strict=True)
+            if is_its or (one.task.task_id, one.task.attempt) in acked
+        ]
+
+    def _renewed(self, task: TaskEnvelope, agent_id: str) -> Awaitable[bool]:
+        return self._context.journal.renew(task.workflow_id, task.run, task.step, task.attempt, agent_id)
 
     def reclaim(self, agent: ConnectedAgent, agent_id: str, running: Iterable[pb.HeldTask]) -> list[GatewayTask]:
         """What an agent runs when it comes back: it is claimed again at once, under the id that it was claimed with."""

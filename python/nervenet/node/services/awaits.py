@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nervenet.node.services.reads import blocked_workflow, closed_workflow
 from nervenet.node.workflows.close_notifier import BlockedRun, Closed
 from nervenet.rpc.guard import time_to_wait
+from nervenet.security.permit import HIDDEN_WORKFLOWS
 from nervenet.streams.keys import check_workflow_id
 from nervenet.timing import BLOCKED_WAIT
 from nervenet.v1 import common_pb2 as common
@@ -98,6 +99,9 @@ class AwaitStream:
             try:
                 check_workflow_id(workflow_id)
             except ValueError:
+                self._tell(Closed(workflow_id, 0, None))
+                return
+            if workflow_id in HIDDEN_WORKFLOWS.get():
                 self._tell(Closed(workflow_id, 0, None))
                 return
             self._awaited.add(workflow_id)

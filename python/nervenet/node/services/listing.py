@@ -25,6 +25,7 @@ from nervenet.node.services.watches import entry_out
 from nervenet.node.workflows.close_notifier import before
 from nervenet.records import CLOSED, Close, State
 from nervenet.rpc.status import invalid, not_found
+from nervenet.security.permit import HIDDEN_WORKFLOWS
 from nervenet.streams.listing import Listed, Listing
 from nervenet.streams.ownership import day_of
 from nervenet.timing import SLOW_MS
@@ -115,7 +116,9 @@ class Lists:
         if len(request.workflow_ids) > MOST_WORKFLOWS:
             raise invalid("workflow_ids", f"{len(request.workflow_ids)} ids; at most {MOST_WORKFLOWS} at once")
         limits = StuckAfter.given(optional_ms(request, "stuck_after"))
-        return pb.ListWaitsResponse(workflows=await self._waits.here(request.workflow_ids, limits))
+        hidden = HIDDEN_WORKFLOWS.get()
+        shown = [workflow_id for workflow_id in request.workflow_ids if workflow_id not in hidden]
+        return pb.ListWaitsResponse(workflows=await self._waits.here(shown, limits))
 
     async def _told_waits(
         self, heads: Mapping[str, Head], request: pb.ListWorkflowsRequest

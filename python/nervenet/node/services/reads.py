@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 from nervenet.durable.pending import ASKING, OPEN
 from nervenet.errors import RequestError
 from nervenet.node.services.archived import archived_run
-from nervenet.node.services.history import MOST_SPANS, Asked, History, Span, Step
+from nervenet.node.services.history import MOST_SPANS, Asked, History, PhaseName, Span, Step
 from nervenet.node.services.pages import Room
 from nervenet.node.services.payloads import shaped
 from nervenet.node.services.waits import blocked_waits, max_attempts, queued_since
 from nervenet.node.workflows.owned_journal import blocked_json
 from nervenet.payloads import InvalidPayload, check_json
-from nervenet.records import Payload, State
+from nervenet.records import Outcome, Payload, State
 from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.keys import escalation_id
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import task_pb2, workflow_pb2
-from nervenet.wire import decode_entry, duration, failure_out, state_out, task_id, timestamp
+from nervenet.wire import decode_entry, failure_out, set_ms, state_out, task_id, timestamp
 
 if TYPE_CHECKING:
     from nervenet.archive.record import ArchivedRun
@@ -256,7 +256,7 @@ class Reads:
             pending = await self._open(told, head, coordinator, history)
         room = Room(TASK_BYTES)
         for count, step in enumerate(_past(history, pending), 1):
-            told.tasks.append(told_task(workflow_id, head.run, step, request, room.takes))
+            tell_task(told.tasks.add(), workflow_id, head.run, step, request, room.takes)
             if count % AT_A_TIME == 0:
                 await asyncio.sleep(0)
         told.tasks.extend(pending.values())
@@ -334,8 +334,8 @@ class Reads:
             failed_attempts=[failure_out(failure) for failure in step.failed],
             escalation_id=_escalation_id(coordinator.workflow_id, step.asked),
             max_attempts=max_attempts(pending) if pending.capability else 0,
-            **_times(step.spans, self._open_spans(pending, step, running)),
         )
+        _tell_times(told, step.spans + self._open_spans(pending, step, running))
         if running is not None:
             told.agent_id = running.agent_id
             told.start_time.CopyFrom(timestamp(running.since_ms))  # type: ignore[arg-type]  # a claim has a time
@@ -378,20 +378,20 @@ _TOTALS: Final = {
     "RETRY": "retry_duration",
     "HUMAN": "human_duration",
 }
+_PHASES: Final = {phase: task_pb2.TaskPhase.Value(f"TASK_PHASE_{phase}") for phase in _TOTALS}
 
 
-def _times(past: list[Span], open_: list[Span]) -> dict[str, Any]:
+def _tell_times(told: task_pb2.Task, spans: list[Span]) -> None:
     """The fields of a Task that say what it spent its time with."""
-    spans = [*past, *open_]
-    totals = dict.fromkeys(_TOTALS, 0)
-    for span in spans:
-        totals[span.phase] += max(span.end_ms - span.start_ms, 0)
-    told: dict[str, Any] = {_TOTALS[phase]: duration(ms) for phase, ms in totals.items() if ms}
-    told["spans"] = [
-        task_pb2.TaskSpan(phase=f"TASK_PHASE_{phase}", start_time=timestamp(start), end_time=timestamp(end))
-        for phase, start, end in spans[-MOST_SPANS:]
-    ]
-    return told
+    totals: dict[PhaseName, int] = {}
+    for phase, start_ms, end_ms in spans:
+        totals[phase] = totals.get(phase, 0) + max(end_ms - start_ms, 0)
+    for phase, ms in totals.items():
+        set_ms(getattr(told, _TOTALS[phase]), ms)
+    for phase, start_ms, end_ms in spans[-MOST_SPANS:]:
+        span = told.spans.add(phase=_PHASES[phase])
+        set_ms(span.start_time, start_ms)
+        set_ms(span.end_time, end_ms)
 
 
 def _goes_on(step: Step) -> list[Span]:
@@ -403,36 +403,46 @@ def _goes_on(step: Step) -> list[Span]:
     return [Span("RUNNING", step.started_ms, 0)] if step.child else []
 
 
-def told_task(
-    workflow_id: str, run: int, step: Step, request: pb.GetWorkflowRequest, fits: Callable[[int], bool]
-) -> task_pb2.Task:
-    """A step that the journal knows all of. `fits`: whether there is room for a payload of that size."""
-    outcome = step.outcome
-    output = outcome.output if outcome is not None and request.include_task_payloads else None
-    form = request.payload_format
-    if output is not None and not fits(output.size):
-        form = common.PAYLOAD_FORMAT_OMIT
-    return task_pb2.Task(
-        task_id=task_id(workflow_id, run, step.name),
-        step=step.name,
-        capability=step.capability,
-        state=f"TASK_STATE_{step.state}",
-        attempt=step.attempt,
-        agent_id=step.agent_id,
-        output=None if output is None else shaped(output, form),
-        failure=failure_out(outcome.failure) if outcome is not None and outcome.failure is not None else None,
-        schedule_time=timestamp(step.scheduled_ms),
-        start_time=timestamp(step.started_ms),
-        end_time=timestamp(step.ended_ms),
-        usage=[
-            common.TokenUsage(model=u.model, input_tokens=u.input_tokens, output_tokens=u.output_tokens)
-            for u in (outcome.usage if outcome is not None else ())
-        ],
-        failed_attempts=[failure_out(failure) for failure in step.failed],
-        escalation_id=_escalation_id(workflow_id, step.asked),
-        child_workflow_id=step.child,
-        **_times(step.spans, _goes_on(step)),
-    )
+def tell_task(
+    told: task_pb2.Task,
+    workflow_id: str,
+    run: int,
+    step: Step,
+    request: pb.GetWorkflowRequest,
+    fits: Callable[[int], bool],
+) -> None:
+    """Write a step that the journal knows all of into an empty Task. A workflow can have thousands: no message is made
+    that is then copied into another.
+
+    Args:
+        fits: Whether there is room for a payload of that size.
+    """
+    told.task_id, told.step, told.capability = task_id(workflow_id, run, step.name), step.name, step.capability
+    told.state = _STATES[step.state]  # type: ignore[assignment]  # the stubs have no numbers
+    told.attempt, told.agent_id = step.attempt, step.agent_id
+    set_ms(told.schedule_time, step.scheduled_ms)
+    set_ms(told.start_time, step.started_ms)
+    set_ms(told.end_time, step.ended_ms)
+    told.failed_attempts.extend(failure_out(failure) for failure in step.failed)
+    told.escalation_id, told.child_workflow_id = _escalation_id(workflow_id, step.asked), step.child
+    if step.outcome is not None:
+        _tell_outcome(told, step.outcome, request, fits)
+    _tell_times(told, step.spans + _goes_on(step))
+
+
+_STATES: Final = {name.removeprefix("TASK_STATE_"): number for name, number in task_pb2.TaskState.items()}
+
+
+def _tell_outcome(
+    told: task_pb2.Task, outcome: Outcome, request: pb.GetWorkflowRequest, fits: Callable[[int], bool]
+) -> None:
+    if outcome.output is not None and request.include_task_payloads:
+        form = request.payload_format if fits(outcome.output.size) else common.PAYLOAD_FORMAT_OMIT
+        told.output.CopyFrom(shaped(outcome.output, form))
+    if outcome.failure is not None:
+        told.failure.CopyFrom(failure_out(outcome.failure))
+    for used in outcome.usage:
+        told.usage.add(model=used.model, input_tokens=used.input_tokens, output_tokens=used.output_tokens)
 
 
 def _view(stored: bytes) -> Payload:

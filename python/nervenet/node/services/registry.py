@@ -27,6 +27,7 @@ from nervenet.registry.selection import require
 from nervenet.registry.table import ChangeKind, TableChange
 from nervenet.registry.views import AgentView
 from nervenet.rpc.status import invalid, not_found
+from nervenet.security import subject_of_caller
 from nervenet.streams.keys import check_name
 from nervenet.timing import AGENT_LEASE, WATCH_KEEP_ALIVE
 from nervenet.v1 import agent_pb2
@@ -90,6 +91,7 @@ class Registry:
         record = agent_pb2.AgentRecord()
         record.CopyFrom(request.agent)
         _check_record(record)
+        record.subject = subject_of_caller()
         if not record.HasField("register_time"):
             record.register_time.CopyFrom(timestamp(self._context.clock.now_ms()))  # type: ignore[arg-type]  # it is set
         lease = request.lease_id

@@ -23,6 +23,7 @@ from nervenet.node.services.definitions import Definitions
 from nervenet.node.services.ejections import Ejections
 from nervenet.node.services.fact_calls import FactCalls
 from nervenet.node.services.listing import Lists
+from nervenet.node.services.lookups import NodeLookups
 from nervenet.node.services.peers import Peers
 from nervenet.node.services.people import People
 from nervenet.node.services.probes import Probes
@@ -109,6 +110,8 @@ async def serve(node: Node) -> AsyncIterator[Served]:
             translate=translate,
             calls=context.metrics.calls,
             ready=partial(_ready, context.link),
+            lookups=NodeLookups(context, node.gateway, node.etcd),
+            process_id=lambda: context.status.node_id,
         )
         telling = asyncio.create_task(_follow_health(node, server))
         servers: list[GrpcServer | HttpServer] = [server]

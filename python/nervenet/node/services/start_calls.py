@@ -14,6 +14,7 @@ from nervenet.node.services.starts import refused_start, start_of, task_start_of
 from nervenet.registry.selection import require
 from nervenet.rpc.guard import trace_of
 from nervenet.rpc.status import check_values, id_reused, invalid_all, to_outcome
+from nervenet.security.permit import REFUSED_ITEMS
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.wire import payload_in
 
@@ -73,11 +74,13 @@ class StartCalls:
 
     async def many(self, request: pb.StartWorkflowsRequest, call: Any) -> pb.StartWorkflowsResponse:
         """Start many workflows: each has its own outcome."""
-        trace, config = trace_of(call), self._context.config
+        trace, config, denied = trace_of(call), self._context.config, REFUSED_ITEMS.get()
         starts: list[StartRequest] = []
         outcomes: list[pb.StartOutcome | None] = []
         for i, message in enumerate(request.requests):
             try:
+                if i in denied:
+                    raise denied[i]
                 check_values(message, f"requests[{i}].")
                 starts.append(start_of(message, config, trace, f"requests[{i}]."))
                 outcomes.append(None)

@@ -15,6 +15,7 @@ import pytest
 from nervenet.dev.servers import Server, valkey
 from nervenet.integrations.langgraph import NervenetSaver
 from tests.support.environment import ROOT
+from tests.support.permissions import make_user
 
 SaverFactory = Callable[..., NervenetSaver]
 
@@ -51,12 +52,13 @@ def own_server() -> Iterator[Server]:
 
 @pytest.fixture
 def make_saver(redis_url: str) -> Iterator[SaverFactory]:
-    """Makes savers of one namespace, which no other test uses, and closes them."""
-    namespace = f"t{uuid.uuid4().hex[:12]}"
+    """Makes savers of one namespace, which no other test uses, and closes them. They have the least permissions."""
+    own = f"t{uuid.uuid4().hex[:12]}"
     with ExitStack() as stack:
 
-        def make(url: str = redis_url, **options: Any) -> NervenetSaver:
-            return stack.enter_context(NervenetSaver.from_url(url, **{"namespace": namespace, **options}))
+        def make(url: str = "", *, namespace: str = own, **options: Any) -> NervenetSaver:
+            user = url or make_user(redis_url, "checkpoints", namespace)
+            return stack.enter_context(NervenetSaver.from_url(user, namespace=namespace, **options))
 
         yield make
 

@@ -17,6 +17,7 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 
 from nervenet.dev.servers import Server
 from nervenet.integrations.langgraph import NervenetSaver
+from tests.support.permissions import make_user
 from tests.support.redis_servers import fact
 
 ALL = 8
@@ -28,7 +29,9 @@ async def results(url: str, **options: Any) -> tuple[int, int, str]:
 
     @checkpointer_test(name="NervenetSaver")
     async def saver() -> AsyncGenerator[NervenetSaver, None]:
-        async with NervenetSaver.from_url(url, namespace=uuid.uuid4().hex, **options) as one:
+        namespace = uuid.uuid4().hex
+        user = make_user(url, "checkpoints", namespace)
+        async with NervenetSaver.from_url(user, namespace=namespace, **options) as one:
             yield one
 
     report = await validate(saver)

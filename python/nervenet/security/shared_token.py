@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The token that a caller must have now, on the server's side. It fails closed (docs/decisions/0022).
+"""The one token that all callers of a mesh share, on the server's side. It fails closed (docs/decisions/0022).
 
-    tokens = Tokens(config)               # ConfigError: a token is configured, and cannot be read
-    tokens.check("Bearer s3cret")         # raises Unauthorized or Unavailable if the call must be refused
-    await tokens.follow()                 # for ever: a rotated token is valid within 1.25 s
+    shared = SharedToken(config)             # ConfigError: a token is configured, and cannot be read
+    shared.check("Bearer s3cret")         # raises Unauthorized or Unavailable if the call must be refused
+    await shared.follow()                 # for ever: a rotated token is valid within 1.25 s
 
 While the file is unreadable, as it is for a moment when it is rewritten, the last good token is accepted for `TOKEN_GRACE`
 seconds, then none. A new text is accepted when two readings have found it: the first may have read half of a file that is
@@ -24,14 +24,14 @@ from nervenet.timing import TOKEN_GRACE, TOKEN_LOOK_AGAIN, TOKEN_LOOK_EVERY
 if TYPE_CHECKING:
     from nervenet.config import Config
 
-__all__ = ["TOKEN_GRACE", "Tokens"]
+__all__ = ["TOKEN_GRACE", "SharedToken"]
 
 LOG_EVERY: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
 
-class Tokens:
+class SharedToken:
     """One for each server."""
 
     def __init__(self, config: Config, clock: Clock = SYSTEM) -> None:
@@ -45,7 +45,7 @@ class Tokens:
         self._logged_at = float("-inf")
 
     def __repr__(self) -> str:
-        return f"<Tokens {'none wanted' if self._needs_no_token else 'unreadable' if self._accepted is None else 'wanted'}>"
+        return f"<SharedToken {'none wanted' if self._needs_no_token else 'unreadable' if self._accepted is None else 'wanted'}>"
 
     def check(self, authorization: str) -> None:
         """Raise Unauthorized or Unavailable if a call with this header must be refused."""

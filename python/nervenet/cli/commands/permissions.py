@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nervenet permissions redis ROLE` and `nervenet permissions etcd`: the rules of the least that a process needs in the stores."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from nervenet.config import Config
+from nervenet.registry.layout import Layout
+from nervenet.streams.permissions import permissions_of
+
+
+def run_redis(args: argparse.Namespace) -> int:
+    """Print the line for redis-cli, or for a file of users."""
+    namespace = Config.load(namespace=args.namespace).namespace
+    user = args.user or f"nervenet-{args.role}"
+    rules = permissions_of(args.role).rules(namespace)
+    if args.json:
+        print(json.dumps({"user": user, "namespace": namespace, "role": args.role, "rules": rules}))
+    else:
+        print(f"ACL SETUSER {user} reset on '>PASSWORD' {' '.join(_quoted(rule) for rule in rules)}")
+    return 0
+
+
+def run_etcd(args: argparse.Namespace) -> int:
+    """Print the commands of etcdctl for the user of nodes; nothing else speaks to etcd."""
+    namespace = Config.load(namespace=args.namespace).namespace
+    user, keys = args.user or "nervenet-node", Layout(namespace).prefix
+    if args.json:
+        print(json.dumps({"user": user, "namespace": namespace, "permission": "readwrite", "prefix": keys}))
+        return 0
+    print(f"etcdctl role add {user}")
+    print(f"etcdctl role grant-permission {user} readwrite --prefix=true {keys}")
+    print(f"etcdctl user add {user}:PASSWORD")
+    print(f"etcdctl user grant-role {user} {user}")
+    return 0
+
+
+def _quoted(rule: str) -> str:
+    """As redis-cli wants it: keys and channels have characters that a shell would read."""
+    return f"'{rule}'" if set(rule) & set("~&*{%|") else rule

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Agents that do what they may not: serve another capability, claim another's task, answer twice or too late, beat for others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from nervenet.errors import NotFound, RequestError
+from nervenet.v1 import agent_service_pb2 as pb
+from nervenet.v1 import registry_service_pb2 as registry
+from nervenet.v1 import task_pb2
+from tests.gateway.world import hello, result
+from tests.policy.world import GuardedMesh
+
+POLICY = """
+version: 1
+roles:
+  - {role: node, namespaces: ["*"], subjects: ["spiffe://test/nervenet/node"]}
+  - {role: operator, namespaces: ["*"], subjects: ["spiffe://test/nervenet/operator"]}
+  - {role: agent, namespaces: ["*"], subjects: [spiffe://test/nervenet/work], capabilities: [work]}
+  - {role: agent, namespaces: ["*"], subjects: [spiffe://test/nervenet/thief], capabilities: [work]}
+  - {role: agent, namespaces: ["*"], subjects: [spiffe://test/nervenet/ocr], capabilities: ["ocr", "ocr-*"]}
+"""
+DENIED = ("PERMISSION_DENIED", "OUT_OF_LIMITS")
+NOT_YOURS = ("PERMISSION_DENIED", "NOT_YOUR_AGENT")
+
+
+@pytest.fixture
+async def mesh(guarded: GuardedMesh) -> GuardedMesh:
+    await guarded.guarded(POLICY)
+    return guarded
+
+
+def record(agent_id: str, *capabilities: str) -> dict[str, Any]:
+    return {"agent_id": agent_id, "name": "a", "capabilities": [{"name": each} for each in capabilities]}
+
+
+async def told(call: Any) -> tuple[str, str]:
+    with pytest.raises(RequestError) as error:
+        await call
+    return error.value.code, error.value.reason
+
+
+async def beat(mesh: GuardedMesh, caller: str, agent_id: str, lease: int) -> None:
+    """One heartbeat. Raises RequestError."""
+    requests = [registry.HeartbeatRequest(agent_id=agent_id, lease_id=lease)]
+    await anext(mesh.talk(caller, "Heartbeat", requests))
+
+
+async def test_it_serves_only_its_capabilities_over_the_gateway(mesh: GuardedMesh) -> None:
+    for capabilities in (["work"], ["ocr", "work"], ["ocrx"]):
+        stream = mesh.stream("ocr")
+        await stream.say(hello=hello(*capabilities))
+        assert await stream.end() == DENIED
+        await stream.close()
+    async with mesh.stream("ocr") as stream:
+        await stream.say(hello=hello("ocr", "ocr-deskew"))
+        assert (await stream.hear("welcome")).agent_id
+
+
+async def test_it_registers_only_its_capabilities(mesh: GuardedMesh) -> None:
+    ocr = await mesh.by("ocr")
+    assert await told(ocr.call("RegisterAgent", agent=record("a-aaaaaaaa", "ocr", "work"))) == DENIED
+    assert (await ocr.call("RegisterAgent", agent=record("a-aaaaaaaa", "ocr"))).lease_id
+
+
+async def test_its_registration_is_its_own(mesh: GuardedMesh) -> None:
+    work, thief, operator = await mesh.by("work"), await mesh.by("thief"), await mesh.by("operator")
+    lease = (await work.call("RegisterAgent", agent=record("a-aaaaaaaa", "work"))).lease_id
+    await beat(mesh, "work", "a-aaaaaaaa", lease)
+
+    assert await told(beat(mesh, "thief", "a-aaaaaaaa", lease)) == NOT_YOURS
+    assert await told(thief.call("DeregisterAgent", agent_id="a-aaaaaaaa", lease_id=lease)) == NOT_YOURS
+    assert await told(thief.call("RegisterAgent", agent=record("a-aaaaaaaa", "work"))) == NOT_YOURS
+    mine = (await thief.call("RegisterAgent", agent=record("b-bbbbbbbb", "work"))).lease_id
+    assert await told(beat(mesh, "thief", "b-bbbbbbbb", lease)) == NOT_YOURS, "with a lease of another agent"
+    assert await told(beat(mesh, "thief", "c-cccccccc", mine)) == ("NOT_FOUND", "AGENT_NOT_FOUND")
+    assert await told(thief.call("RegisterAgent", agent=record("c-cccccccc", "work"), lease_id=lease)) == (
+        "NOT_FOUND",
+        "AGENT_NOT_FOUND",
+    )
+
+    agent = (await operator.call("GetAgent", agent_id="a-aaaaaaaa")).agent.agent
+    assert agent.subject == "spiffe://test/nervenet/work"
+    await work.call("RegisterAgent", agent=record("a-aaaaaaaa", "work"), lease_id=lease)
+    await work.call("DeregisterAgent", agent_id="a-aaaaaaaa", lease_id=lease)
+
+
+async def test_it_cannot_say_that_another_registered_it(mesh: GuardedMesh) -> None:
+    work, operator = await mesh.by("work"), await mesh.by("operator")
+    await work.call("RegisterAgent", agent=record("a-aaaaaaaa", "work") | {"subject": "spiffe://test/nervenet/ocr"})
+
+    async def registered() -> str:
+        try:
+            return str((await operator.call("GetAgent", agent_id="a-aaaaaaaa")).agent.agent.subject)
+        except NotFound:
+            return ""
+
+    async with asyncio.timeout(20):
+        while not (subject := await registered()):
+            await asyncio.sleep(0.02)
+    assert subject == "spiffe://test/nervenet/work"
+
+
+async def test_nobody_comes_back_as_another(mesh: GuardedMesh) -> None:
+    async with mesh.stream("work") as stream:
+        await stream.say(hello=hello("work"))
+        welcome = await stream.hear("welcome")
+        stolen = hello("work", agent_id=welcome.agent_id)
+        stolen.lease_id = welcome.lease_id
+        async with mesh.stream("thief") as thief:
+            await thief.say(hello=stolen)
+            assert await thief.end() == NOT_YOURS
+        await stream.say(status=pb.Status())
+        await stream.hear("status_ack")
+
+
+async def running_task(mesh: GuardedMesh, stream: Any) -> task_pb2.TaskEnvelope:
+    """A task that an agent has, and does not answer."""
+    await stream.say(hello=hello("work"))
+    stream.welcome = await stream.hear("welcome")
+    operator = await mesh.by("operator")
+    await operator.call("StartWorkflow", workflow_id="order", definition="call", input={"json": "1"})
+    envelope: task_pb2.TaskEnvelope = await stream.hear("task")
+    await stream.say(task_ack=pb.TaskAck(task_id=envelope.task_id, attempt=envelope.attempt))
+    return envelope
+
+
+async def output_of(mesh: GuardedMesh) -> Any:
+    operator = await mesh.by("operator")
+    return (await operator.call("GetWorkflow", workflow_id="order", wait={"seconds": 10})).workflow.output.value
+
+
+async def test_nobody_answers_for_another(mesh: GuardedMesh) -> None:
+    async with mesh.stream("work") as stream, mesh.stream("thief") as thief:
+        envelope = await running_task(mesh, stream)
+        await thief.say(hello=hello("work"))
+        welcome = await thief.hear("welcome")
+        await thief.say(task_completion=result(envelope, "stolen"))
+        assert (await thief.hear("rejected")).reason == "TASK_NOT_FOUND"
+        # It comes back and says that it runs the task, but the claim is another's.
+        back = hello("work", agent_id=welcome.agent_id)
+        back.lease_id = welcome.lease_id
+        back.running.add(task=envelope)
+        async with mesh.stream("thief") as again:
+            await again.say(hello=back)
+            await again.hear("welcome")
+            await again.say(task_completion=result(envelope, "stolen"))
+            assert (await again.hear("rejected")).reason == "TASK_NOT_FOUND"
+            await stream.say(task_completion=result(envelope, "mine"))
+            assert (await stream.hear("result_ack")).recorded
+        assert (await output_of(mesh)).string_value == "mine"
+
+
+async def test_it_comes_back_with_what_it_runs(mesh: GuardedMesh) -> None:
+    async with mesh.stream("work") as stream:
+        envelope = await running_task(mesh, stream)
+        welcome = stream.welcome
+    back = hello("work", agent_id=welcome.agent_id)
+    back.lease_id = welcome.lease_id
+    back.running.add(task=envelope)
+    async with mesh.stream("work") as again:
+        await again.say(hello=back)
+        await again.hear("welcome")
+        await again.say(task_completion=result(envelope, "mine"))
+        assert (await again.hear("result_ack")).recorded
+
+
+async def test_a_second_answer_changes_nothing(mesh: GuardedMesh) -> None:
+    async with mesh.stream("work") as stream:
+        envelope = await running_task(mesh, stream)
+        for answer in ("first", "second"):
+            await stream.say(task_completion=result(envelope, answer))
+            await stream.hear("result_ack")
+        assert (await output_of(mesh)).string_value == "first"
+
+
+async def test_an_answer_that_comes_after_the_attempt_was_given_up_is_not_recorded(mesh: GuardedMesh) -> None:
+    async with mesh.stream("work") as stream:
+        envelope = await running_task(mesh, stream)
+        operator = await mesh.by("operator")
+        await operator.call("CancelWorkflow", workflow_id="order")
+        await stream.hear("task_cancel")
+        await stream.say(task_completion=result(envelope, "too late"))
+        assert not (await stream.hear("result_ack")).recorded
+        workflow = (await operator.call("GetWorkflow", workflow_id="order", wait={"seconds": 10})).workflow
+        assert not workflow.HasField("output")
+
+
+async def test_an_agent_reads_nothing(mesh: GuardedMesh) -> None:
+    work = await mesh.by("work")
+    assert await told(work.call("ListAgents")) == ("PERMISSION_DENIED", "ROLE_MISSING")
+    assert await told(work.call("GetWorkflow", workflow_id="order")) == ("PERMISSION_DENIED", "ROLE_MISSING")
+
+
+async def test_capabilities_that_are_taken_away_are_gone_when_it_comes_back(mesh: GuardedMesh) -> None:
+    async with mesh.stream("ocr") as stream:
+        await stream.say(hello=hello("ocr"))
+        welcome = await stream.hear("welcome")
+    mesh.write_policy(POLICY.replace('["ocr", "ocr-*"]', '["ocr-*"]'))
+
+    async def is_refused() -> bool:
+        async with mesh.stream("ocr") as again:
+            back = hello("ocr", agent_id=welcome.agent_id)
+            back.lease_id = welcome.lease_id
+            await again.say(hello=back)
+            try:
+                return await again.end(0.5) == DENIED
+            except TimeoutError:
+                return False
+
+    async with asyncio.timeout(20):
+        while not await is_refused():
+            await asyncio.sleep(0.05)
