@@ -119,7 +119,7 @@ def archive(folder: Path) -> None:
     dev.environment |= {name: value.replace("$PWD", str(folder)) for name, value in settings.items()}
     with dev as mesh:
         typed = commands(ARCHIVE)
-        assert len(typed) > 5
+        assert len(typed) > 4
         for command in typed:
             check(command, folder, mesh.address, again=" start " not in command.line, of=mesh)
 
