@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One closed run as a line of JSON, and back.
 
-Payloads that are JSON stand in the line as they are, so that any tool can query them. The journal stands there a second
-time, byte for byte: with it a node shows the run as if Redis still had it, and a replay is possible. docs/howto/archive.md lists the
+The line has payloads that are JSON as they are, so that any tool can query them. It also has the journal, byte for byte: with it a node shows the run as if Redis still had it, and a replay is possible. docs/howto/archive.md lists the
 fields; a field is only ever added, and `schema` rises when the meaning of one changes.
 """
 

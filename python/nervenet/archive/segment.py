@@ -6,7 +6,7 @@
     index/0/<count>-<digest>.idx                             in which block of the lines each run is
 
 `first` and `last` are when the first and the last run closed, in milliseconds; the digest is that of the batch's runs. So the
-same batch always has the same names, whoever writes it. Lines are compressed in blocks of about 64 KiB, each a gzip member: a
+same batch always has the same names, whichever node writes it. Lines are compressed in blocks of about 64 KiB, each a gzip member: a
 reader of one run fetches one block, and every tool reads the whole object as one gzip file.
 """
 

@@ -35,7 +35,7 @@ class ArchiveMetrics:
         self._lost = registry.counters(catalog.ARCHIVE_LOST).child()
 
     def archived(self, runs: int) -> None:
-        """So many runs are in the archive and marked, by this node."""
+        """This number of runs is in the archive and marked, by this node."""
         self._runs.add(runs)
 
     def wrote(self, size: int) -> None:

@@ -7,7 +7,7 @@ tests/model/archive.py):
 1. `Ownership.finish` lists it, before it leaves `running`. Until it is marked, Redis keeps it longer than its retention.
 2. `take`: a node takes some of the list as a batch. Batches of nodes that are gone are taken over when their time ends.
 3. `read`: head and journal. A run that is marked, or gone, is left out.
-4. `seal`: from now on the batch has these runs and no others, whoever writes it, so its objects have one name.
+4. `seal`: from now on the batch has these runs and no others, whichever node writes it, so its objects have one name.
 5. The objects are written.
 6. `mark`: its retention counts now. 7. `done`: the batch is forgotten.
 

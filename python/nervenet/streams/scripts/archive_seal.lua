@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The holder of an open batch says what it will write. From then on the batch is this and no other, whoever writes it.
+-- The holder of an open batch says what it will write. From then on the batch is this and no other, whichever node writes it.
 --
 -- KEYS     as in archive_take
 -- ARGV     batch, token, how many runs it will write, time and '<run> <workflow id>' of each, then the same for runs that did
