@@ -28,6 +28,13 @@ from tests.support.waiting import until
 from tests.telemetry.collector import Collector, collector
 
 APP = "tests/encryption/stories.py"
+COMMANDS = (
+    ("show", "all"),
+    ("result", "all"),
+    ("journal", "all"),
+    ("show", "broken"),
+    ("show", "failing", "--json"),
+)
 
 
 @pytest.fixture
@@ -162,7 +169,7 @@ async def test_a_canary_is_found_nowhere(
     shown = host.run("show", "all").stdout
     assert canary in shown
     del host.env["NERVENET_CODEC"]
-    for command in (("show", "all"), ("result", "all"), ("journal", "all"), ("show", "broken"), ("show", "failing", "--json")):
+    for command in COMMANDS:
         found = host.run(*command)
         places[f"nervenet {' '.join(command)} without the key"] = (found.stdout + found.stderr).encode()
     assert "encrypted (key id k1)" in host.run("result", "all").stdout
