@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from nervenet.codecs import PLAIN, CodecError, Codecs
 from nervenet.durable.failures import failure_of
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from nervenet.definitions import Agent
     from nervenet.wire import Envelope
 
+MISSING_KEY: Final = "CodecError"
+"""Type of the failure of an agent that cannot decode its input."""
+
 Verdict: TypeAlias = Payload | Failure | Question
 
 
@@ -40,7 +43,7 @@ def accepted(agent: Agent[Any, Any], payload: Payload, codecs: Codecs = PLAIN) -
         return (agent.input.decode(codecs.decode(payload), agent.parameter),)
     except CodecError as error:  # another agent may have the key, so it is tried again
         return Failure(
-            FailureCode.DEPENDENCY, f"{agent.name}: the input: {error}", type="CodecError", source=agent.name
+            FailureCode.DEPENDENCY, f"{agent.name}: the input: {error}", type=MISSING_KEY, source=agent.name
         )
     except InvalidPayload as error:
         return Failure(FailureCode.INVALID_INPUT, str(error), type="InvalidPayload", retryable=False, source=agent.name)
@@ -102,8 +105,8 @@ def outcome_entry(
 
 def _encoded(verdict: Verdict, codecs: Codecs, capability: str, limit: int | None) -> Verdict:
     """The verdict as it travels. What is too large only now fails."""
-    if isinstance(verdict, Failure):
-        return codecs.encode_failure(verdict)
+    if isinstance(verdict, Failure):  # a missing key is no secret, and whoever adds it must read which one it is
+        return verdict if verdict.type == MISSING_KEY else codecs.encode_failure(verdict)
     if isinstance(verdict, Question):
         return codecs.encode_question(verdict)
     payload = codecs.encode(verdict)

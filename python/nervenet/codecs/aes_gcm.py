@@ -75,7 +75,7 @@ class AesGcm:
         key_id = parameters.removeprefix("key=")
         cipher = self._ciphers.get(key_id)
         if cipher is None and self._file is not None:
-            self._file.look()
+            self._file.look(at_once=True)
             cipher = self._ciphers.get(key_id)
         if cipher is None:
             known = ", ".join(self._ciphers)

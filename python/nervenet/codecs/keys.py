@@ -87,10 +87,10 @@ class KeyFile:
         self._stamp()
         changed(self._read())
 
-    def look(self) -> None:
-        """Read the file again if it has changed."""
+    def look(self, *, at_once: bool = False) -> None:
+        """Read the file again if it has changed; `at_once` for an unknown key, which may be in it by now."""
         now = SYSTEM.monotonic()
-        if now < self._next_look:
+        if now < self._next_look and not at_once:
             return
         self._next_look = now + LOOK_EVERY
         try:

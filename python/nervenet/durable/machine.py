@@ -471,8 +471,8 @@ class Machine:
 
     def _undecodable(self, error: CodecError) -> None:
         words = (
-            f"a value in its journal cannot be decoded on this node: {error}. Nothing is lost. Then run: nervenet retry "
-            f"{self.workflow_id}"
+            f"a value in its journal cannot be decoded: {error}. Nothing is lost. Set that for the node, then run: "
+            f"nervenet retry {self.workflow_id}"
         )
         self._block("", "", "", words)
 
