@@ -30,12 +30,11 @@ APP = "tests/encryption/polyglot.py"
 
 mesh = Mesh("polyglot")
 echo: Agent[Any, Any] = Agent("conf_echo", ANY, ANY)
-work: Agent[Any, Any] = Agent("conf_work", ANY, ANY)
 
 
 @mesh.workflow
 async def worked(ctx: Context, told: dict[str, Any]) -> Any:
-    return await ctx.call(work, told, options=CallOptions(retry=RetryPolicy(max_attempts=2)))
+    return await ctx.call("conf_work", told, options=CallOptions(retry=RetryPolicy(max_attempts=2)))
 
 
 async def one(name: str, folder: Path) -> None:
@@ -89,7 +88,7 @@ async def serves(client: Client, host: ProcessMesh, capability: str) -> None:
 
 async def watched(run: Any) -> Any:
     seen: set[str] = set()
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(20):
         async for event in run.watch(progress=True, partials=True):
             yield event
             seen.add(event.kind)
@@ -101,7 +100,9 @@ async def called(host: ProcessMesh, canary: str) -> None:
     """The Go client encrypts its request and decrypts the answer."""
     command = [CALLER, "from-go", "conf_echo", json.dumps({"words": canary})]
     env = {**host.env, "NERVENET_ADDRESS": host.addresses}
-    done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=env, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"words": canary}
 

@@ -112,7 +112,9 @@ def dashboard(address: str, ids: list[str]) -> bytes:
             found.append(asked(address, "GetWorkflow", workflowId=id, payloadFormat=form, includeTaskPayloads=True))
             found.append(asked(address, "ListJournal", workflowId=id, payloadFormat=form))
         found.append(
-            asked(address, "GetWorkflow", workflowId=id, inputSteps=["read", "pooled"], payloadFormat="PAYLOAD_FORMAT_RAW")
+            asked(
+                address, "GetWorkflow", workflowId=id, inputSteps=["read", "pooled"], payloadFormat="PAYLOAD_FORMAT_RAW"
+            )
         )
     return b"\n".join(found)
 
@@ -178,7 +180,11 @@ async def test_a_canary_is_found_nowhere(
         process.kill(15)
         process.wait()
         places[f"the log {process.log_file.name}"] = process.log_file.read_bytes()
-    await until(lambda: any(span.name == "workflow everything" or "everything" in span.name for span in spans.spans), "its spans are exported", 20)
+    await until(
+        lambda: any(span.name == "workflow everything" or "everything" in span.name for span in spans.spans),
+        "its spans are exported",
+        20,
+    )
     places["OTLP"] = b"".join(request.SerializeToString() for request in spans.requests)
     assert len(places["Redis at the end"]) > 5_000 and len(places["OTLP"]) > 1_000
     for where, data in places.items():

@@ -117,7 +117,9 @@ def test_errors_name_the_key_id_and_the_setting(keys: Path, tmp_path: Path) -> N
         open_codecs(codec(other)).decode(encoded)
     with pytest.raises(CodecError, match=r"encrypted \(key id k1\), but NERVENET_CODEC is not set"):
         PLAIN.decode(encoded)
-    with pytest.raises(CodecError, match=r"encrypted \(key id k1\), but NERVENET_CODEC has no such codec here \(it has gzip\)"):
+    with pytest.raises(
+        CodecError, match=r"encrypted \(key id k1\), but NERVENET_CODEC has no such codec here \(it has gzip\)"
+    ):
         open_codecs("gzip").decode(encoded)
     with pytest.raises(CodecError, match=r"encrypted \(key id k1\).*NERVENET_CODEC"):
         ANY.decode(encoded)
@@ -131,7 +133,10 @@ def test_what_decompresses_to_too_much_is_refused() -> None:
         open_codecs("gzip").decode(wrapped("gzip", b"no gzip"))
 
 
-@pytest.mark.parametrize("inside", [b"\xff", b"\x0a\x7fabc", b"\x0b", b"\x08", b"\x12\x00", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"])
+@pytest.mark.parametrize(
+    "inside",
+    [b"\xff", b"\x0a\x7fabc", b"\x0b", b"\x08", b"\x12\x00", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"],
+)
 def test_what_is_no_payload_inside_is_refused(inside: bytes) -> None:
     """Whoever has the key may still write nonsense."""
     with pytest.raises(CodecError):
@@ -185,7 +190,9 @@ def test_a_fingerprint_is_the_same_for_the_same_json(tmp_path: Path) -> None:
     one = codecs.fingerprint(Payload("json", b'{"a":1,"b":2}'), "w")
     assert one == codecs.fingerprint(Payload("json", b'{ "b": 2, "a": 1 }'), "w")
     assert one != codecs.fingerprint(Payload("json", b'{"a":1,"b":2}'), "other")
-    assert one == open_codecs(codec(key_file(tmp_path / "new", "k2", "k1"))).fingerprint(Payload("json", b'{"a":1,"b":2}'), "w")
+    assert one == open_codecs(codec(key_file(tmp_path / "new", "k2", "k1"))).fingerprint(
+        Payload("json", b'{"a":1,"b":2}'), "w"
+    )
 
 
 # ── texts and failures ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -221,7 +228,9 @@ def test_a_text_within_a_text(keys: Path) -> None:
 # ── settings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("value", ["zip", "aes-gcm", "aes-gcm:", "aes-gcm:env:", "gzip,gzip", "gzip,,gzip", "a b:c", ":x"])
+@pytest.mark.parametrize(
+    "value", ["zip", "aes-gcm", "aes-gcm:", "aes-gcm:env:", "gzip,gzip", "gzip,,gzip", "a b:c", ":x"]
+)
 def test_a_setting_that_names_no_codec_is_refused(value: str) -> None:
     with pytest.raises(ConfigError, match="codec is .* must be codecs with commas between them: gzip, aes-gcm:/path"):
         Config.load(environ={"NERVENET_CODEC": value})

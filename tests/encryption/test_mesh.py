@@ -33,7 +33,9 @@ def keys(host: ProcessMesh, tmp_path: Path) -> Path:
 
 def client_of(host: ProcessMesh, setting: str | None = None) -> Client:
     config = Config.load(
-        address=host.addresses, namespace=host.namespace, codec=host.env["NERVENET_CODEC"] if setting is None else setting
+        address=host.addresses,
+        namespace=host.namespace,
+        codec=host.env["NERVENET_CODEC"] if setting is None else setting,
     )
     return Client(config=config)
 
@@ -98,7 +100,9 @@ async def test_an_agent_without_the_key_fails_its_call_only(host: ProcessMesh, k
     (lost,) = host.up(host.agent(NERVENET_CODEC=other))
     once = CallOptions(retry=RetryPolicy(max_attempts=1))
     async with client_of(host) as client:
-        with pytest.raises(CallFailed, match=r"CodecError: pooled: the input: it is encrypted with the key id k1, which .*other"):
+        with pytest.raises(
+            CallFailed, match=r"CodecError: pooled: the input: it is encrypted with the key id k1, which .*other"
+        ):
             await client.call(pooled, "words", request_id="one", options=once)
         assert lost.alive
         host.up(host.agent())
@@ -171,8 +175,12 @@ async def test_callers_without_the_codec_are_stored_encrypted(host: ProcessMesh,
         await run.signal("more", " plainly ")
         async with client_of(host) as reader:
             assert await reader.handle("plain").result(timeout=30) == "PLAIN WORDS plainly PLAIN WORDS"
-            assert (await reader.start("slow", {"id": "plain", "secret": "plain words", "weight": 1}, id="plain")).created is False
-        with pytest.raises(ValueError, match=r"encrypted \(key id k1\), and NERVENET_CODEC of this process cannot decode it"):
+            assert (
+                await reader.start("slow", {"id": "plain", "secret": "plain words", "weight": 1}, id="plain")
+            ).created is False
+        with pytest.raises(
+            ValueError, match=r"encrypted \(key id k1\), and NERVENET_CODEC of this process cannot decode it"
+        ):
             await run.result(timeout=30)
         with pytest.raises(WorkflowFailed, match=r"encrypted \(key id k1\)"):
             await client.run("failing", "plain words", id="failing")

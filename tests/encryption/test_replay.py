@@ -128,7 +128,10 @@ def test_another_input_is_still_a_contradiction(tmp_path: Path) -> None:
 def test_a_missing_key_blocks_and_the_key_continues(tmp_path: Path) -> None:
     codecs, other = opened(tmp_path, "k1"), opened(tmp_path, "k2")
     begun = start(codecs)
-    for without, words in ((other, "key id k1, which"), (PLAIN, "encrypted (key id k1), but NERVENET_CODEC is not set")):
+    for without, words in (
+        (other, "key id k1, which"),
+        (PLAIN, "encrypted (key id k1), but NERVENET_CODEC is not set"),
+    ):
         blocked = fold(without, begun).blocked
         assert blocked is not None
         assert words in blocked.note

@@ -42,9 +42,7 @@ def accepted(agent: Agent[Any, Any], payload: Payload, codecs: Codecs = PLAIN) -
     try:
         return (agent.input.decode(codecs.decode(payload), agent.parameter),)
     except CodecError as error:  # another agent may have the key, so it is tried again
-        return Failure(
-            FailureCode.DEPENDENCY, f"{agent.name}: the input: {error}", type=MISSING_KEY, source=agent.name
-        )
+        return Failure(FailureCode.DEPENDENCY, f"{agent.name}: the input: {error}", type=MISSING_KEY, source=agent.name)
     except InvalidPayload as error:
         return Failure(FailureCode.INVALID_INPUT, str(error), type="InvalidPayload", retryable=False, source=agent.name)
 
@@ -105,7 +103,7 @@ def outcome_entry(
 
 def _encoded(verdict: Verdict, codecs: Codecs, capability: str, limit: int | None) -> Verdict:
     """The verdict as it travels. What is too large only now fails."""
-    if isinstance(verdict, Failure):  # a missing key is no secret, and whoever adds it must read which one it is
+    if isinstance(verdict, Failure):  # a missing key is no secret, and an operator must read which one it is
         return verdict if verdict.type == MISSING_KEY else codecs.encode_failure(verdict)
     if isinstance(verdict, Question):
         return codecs.encode_question(verdict)
