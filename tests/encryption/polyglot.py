@@ -15,6 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nervenet import Agent, CallFailed, CallOptions, Client, Context, Mesh, RetryPolicy
 from nervenet.config import Config
 from nervenet.payloads import ANY
@@ -78,8 +80,7 @@ async def one(name: str, folder: Path) -> None:
 def started(host: ProcessMesh, name: str, called: str, **env: str) -> Process:
     """One Go agent."""
     told = {**host.env, "NERVENET_ADDRESS": host.addresses, "NERVENET_AGENT_NAME": called, "CONFORMANCE": "1", **env}
-    process = Process([str(Path(AGENTS[name]).resolve())], host.folder / f"{called}.log", told)
-    return process
+    return Process([str(Path(AGENTS[name]).resolve())], host.folder / f"{called}.log", told)
 
 
 async def serves(client: Client, host: ProcessMesh, capability: str) -> None:
@@ -112,13 +113,8 @@ async def without_the_key(host: ProcessMesh, client: Client, name: str, folder: 
     other = key_file(folder / "other", "k9")
     agent = started(host, name, "other", NERVENET_CODEC=codec(other))
     once = CallOptions(retry=RetryPolicy(max_attempts=1))
-    try:
+    with pytest.raises(CallFailed, match=r"CodecError: conf_echo: .*key id k2"):
         await client.call(echo, "x", request_id="other", options=once)
-    except CallFailed as failed:
-        assert failed.failure.type == "CodecError", failed
-        assert "key id k2" in failed.failure.message, failed
-    else:
-        raise AssertionError("an agent without the key answered")
     assert agent.alive, "it goes on"
     agent.kill()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nervenet import AgentError, CallFailed, CallOptions, Context, Escalate, Mesh, RetryPolicy, Signal, Task
+from nervenet.records import NOTHING
 from tests.support.story import SOON, passed, record
 
 mesh = Mesh("secrets")
@@ -75,8 +76,8 @@ async def everything(ctx: Context, doc: Doc) -> dict[str, str]:
         await ctx.call(refuse, doc.secret)
         failed = ""
     except CallFailed as error:
-        assert error.failure.details is not None
-        failed = f"{error.failure.message} / {error.failure.details.data.decode()} / {error.is_a(KeyError)}"
+        details = error.failure.details or NOTHING
+        failed = f"{error.failure.message} / {details.data.decode()} / {error.is_a(KeyError)}"
     loud = await ctx.call(pooled, doc.secret)
     child = await ctx.call(below, doc.secret)
     signal = await ctx.receive(more)

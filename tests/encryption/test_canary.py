@@ -107,13 +107,17 @@ def asked(address: str, method: str, **request: Any) -> bytes:
 def dashboard(address: str, ids: list[str]) -> bytes:
     """Everything that the pages of the dashboard ask about workflows."""
     found = [asked(address, "ListWorkflows", includeWaits=True), asked(address, "ListEscalations")]
-    for id in ids:
+    for one in ids:
         for form in ("PAYLOAD_FORMAT_VALUE", "PAYLOAD_FORMAT_RAW"):
-            found.append(asked(address, "GetWorkflow", workflowId=id, payloadFormat=form, includeTaskPayloads=True))
-            found.append(asked(address, "ListJournal", workflowId=id, payloadFormat=form))
+            found.append(asked(address, "GetWorkflow", workflowId=one, payloadFormat=form, includeTaskPayloads=True))
+            found.append(asked(address, "ListJournal", workflowId=one, payloadFormat=form))
         found.append(
             asked(
-                address, "GetWorkflow", workflowId=id, inputSteps=["read", "pooled"], payloadFormat="PAYLOAD_FORMAT_RAW"
+                address,
+                "GetWorkflow",
+                workflowId=one,
+                inputSteps=["read", "pooled"],
+                payloadFormat="PAYLOAD_FORMAT_RAW",
             )
         )
     return b"\n".join(found)

@@ -232,7 +232,7 @@ def test_a_text_within_a_text(keys: Path) -> None:
     "value", ["zip", "aes-gcm", "aes-gcm:", "aes-gcm:env:", "gzip,gzip", "gzip,,gzip", "a b:c", ":x"]
 )
 def test_a_setting_that_names_no_codec_is_refused(value: str) -> None:
-    with pytest.raises(ConfigError, match="codec is .* must be codecs with commas between them: gzip, aes-gcm:/path"):
+    with pytest.raises(ConfigError, match=r"codec is .* must be codecs with commas between them: gzip, aes-gcm:/path"):
         Config.load(environ={"NERVENET_CODEC": value})
 
 

@@ -71,9 +71,9 @@ async def test_keys_are_rotated_while_a_mesh_runs(
         key_file(keys, "k2", "k1")
 
         async def newest_writes() -> bool:
-            id = f"probe-{time.monotonic_ns()}"
-            await client.run(below, "x", id=id)
-            return b"aes-gcm;key=k1" not in await entries_of(redis_url, host, id)
+            name = f"probe-{time.monotonic_ns()}"
+            await client.run(below, "x", id=name)
+            return b"aes-gcm;key=k1" not in await entries_of(redis_url, host, name)
 
         await until(newest_writes, "clients and the node write with k2", 20, host)
         new = await client.start(slow, Doc("new", "newer words"), id="new")
@@ -117,7 +117,7 @@ async def test_what_is_encrypted_with_an_unknown_key_is_refused_at_the_door(
     (node,) = host.up(host.node())
     other = codec(key_file(tmp_path / "other", "k9"))
     async with client_of(host, other) as stranger, client_of(host) as client:
-        with pytest.raises(InvalidRequest, match="input: it is encrypted with the key id k9, which .*NERVENET_CODEC"):
+        with pytest.raises(InvalidRequest, match=r"input: it is encrypted with the key id k9, which .*NERVENET_CODEC"):
             await stranger.start(below, "words", id="refused")
         run = await client.start(slow, Doc("w", "words"), id="w")
         with pytest.raises(InvalidRequest, match="payload: it is encrypted with the key id k9"):
@@ -131,7 +131,7 @@ async def test_input_that_does_not_fit_is_refused_at_the_door_although_it_is_enc
 ) -> None:
     host.up(host.node())
     async with client_of(host) as client:
-        with pytest.raises(InvalidRequest, match="input.weight"):
+        with pytest.raises(InvalidRequest, match=r"input\.weight"):
             await client.start("slow", {"id": "x", "secret": "y", "weight": "heavy"}, id="x")
 
 
@@ -203,8 +203,8 @@ async def test_the_same_request_is_the_same_task(host: ProcessMesh, keys: Path) 
         assert await client.call(pooled, "words", request_id="one") == "WORDS"
         with pytest.raises(AlreadyExists, match="another capability or input"):
             await client.call(pooled, "other words", request_id="one")
+        await client.start(below, "a", id="b")
         with pytest.raises(AlreadyExists, match="with another input"):
-            await client.start(below, "a", id="b")
             await client.start(below, "c", id="b")
 
 

@@ -6,7 +6,7 @@
     codecs.decode(sealed)                               # the same payload again, or CodecError
 
 Clients, agents and the workflow code in nodes encode what they give and decode what they get. Redis, journals, logs, traces,
-and whoever has no key, see an encoded payload: bytes with a content type of their own (`layout`). docs/howto/encrypt-payloads.md
+and readers without a key, see an encoded payload: bytes with a content type of their own (`layout`). docs/howto/encrypt-payloads.md
 says what is encoded and what is not.
 
 Nothing here knows protobuf, although the bytes are the contract's own `Payload`: the replay machine uses this package, and it

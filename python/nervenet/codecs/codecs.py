@@ -236,7 +236,7 @@ class Codecs:
         return replace(failure, message=describe(encoding_of(sealed)), stack_trace="", details=sealed, cause=cause)
 
     def decode_failure(self, failure: Failure) -> Failure:
-        """The failure with its words.
+        """The failure with message, stack trace and details.
 
         Raises:
             CodecError: They cannot be decoded here.

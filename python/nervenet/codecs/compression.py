@@ -46,5 +46,5 @@ class Gzip:
         return found
 
     def digests(self, data: bytes) -> Sequence[bytes]:
-        """None of its own: whoever may read the value may know its digest."""
+        """None of its own: what hides nothing needs no key."""
         return ()

@@ -20,7 +20,7 @@ from nervenet.records import NOTHING, Payload
 
 CONTENT_TYPE: Final = "application/vnd.nervenet.encoded"
 FAILURE_TYPE: Final = "application/vnd.nervenet.failure"
-"""Content type of the details of an encoded failure: inside is a serialized Failure with its words."""
+"""Content type of the details of an encoded failure: inside is a serialized Failure with message, stack trace and details."""
 
 _FORMS: Final = {1: "json", 3: "text", 4: "bytes", 5: "uri"}
 _NUMBERS: Final = {form: number for number, form in _FORMS.items()}

@@ -100,7 +100,7 @@ func Run(ctx context.Context, handler Handler, task *Task) *pb.TaskResult {
 	} else if ctx.Err() != nil {
 		failure.Code = pb.FailureCode_FAILURE_CODE_CANCELED
 	}
-	if failure.Type != missingKey { // a missing key is no secret, and whoever adds it must read which one it is
+	if failure.Type != missingKey { // a missing key is no secret, and an operator must read which one it is
 		if err := Codec.EncodeFailure(failure); err != nil {
 			failure = &pb.Failure{Code: failure.Code, Type: failure.Type, Message: "its words cannot be encoded: " + err.Error()}
 		}
