@@ -68,6 +68,7 @@ class Config:
         durability: `"normal"` or `"strict"`.
         retention_ms: How long closed workflows are kept, in milliseconds.
         payload_limit: Largest payload, in bytes.
+        codec: What encrypts and compresses values. None: nothing.
         max_workflows: Workflows that one node owns.
         max_memory: Memory of one node, in bytes. None: 80 % of what there is.
         max_queued: Tasks that wait in one queue.
@@ -101,6 +102,7 @@ class Config:
     durability: Durability
     retention_ms: int
     payload_limit: int
+    codec: str | None
     max_workflows: int
     max_memory: int | None
     max_queued: int

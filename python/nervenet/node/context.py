@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from nervenet.clock import Entropy
+    from nervenet.codecs import Codecs
     from nervenet.config import Config
     from nervenet.definitions import Workflow
     from nervenet.node.background import BackgroundTasks
@@ -40,6 +41,8 @@ class NodeContext:
 
     status: NodeStatus
     config: Config
+    codecs: Codecs
+    """What decodes values for workflow code and for the checks of callers' values."""
     definitions: Mapping[tuple[str, int], Workflow[Any, Any]]
     """What this node has code for, by name and version."""
     release: tuple[int, ...]

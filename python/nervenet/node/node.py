@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from nervenet import telemetry
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
+from nervenet.codecs import open_codecs
 from nervenet.metrics import Registry, catalog
 from nervenet.metrics.loop_lag import LoopLagMeter
 from nervenet.metrics.process import read_process
@@ -139,6 +140,7 @@ class Node(NodeParts):
         """
         node_id = new_id("n", entropy)
         definitions = builtin() | dict(workflows)
+        codecs = open_codecs(config.codec)
         async with AsyncExitStack() as stack:
             link = await open_link(config.require("redis", "a node"), name=node_id, scripts=packaged_scripts())
             stack.push_async_callback(link.close)
@@ -162,6 +164,7 @@ class Node(NodeParts):
             context = NodeContext(
                 status=status,
                 config=config,
+                codecs=codecs,
                 definitions=definitions,
                 release=release_of(runtime()),
                 link=link,
@@ -173,7 +176,11 @@ class Node(NodeParts):
                 clock=mesh_clock,
                 timers=timers,
                 watchdog=watchdog,
-                replay_process=stack.enter_context(ReplayProcess(workflows.values())) if config.replay_check else None,
+                replay_process=(
+                    stack.enter_context(ReplayProcess(workflows.values(), config.codec))
+                    if config.replay_check
+                    else None
+                ),
                 entropy=entropy,
                 telemetry=telemetry.current(),
                 metrics=NodeMetrics(registry, clock),
