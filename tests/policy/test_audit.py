@@ -45,7 +45,7 @@ async def test_each_change_is_on_record_with_who_and_what(guarded: GuardedMesh) 
     node = await guarded.guarded(audit=log)
     operator = await guarded.by("operator")
     secret = {"json": json.dumps(CANARY)}
-    start = {"workflow_id": "order-7", "definition": "call", "input": secret, "labels": {"note": CANARY}}
+    start: dict[str, Any] = {"workflow_id": "order-7", "definition": "call", "input": secret, "labels": {"note": CANARY}}
     await operator.call("StartWorkflow", **start)
     await operator.call("StartWorkflows", requests=[{**start, "workflow_id": ""}, {**start, "workflow_id": "order-8"}])
     await operator.call("SignalWorkflow", workflow_id="order-7", signal="paid", payload=secret, undeclared=True)
@@ -115,7 +115,7 @@ async def test_the_line_names_the_trace(guarded: GuardedMesh) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     metadata = (("traceparent", f"00-{trace}-b7ad6b7169203331-01"),)
     async with grpc.aio.secure_channel(guarded.nodes[0].address, guarded.tls("operator")) as channel:
-        cancel = channel.unary_unary(METHODS["CancelWorkflow"].path)
+        cancel: Any = channel.unary_unary(METHODS["CancelWorkflow"].path)
         with pytest.raises(grpc.aio.AioRpcError):
             await cancel(pb.CancelWorkflowRequest(workflow_id="w").SerializeToString(), metadata=metadata)
     assert (await audit_has(log, decision="allowed"))["trace_id"] == trace

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nervenet.cli import main
+from nervenet.cli.doctor.policy_checks import policy_checks
+from nervenet.config import Config
 from nervenet.security import Caller
 from nervenet.security.policies import built_in_text, load_policy
 from nervenet.security.policy import BY_REQUEST, Decision, Item, Policy
@@ -135,6 +139,20 @@ def test_a_namespace_exists_for_who_has_a_right_in_it() -> None:
     assert rules.may_use(person("deploy-bot"), "orders"), "by a rule alone"
 
 
+def test_the_documentation_shows_a_policy_that_can_be_used() -> None:
+    page = (EXAMPLE.parents[1] / "docs" / "security.md").read_text()
+    (shown,) = re.findall(r"^```yaml\n(version: 1.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert policy(shown).size == (4, 1)
+
+
+def test_the_documentation_shows_what_explain_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (EXAMPLE.parents[1] / "docs" / "security.md").read_text()
+    found = re.search(r"^\$ nervenet (policy explain .*)\n((?:.*\n)*?)```", page, re.MULTILINE)
+    assert found is not None
+    words = [str(EXAMPLE) if word == "policy.yaml" else word for word in shlex.split(found[1])]
+    assert run(capsys, *words)[1] == found[2]
+
+
 # ── how it decides ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -236,3 +254,15 @@ def test_explain_says_which_rule_decides_and_why(capsys: pytest.CaptureFixture[s
 def test_show_prints_the_built_in_policy(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NERVENET_POLICY", raising=False)
     assert run(capsys, "policy", "show")[1] == built_in_text()
+
+
+def test_doctor_says_whether_a_node_would_take_the_policy(tmp_path: Path) -> None:
+    (found,) = policy_checks(Config.load(environ={}, policy=EXAMPLE))
+    assert (found.status, found.detail) == ("ok", f"{EXAMPLE}: 8 roles, 2 rules")
+    broken = tmp_path / "policy.yaml"
+    broken.write_text("version: 1\nroles:\n  - role: viewr\n")
+    (found,) = policy_checks(Config.load(environ={}, policy=broken))
+    assert found.status == "error"
+    assert f"{broken}:3:5:" in found.detail
+    assert "running nodes keep the last good one" in found.remedy
+    assert policy_checks(Config.load(environ={})) == []
