@@ -45,7 +45,12 @@ async def test_each_change_is_on_record_with_who_and_what(guarded: GuardedMesh) 
     node = await guarded.guarded(audit=log)
     operator = await guarded.by("operator")
     secret = {"json": json.dumps(CANARY)}
-    start: dict[str, Any] = {"workflow_id": "order-7", "definition": "call", "input": secret, "labels": {"note": CANARY}}
+    start: dict[str, Any] = {
+        "workflow_id": "order-7",
+        "definition": "call",
+        "input": secret,
+        "labels": {"note": CANARY},
+    }
     await operator.call("StartWorkflow", **start)
     await operator.call("StartWorkflows", requests=[{**start, "workflow_id": ""}, {**start, "workflow_id": "order-8"}])
     await operator.call("SignalWorkflow", workflow_id="order-7", signal="paid", payload=secret, undeclared=True)
