@@ -12,6 +12,7 @@ from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.doctor.certificates import certificate_checks
 from nervenet.cli.doctor.etcd_checks import etcd_checks
 from nervenet.cli.doctor.mesh_checks import mesh_checks
+from nervenet.cli.doctor.policy_checks import policy_checks
 from nervenet.cli.doctor.redis_checks import redis_checks
 from nervenet.cli.failures import ExitCode
 from nervenet.cli.render import checks as render
@@ -28,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
             redis_checks(config), etcd_checks(config), mesh_checks(config, context.mesh, view, stuck)
         )
         found = [check for part in parts for check in part] + certificate_checks(config, view.now_ms)
+        found += policy_checks(config)
         if args.json:
             screen.verbatim(json.dumps({"checks": [one._asdict() for one in found]}, ensure_ascii=False))
         else:
