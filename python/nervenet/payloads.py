@@ -39,6 +39,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnot
 from pydantic_core import PydanticSerializationError, from_json
 from typing_extensions import TypedDict, TypeForm, is_typeddict
 
+from nervenet.codecs.layout import CodecError, describe, encoding_of, is_encoded
 from nervenet.errors import NervenetError
 from nervenet.records import NOTHING, Payload
 from nervenet.schemas import described, path_of, schema_of, shown
@@ -197,6 +198,11 @@ class Codec(Generic[T]):
             except ValidationError:
                 raise InvalidPayload(f"no value was sent, but {type_name(self.type)} is needed") from None
         if form == "bytes":
+            if is_encoded(payload):
+                raise CodecError(
+                    f"the value is {describe(encoding_of(payload))}, and NERVENET_CODEC of this process cannot decode it: set "
+                    "it as the mesh has it"
+                )
             if self._raw:
                 return cast(T, data)
             raise InvalidPayload(f"raw bytes were sent ({len(data)} of them), {type_name(self.type)} is needed")

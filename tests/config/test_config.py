@@ -59,7 +59,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "archive": "s3://bucket/nervenet?region=eu-west-1", "archive_hold": "3d",
         "payload_limit": "2MiB", "max_workflows": "5", "drain": "250ms", "log_level": "DEBUG", "log": "pretty",
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
-        "max_queued": "20", "journal_limit": "1000", "max_memory": "1.5GB",
+        "max_queued": "20", "journal_limit": "1000", "codec": "gzip", "max_memory": "1.5GB",
             "metrics": "[::1]:9464", "metrics_labels": "tenant, team.name",
         "http": "[::1]:7701", "http_origins": "https://Mesh.example.com/, http://localhost:3000",
     }  # fmt: skip

@@ -20,12 +20,13 @@ from nervenet.config import Config
 from nervenet.errors import ConfigError, RequestError, Unavailable
 from nervenet.rpc.methods import METHODS
 from nervenet.rpc.server import GrpcServer, Service
+from nervenet.rpc.status import error_of
 from nervenet.security.audit import AuditLog, FileSink, Record, lines
 from nervenet.security.roles import ACCESS
 from nervenet.v1 import coordinator_service_pb2 as pb
 from tests.gateway.world import hello
 from tests.policy.world import GuardedMesh, audit_has, audited
-from tests.support.waiting import until
+from tests.support.waiting import DEADLINE, until
 
 CANARY = "canary-4711"
 """In every payload and every text that people write: it must be in no line."""
@@ -45,7 +46,12 @@ async def test_each_change_is_on_record_with_who_and_what(guarded: GuardedMesh) 
     node = await guarded.guarded(audit=log)
     operator = await guarded.by("operator")
     secret = {"json": json.dumps(CANARY)}
-    start = {"workflow_id": "order-7", "definition": "call", "input": secret, "labels": {"note": CANARY}}
+    start: dict[str, Any] = {
+        "workflow_id": "order-7",
+        "definition": "call",
+        "input": secret,
+        "labels": {"note": CANARY},
+    }
     await operator.call("StartWorkflow", **start)
     await operator.call("StartWorkflows", requests=[{**start, "workflow_id": ""}, {**start, "workflow_id": "order-8"}])
     await operator.call("SignalWorkflow", workflow_id="order-7", signal="paid", payload=secret, undeclared=True)
@@ -115,7 +121,7 @@ async def test_the_line_names_the_trace(guarded: GuardedMesh) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     metadata = (("traceparent", f"00-{trace}-b7ad6b7169203331-01"),)
     async with grpc.aio.secure_channel(guarded.nodes[0].address, guarded.tls("operator")) as channel:
-        cancel = channel.unary_unary(METHODS["CancelWorkflow"].path)
+        cancel: Any = channel.unary_unary(METHODS["CancelWorkflow"].path)
         with pytest.raises(grpc.aio.AioRpcError):
             await cancel(pb.CancelWorkflowRequest(workflow_id="w").SerializeToString(), metadata=metadata)
     assert (await audit_has(log, decision="allowed"))["trace_id"] == trace
@@ -175,10 +181,14 @@ async def gated(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 async def send(server: GrpcServer, name: str) -> None:
-    from nervenet.client.raw import RawClient
-
-    async with RawClient(Config.load(environ={}, address=server.address)) as client:
-        await client.call("SignalWorkflow", workflow_id=name, signal="go", request_id=name, timeout=15)
+    """One signal, sent once: a client would try again elsewhere. Raises RequestError."""
+    rpc = METHODS["SignalWorkflow"]
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        signal: Any = channel.unary_unary(rpc.path, request_serializer=rpc.request.SerializeToString)
+        try:
+            await signal(rpc.request(workflow_id=name, signal="go"), timeout=DEADLINE)
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error, server.address) from None
 
 
 async def test_the_line_is_written_before_the_effect(gated: Any) -> None:

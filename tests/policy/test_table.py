@@ -55,7 +55,7 @@ async def test_every_route_of_the_http_door_has_a_row() -> None:
             f"{method} {route.path}"
             for route in app._app._app.routes  # type: ignore[attr-defined]  # Starlette, within Access
             if isinstance(route, Route) and route.path not in (THE_ROWS_OF_RPCS, REFUSES)
-            for method in (route.methods or ()) - {"HEAD"}
+            for method in set(route.methods or ()) - {"HEAD"}
         }
     finally:
         app.close()

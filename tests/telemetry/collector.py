@@ -56,13 +56,15 @@ class Seen:
 
 
 class Collector(rpc.TraceServiceServicer):
-    """`spans` in the order of their arrival."""
+    """`spans` in the order of their arrival, and the `requests` that brought them."""
 
     def __init__(self) -> None:
         self.spans: list[Seen] = []
+        self.requests: list[pb.ExportTraceServiceRequest] = []
         self.endpoint = ""
 
     def Export(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
         for resource in request.resource_spans:
             service = {one.key: _value(one.value) for one in resource.resource.attributes}
             for scope in resource.scope_spans:

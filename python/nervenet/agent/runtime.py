@@ -34,6 +34,7 @@ from nervenet.agent.slots import Slots
 from nervenet.agent.task_reader import TaskReader
 from nervenet.agent.task_runner import SETTLE_WITHIN, TaskRunner
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
+from nervenet.codecs import open_codecs
 from nervenet.errors import ConfigError
 from nervenet.metrics import Registry, catalog
 from nervenet.metrics.loop_lag import LoopLagMeter
@@ -329,11 +330,12 @@ class AgentRuntime:
 
     def _make_executors(self) -> dict[str, Executor]:
         limit = self.config.payload_limit
-        loop = LoopExecutor(self._resources, self.clock, limit)
-        threads = ThreadExecutor(self._resources, self.clock, limit, self.slots.total)
+        codecs = open_codecs(self.config.codec)
+        loop = LoopExecutor(self._resources, self.clock, limit, codecs)
+        threads = ThreadExecutor(self._resources, self.clock, limit, self.slots.total, codecs)
         pooled = [agent for agent in self.agents.values() if agent.run == "process"]
         size = min(self.slots.total, sum(self.slots.limits[agent.name] for agent in pooled))
-        processes = ProcessExecutor(pooled, self.clock, limit, size)
+        processes = ProcessExecutor(pooled, self.clock, limit, size, self.config.codec)
         return {
             agent.name: loop if agent.is_async else processes if agent.run == "process" else threads
             for agent in self.agents.values()

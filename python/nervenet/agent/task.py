@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
 
 from typing_extensions import TypeForm, TypeVar
 
+from nervenet.codecs import PLAIN, Codecs
 from nervenet.options import EMPTY
 from nervenet.payloads import ANY, Codec, check_size
 from nervenet.records import Usage
@@ -53,6 +54,7 @@ class TaskFacts:
     hint: str = ""
     checkpoint: Payload | None = None
     payload_limit: int = 1 << 20
+    codecs: Codecs = PLAIN
 
 
 class Reporter(Protocol):
@@ -171,7 +173,7 @@ class Task(TaskBase, Generic[R_co]):
         self.check()
         if fraction is not None:
             fraction = min(max(float(fraction), 0.0), 1.0)
-        self._reporter.progress(fraction, message)
+        self._reporter.progress(fraction, self._facts.codecs.encode_text(message))
 
     def emit(self, part: object, /) -> None:
         """Send a piece of the output to watchers (`handle.partials`), for example a token. In order, best effort.
@@ -216,9 +218,10 @@ class Task(TaskBase, Generic[R_co]):
 
         Raises:
             InvalidPayload: The checkpoint is of another type.
+            CodecError: It is encrypted with a key that this agent does not have.
         """
         saved = self._facts.checkpoint
-        return None if saved is None else Codec.of(type).decode(saved, "checkpoint")
+        return None if saved is None else Codec.of(type).decode(self._facts.codecs.decode(saved), "checkpoint")
 
     def usage(self, model: str, /, *, input_tokens: int, output_tokens: int) -> None:
         """Report tokens that a model used. Several reports about one model are added up, see `ctx.usage`.
@@ -240,6 +243,6 @@ class Task(TaskBase, Generic[R_co]):
         return tuple(self._usage)
 
     def _encoded(self, value: object, what: str) -> Payload:
-        payload = ANY.encode(value)
+        payload = self._facts.codecs.encode(ANY.encode(value))
         check_size(payload, self._facts.payload_limit, f"{self._facts.capability}: {what}")
         return payload

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from nervenet.codecs import PLAIN, CodecError, Codecs
 from nervenet.durable.failures import failure_of
 from nervenet.errors import Escalate
 from nervenet.payloads import ANY, InvalidPayload, PayloadTooLarge, check_size
@@ -28,15 +29,20 @@ if TYPE_CHECKING:
     from nervenet.definitions import Agent
     from nervenet.wire import Envelope
 
+MISSING_KEY: Final = "CodecError"
+"""Type of the failure of an agent that cannot decode its input."""
+
 Verdict: TypeAlias = Payload | Failure | Question
 
 
-def accepted(agent: Agent[Any, Any], payload: Payload) -> tuple[Any, ...] | Failure:
+def accepted(agent: Agent[Any, Any], payload: Payload, codecs: Codecs = PLAIN) -> tuple[Any, ...] | Failure:
     """The handler's payload argument, if it takes one; a Failure if the payload does not match its type."""
     if not agent.takes_payload:
         return ()
     try:
-        return (agent.input.decode(payload, agent.parameter),)
+        return (agent.input.decode(codecs.decode(payload), agent.parameter),)
+    except CodecError as error:  # another agent may have the key, so it is tried again
+        return Failure(FailureCode.DEPENDENCY, f"{agent.name}: the input: {error}", type=MISSING_KEY, source=agent.name)
     except InvalidPayload as error:
         return Failure(FailureCode.INVALID_INPUT, str(error), type="InvalidPayload", retryable=False, source=agent.name)
 
@@ -69,10 +75,20 @@ def raised(agent: Agent[Any, Any], error: BaseException, limit: int, now_ms: int
 
 
 def outcome_entry(
-    envelope: Envelope, agent_id: str, verdict: Verdict, started_ms: int, ended_ms: int, usage: tuple[Usage, ...] = ()
+    envelope: Envelope,
+    agent_id: str,
+    verdict: Verdict,
+    started_ms: int,
+    ended_ms: int,
+    usage: tuple[Usage, ...] = (),
+    *,
+    codecs: Codecs = PLAIN,
+    limit: int | None = None,
 ) -> OutcomeEntry:
     """The entry: `task:<step>` for a value, `attempt:<step>#<n>` for anything else. The fold decides about retries."""
     step, n = envelope.step, envelope.attempt
+    if codecs.on:
+        verdict = _encoded(verdict, codecs, envelope.capability, limit)
     tokens = tuple((one.model, one.input_tokens, one.output_tokens) for one in usage)
     times_and_usage = (started_ms, ended_ms, usage, envelope.enqueue_ms)
     if isinstance(verdict, Payload):
@@ -83,6 +99,22 @@ def outcome_entry(
     attempt = Attempt(failure, question, envelope.capability, envelope.digest, agent_id, *times_and_usage)
     result = "asked" if failure is None else failure.code.lower()
     return OutcomeEntry(f"attempt:{step}#{n}", encode_entry(attempt, agent_id), failure is not None, result, tokens)
+
+
+def _encoded(verdict: Verdict, codecs: Codecs, capability: str, limit: int | None) -> Verdict:
+    """The verdict as it travels. What is too large only now fails."""
+    if isinstance(verdict, Failure):  # a missing key is no secret, and an operator must read which one it is
+        return verdict if verdict.type == MISSING_KEY else codecs.encode_failure(verdict)
+    if isinstance(verdict, Question):
+        return codecs.encode_question(verdict)
+    payload = codecs.encode(verdict)
+    try:
+        if limit is not None:
+            check_size(payload, limit, f"{capability}: encoded result")
+    except PayloadTooLarge as error:
+        code = FailureCode.PAYLOAD_TOO_LARGE
+        return Failure(code, str(error), type="PayloadTooLarge", retryable=False, source=capability)
+    return payload
 
 
 def _too_large(agent: Agent[Any, Any], error: PayloadTooLarge) -> Failure:

@@ -133,7 +133,7 @@ class Awaiter:
             while (answer := await call.read()) is not grpc.aio.EOF:
                 self._nodes.answered = True
                 retry.answered()
-                self._resolve(answer)
+                self._resolve(self._nodes.encoding.decoded(answer))
             self._nodes.turn(channel)
         except grpc.aio.AioRpcError as error:
             found = self._nodes.translated(error, channel)

@@ -68,6 +68,7 @@ class WorkflowHandle(Generic[T_co]):
             WorkflowCanceled: It was canceled.
             TimeoutError: `timeout` passed. The workflow continues.
             NotFound: There is no such workflow.
+            CodecError: The result is encrypted with a key that the setting `codec` of this process does not have.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         future = self._awaiter.wait(self.id, while_blocked=wait_while_blocked)

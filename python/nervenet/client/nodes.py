@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import grpc.aio
 
+from nervenet.client.encoding import Encoding
 from nervenet.client.tracing import STARTS, begin, process_telemetry
 from nervenet.clock import SYSTEM, Clock
+from nervenet.codecs import open_codecs
 from nervenet.errors import RequestError, Unavailable
 from nervenet.rpc.channels import Channel, Metadata, metadata_of, split_addresses
 from nervenet.rpc.methods import METHODS
@@ -97,6 +99,7 @@ class Nodes:
         self.namespace = config.namespace
         self.answered = False
         self.telemetry = process_telemetry()
+        self.encoding = Encoding(open_codecs(config.codec))
         self._tls = tls
         self._targets = split_addresses(config.address)
         self._channels: dict[str, Channel] = {}
@@ -126,6 +129,7 @@ class Nodes:
 
     async def call(self, name: str, request: Message, *, timeout: float | None = None) -> Any:
         """One unary call. Raises the RequestError tree, and TimeoutError when `timeout` seconds passed."""
+        request = self.encoding.encoded(request)
         if name in STARTS:
             with begin(self.telemetry, name, self.current, getattr(request, "workflow_id", "")) as call:
                 return await self._call(name, request, timeout, to_metadata(call.trace))
@@ -153,7 +157,7 @@ class Nodes:
         except grpc.aio.AioRpcError as error:
             raise self.translated(error, channel) from None
         self.answered = True
-        return answer
+        return self.encoding.decoded(answer, request)
 
     async def stream(self, name: str, request: Message) -> AsyncIterator[Any]:
         """The answers of one server stream, one try."""
@@ -162,7 +166,7 @@ class Nodes:
         try:
             async for answer in call:
                 self.answered = True
-                yield answer
+                yield self.encoding.decoded(answer, request)
         except grpc.aio.AioRpcError as error:
             raise self.translated(error, channel) from None
         finally:

@@ -43,6 +43,7 @@ class StartBatcher:
         refusal.
         """
         future: asyncio.Future[bool] = self._loop.create_future()
+        request = self._nodes.encoding.encoded(request)
         begin_start(self._nodes.telemetry, request, self._nodes.current, future)
         self._waiting.append((request, future))
         if not self._flushing and len(self._calls) < CALLS_IN_FLIGHT:

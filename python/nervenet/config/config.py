@@ -70,6 +70,7 @@ class Config:
         archive: Where closed workflows are kept for good. None: nowhere.
         archive_hold_ms: For how much longer they wait for the archive, in milliseconds.
         payload_limit: Largest payload, in bytes.
+        codec: What encrypts and compresses values. None: nothing.
         max_workflows: Workflows that one node owns.
         max_memory: Memory of one node, in bytes. None: 80 % of what there is.
         max_queued: Tasks that wait in one queue.
@@ -105,6 +106,7 @@ class Config:
     archive: str | None
     archive_hold_ms: int
     payload_limit: int
+    codec: str | None
     max_workflows: int
     max_memory: int | None
     max_queued: int

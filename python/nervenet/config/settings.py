@@ -14,6 +14,7 @@ from typing import Any
 from nervenet.config.values import (
     A_TOKEN,
     MiB,
+    check_codec,
     one_of,
     parse_address,
     parse_advertise,
@@ -227,6 +228,13 @@ SETTINGS: tuple[Setting, ...] = (
         MiB,
         "a size from 1KiB to 4MiB, e.g. 1MiB",
         "The largest input, result, signal or checkpoint. Larger values are refused with PAYLOAD_TOO_LARGE: store them elsewhere and pass a URI.",
+    ),
+    Setting(
+        "codec",
+        check_codec,
+        None,
+        "codecs with commas between them: gzip, aes-gcm:/path/of/keys, aes-gcm:env:NAME or module:object",
+        "What encrypts and compresses inputs, results and the like in clients, agents and the workflow code of nodes, in this order. The same for all of them. `aes-gcm` needs the extra `nervenet[security]`. Not set: nothing.",
     ),
     Setting(
         "max_workflows",

@@ -169,6 +169,21 @@ def parse_payload_limit(value: str | int) -> int:
     return found
 
 
+_OWN_CODEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+def check_codec(value: str) -> str:
+    """`gzip,aes-gcm:/etc/nervenet/keys`, without spaces."""
+    parts = [part.strip() for part in _text(value).split(",")]
+    for part in parts:
+        file = part.removeprefix("aes-gcm:") if part.startswith("aes-gcm:") else ""
+        if part != "gzip" and not file.removeprefix("env:") and not _OWN_CODEC.fullmatch(part):
+            raise ValueError(value)
+        if part == "aes-gcm:" or parts.count(part) > 1:
+            raise ValueError(value)
+    return ",".join(parts)
+
+
 def parse_memory(value: str | int) -> int:
     found = parse_size(value)
     if found < 256 * MiB:

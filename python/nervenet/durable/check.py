@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
+from nervenet.codecs import PLAIN, Codecs
 from nervenet.definitions import Workflow
 from nervenet.durable.changed_environment import changed_environment
 from nervenet.durable.commands import Command, Dispatch
@@ -24,9 +25,11 @@ from nervenet.durable.machine import Machine
 from nervenet.records import Entry, Mismatch
 
 
-def rebuild(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Iterable[Entry]) -> Machine:
+def rebuild(
+    workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Iterable[Entry], codecs: Codecs = PLAIN
+) -> Machine:
     """The machine after these entries, as a node builds it after a crash."""
-    machine, journal = Machine(workflow, workflow_id, run), tuple(entries)
+    machine, journal = Machine(workflow, workflow_id, run, codecs=codecs), tuple(entries)
     machine.foresee(journal)
     for entry in journal:
         machine.apply(entry, replaying=True)
@@ -63,13 +66,18 @@ def is_due(n: int, *, ends: bool) -> bool:
 
 
 def refold(
-    workflow: Workflow[Any, Any], workflow_id: str, run: int, payload_limit: int, entries: Iterable[Entry]
+    workflow: Workflow[Any, Any],
+    workflow_id: str,
+    run: int,
+    payload_limit: int,
+    entries: Iterable[Entry],
+    codecs: Codecs = PLAIN,
 ) -> Iterator[Machine]:
     """A second machine from these entries, yielded before the first and after every ENTRIES_PER_STEP of them.
 
     It runs in a changed environment, so that code which reads that, instead of its journal, is found.
     """
-    again, journal = Machine(workflow, workflow_id, run, payload_limit=payload_limit), tuple(entries)
+    again, journal = Machine(workflow, workflow_id, run, payload_limit=payload_limit, codecs=codecs), tuple(entries)
     again.foresee(journal)
     yield again
     for at in range(0, len(journal), ENTRIES_PER_STEP):
@@ -81,7 +89,9 @@ def refold(
 
 def replay_check(machine: Machine, entries: Sequence[Entry]) -> tuple[Machine, Mismatch | None]:
     """A second machine from the same entries, and its difference from the first (None: no difference)."""
-    *_, again = refold(machine.workflow, machine.workflow_id, machine.run, machine.payload_limit, entries)
+    *_, again = refold(
+        machine.workflow, machine.workflow_id, machine.run, machine.payload_limit, entries, machine.codecs
+    )
     return again, compare(machine, wanted_commands(again), len(entries))
 
 
@@ -95,7 +105,8 @@ class WantedCommands(NamedTuple):
 
 def wanted_commands(machine: Machine) -> WantedCommands:
     lines = {step: str(call.site) for step, call in machine.pending.items()}
-    return WantedCommands(machine.blocked, machine.outstanding(), lines)
+    commands = [machine.codecs.decode_within(command) for command in machine.outstanding()]
+    return WantedCommands(machine.blocked, commands, lines)
 
 
 def compare(machine: Machine, again: WantedCommands, agreed: int) -> Mismatch | None:
@@ -104,14 +115,16 @@ def compare(machine: Machine, again: WantedCommands, agreed: int) -> Mismatch | 
         if again.blocked.error:  # the first machine had none at this point
             return replace(again.blocked, detail=f"{again.blocked.detail}{NOT_DETERMINISTIC}")
         return replace(again.blocked, detail=again.blocked.detail or NOT_DETERMINISTIC)
-    first = _difference(machine.outstanding(), again.commands)
+    wanted = wanted_commands(machine)
+    first = _difference(wanted.commands, again.commands)
     if first is None:
         return None
     ours, theirs = first
-    lines = {**wanted_commands(machine).lines, **again.lines}
+    lines = {**wanted.lines, **again.lines}
     steps = (getattr(side, "step", "") for side in (theirs, ours))
     where = next((lines[step] for step in steps if step in lines), "")
-    return Mismatch(_words(ours), _words(theirs), where, agreed, NOT_DETERMINISTIC)
+    hide = machine.codecs.encode_text
+    return Mismatch(hide(_words(ours)), hide(_words(theirs)), where, agreed, NOT_DETERMINISTIC)
 
 
 def blocked_text(machine: Machine, mismatch: Mismatch, at: Entry | None = None) -> str:

@@ -398,10 +398,13 @@ class Context(ContextBase):
             resolved = resolve(defaults, options)
         else:
             raise TypeError(f"ctx.call takes an agent, an agent's name or a workflow, not {target!r}")
-        payload = NOTHING if input is None and codec is ANY else codec.encode(input)
+        plain = NOTHING if input is None and codec is ANY else codec.encode(input)
+        payload = self._machine.codecs.encode(plain)
         if payload.size > self._machine.payload_limit:
             check_size(payload, self._machine.payload_limit, f"{name}: input")
-        return Pending("call", name, output, Site(frame.f_code, frame.f_lineno), payload, resolved, version)
+        digests = self._machine.codecs.digests(plain, self._fold.seed)
+        site = Site(frame.f_code, frame.f_lineno)
+        return Pending("call", name, output, site, payload, resolved, version, digests=digests)
 
     async def _outcome(self, call: Pending) -> Any:
         """Make the call a step, wait for its outcome, and give its value or raise its failure."""
@@ -472,7 +475,9 @@ class Context(ContextBase):
         return self._started(child, workflow.name)
 
     def _child(self, site: Site, workflow: Workflow[Any, Any], input: Any, options: ResolvedStart, id: str) -> ChildRun:
-        payload = workflow.input.encode(input) if workflow.takes_input else NOTHING
+        plain = workflow.input.encode(input) if workflow.takes_input else NOTHING
+        codecs = self._machine.codecs
+        payload = codecs.encode(plain, codecs.fingerprint(plain, self._fold.seed.hex()))
         check_size(payload, self._machine.payload_limit, f"{workflow.name}: input")
         version = 0 if workflow.fn is not None else workflow.version  # code at hand: the highest that is live
         return ChildRun(workflow.name, version, workflow.output, site, payload, options, id)
@@ -526,7 +531,7 @@ class Context(ContextBase):
     ) -> Coroutine[Any, Any, None]:
         if not isinstance(signal, Signal):
             raise TypeError(f"ctx.signal takes a Signal, not {signal!r}")
-        payload = signal.input.encode(input)
+        payload = self._machine.codecs.encode(signal.input.encode(input))
         check_size(payload, self._machine.payload_limit, f"{signal.name}: payload")
         site = Site(frame.f_code, frame.f_lineno)
         return self._sent(OutgoingSignal(workflow_id, signal.name, payload, site, undeclared=undeclared))
@@ -598,7 +603,8 @@ class Context(ContextBase):
         """
         if not isinstance(workflow, Workflow):
             raise TypeError(f"ctx.continue_as_new takes a workflow, not {workflow!r}")
-        payload = workflow.input.encode(args[0] if args else None) if workflow.takes_input else NOTHING
+        plain = workflow.input.encode(args[0] if args else None) if workflow.takes_input else NOTHING
+        payload = self._machine.codecs.encode(plain)
         check_size(payload, self._machine.payload_limit, f"{workflow.name}: input")
         version = 0 if workflow.fn is not None else workflow.version
         raise ContinueAsNewRequested(ContinueRun(workflow.name, version, payload))
@@ -621,6 +627,8 @@ class Context(ContextBase):
             raise PayloadTooLarge(
                 f"publish: the view is {format_size(payload.size)}, limit {format_size(VIEW_LIMIT)}; publish a summary."
             )
+        if self._machine.codecs.hides:
+            payload = ANY.encode(self._machine.codecs.encode_text(payload.data.decode()))
         self._machine.show(payload)
 
     @overload
@@ -697,6 +705,7 @@ class Context(ContextBase):
             deadline_ms=self._deadline_ms(deadline),
             assignee=assignee or "",
         )
+        asked = self._machine.codecs.encode_question(asked)
         return self._answer(Pending("ask", "", codec, Site(frame.f_code, frame.f_lineno), question=asked))
 
     async def _answer(self, call: Pending) -> Answer[Any]:

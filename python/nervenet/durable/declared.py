@@ -209,8 +209,11 @@ class _Interpretation:
     async def _done(self, step: _CompiledStep, values: Mapping[str, Any]) -> Any:
         match step.action:
             case CallAction(capability):
-                given = self._payload(step.input, values, f"{step.name}: input")
-                call = Pending("call", capability, ANY, step.site, given, _options(step, values))
+                plain = self._payload(step.input, values, f"{step.name}: input")
+                codecs = self._ctx._machine.codecs
+                digests = codecs.digests(plain, self._ctx._fold.seed)
+                given, options = codecs.encode(plain), _options(step, values)
+                call = Pending("call", capability, ANY, step.site, given, options, digests=digests)
                 return await self._ctx._outcome(call)
             case ChildAction(definition, version):
                 return await self._child(step, definition, version, values)
@@ -236,6 +239,7 @@ class _Interpretation:
             deadline_ms=self._ctx._deadline_ms(_span(ask.deadline_ms)),
             assignee=ask.assignee,
         )
+        question = self._ctx._machine.codecs.encode_question(question)
         answer = await self._ctx._answer(Pending("ask", "", ANY, step.site, options=step.options, question=question))
         return {
             "value": answer.value,

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from nervenet.codecs import Codecs
 from nervenet.durable.children import ChildRun, OutgoingSignal
 from nervenet.durable.commands import (
     Command,
@@ -76,6 +77,7 @@ class Fold:
         "canceled",
         "changed_ms",
         "children",
+        "codecs",
         "commands",
         "counters",
         "early",
@@ -105,7 +107,8 @@ class Fold:
         "workflow_id",
     )
 
-    def __init__(self, workflow_id: str, run: int, on_report: Callable[[str], None]) -> None:
+    def __init__(self, workflow_id: str, run: int, on_report: Callable[[str], None], codecs: Codecs) -> None:
+        self.codecs = codecs
         self.workflow_id = workflow_id
         self.run = run
         self.on_report = on_report
@@ -355,7 +358,7 @@ class Fold:
             call.check(entry, outcome)
         self._spend(outcome.usage)
         if not call.future.done():
-            call.future.set_result(outcome)
+            call.future.set_result(self._decoded(outcome))
 
     def _attempt(self, entry: Entry, body: Attempt) -> None:
         call, n = self._numbered(entry)
@@ -384,10 +387,11 @@ class Fold:
         self.loop.fire(handle)
 
     def _signal(self, entry: Entry, body: Signaled) -> None:
+        payload = self.codecs.decode(body.payload)
         if waiting := self.receivers.get(body.signal):
-            waiting.pop(0).set_result(body.payload)
+            waiting.pop(0).set_result(payload)
         else:
-            self.unread.setdefault(body.signal, []).append((body.payload, entry.time_ms, entry.n))
+            self.unread.setdefault(body.signal, []).append((payload, entry.time_ms, entry.n))
 
     def _child(self, entry: Entry, body: ChildStarted) -> None:
         step = entry.name[6:]
@@ -397,13 +401,14 @@ class Fold:
             return
         child.check(entry, body.workflow_id, body.definition)
         child.running = True
-        if body.failure is not None:
+        failure = None if body.failure is None else self.codecs.decode_failure(body.failure)
+        if failure is not None:
             del self.children[step]
-            child.end(Outcome(None, body.failure))
+            child.end(Outcome(None, failure))
         elif child.canceling:  # given up while it was started
             self.commands.append(child.cancelation())
         if not child.started.done():
-            child.started.set_result(body.failure)
+            child.started.set_result(failure)
 
     def _child_ended(self, entry: Entry, step: str, outcome: Outcome) -> None:
         """The outcome may precede the entry of the start, if the child's owner was faster than this one."""
@@ -413,7 +418,7 @@ class Fold:
         child.running = True
         if not child.started.done():
             child.started.set_result(None)
-        child.end(outcome)
+        child.end(self._decoded(outcome))
 
     def _sent(self, entry: Entry, body: SignalSent) -> None:
         step = entry.name[5:]
@@ -423,7 +428,7 @@ class Fold:
             return
         sending.check(entry, body.workflow_id, body.signal)
         if not sending.gone.done():
-            sending.gone.set_result(body.failure)
+            sending.gone.set_result(None if body.failure is None else self.codecs.decode_failure(body.failure))
 
     def _patch(self, entry: Entry, body: Patched) -> None:
         change = entry.name[6:]
@@ -472,6 +477,13 @@ class Fold:
             self._fail(call, Failure(FailureCode.CANCELED, words, source=call.step))
         else:
             call.decided, call.phase = body, SETTLED
+
+    def _decoded(self, outcome: Outcome) -> Outcome:
+        """The outcome as the code gets it. Raises CodecError."""
+        output, failure = outcome.output, outcome.failure
+        if output is not None and output.about:
+            outcome = replace(outcome, output=self.codecs.decode(output))
+        return outcome if failure is None else replace(outcome, failure=self.codecs.decode_failure(failure))
 
     # ── the next state of a step ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -27,10 +27,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from nervenet.codecs import PLAIN, CodecError, Codecs, hidden
 from nervenet.definitions import Workflow
 from nervenet.durable.children import ChildRun, OutgoingSignal
 from nervenet.durable.commands import CloseRun, Command, ContinueRun, Publish, RecordPatch, Withdraw
@@ -96,6 +98,7 @@ class Machine:
         "_replaying",
         "_thread",
         "blocked",
+        "codecs",
         "error",
         "failed_at",
         "next",
@@ -115,10 +118,12 @@ class Machine:
         *,
         log: Callable[[int, str], None] | None = None,
         payload_limit: int = 1 << 20,
+        codecs: Codecs = PLAIN,
     ) -> None:
         self.workflow = workflow
         self.workflow_id = workflow_id
         self.payload_limit = payload_limit
+        self.codecs = codecs
         self.blocked: Mismatch | None = None
         self.error: BaseException | None = None  # the programming error that has blocked it, until it is dropped
         self.result: Close | None = None
@@ -126,7 +131,7 @@ class Machine:
         self.next: ContinueRun | None = None
         self.view: Payload | None = None
         self.unfinished = False
-        self._fold = Fold(workflow_id, run, self._report)
+        self._fold = Fold(workflow_id, run, self._report, codecs)
         self._log = log
         self._main: asyncio.Task[Any] | None = None
         self._closed: Close | None = None
@@ -238,6 +243,8 @@ class Machine:
                 self._leave()
         except Contradiction as found:
             self._contradicted(found)
+        except CodecError as error:
+            self._undecodable(error)
         except Runaway as endless:
             self._block("an idle workflow", f"more than {CALLBACK_LIMIT:,} callbacks without waiting", str(endless))
         except (Exception, Interrupted) as error:  # noqa: BLE001  # no error of a workflow may end the node
@@ -333,8 +340,9 @@ class Machine:
         fold.seed, fold.labels, fold.trace = body.seed, body.labels, body.trace
         fold.loop = loop = DurableLoop(fold, workflow.name)
         assert workflow.fn is not None
+        sent = self.codecs.decode(body.input)
         try:
-            given = (workflow.input.decode(body.input, workflow.parameter),) if workflow.takes_input else ()
+            given = (workflow.input.decode(sent, workflow.parameter),) if workflow.takes_input else ()
         except InvalidPayload as error:
             self._finished(Close(State.FAILED, failure=failure_of(error)))
             return
@@ -354,7 +362,7 @@ class Machine:
         over."""
         canceled = self._fold.canceled
         cut_off = body.state is State.TIMED_OUT or (canceled is not None and canceled.forced)
-        if not cut_off and not _same_end(self.result, body):
+        if not cut_off and not self._same_end(self.result, body):
             ours = f"close {self.result.state}" if self.result is not None else None
             raise Contradiction(f"close {body.state}", ours)
         self._closed = self.result = body
@@ -388,7 +396,7 @@ class Machine:
         self._failed(error)
 
     def _output(self, value: object) -> Payload:
-        output = self.workflow.output.encode(value)
+        output = self.codecs.encode(self.workflow.output.encode(value))
         check_size(output, self.payload_limit, f"{self.workflow.name}: output")
         return output
 
@@ -397,8 +405,11 @@ class Machine:
         close = Close(State.FAILED, failure=failure_of(error))
         if (wrong := self._blocking(error, close)) is not None:
             where = line_of_traceback(wrong.__traceback__) or line_of_traceback(error.__traceback__)
-            words, frames = detail(wrong), stack_of(wrong) or stack_of(error)
-            self._block("", "", where, frames[-MOST_FRAMES:], error=words[:MOST_WORDS])
+            words, frames = detail(wrong)[:MOST_WORDS], (stack_of(wrong) or stack_of(error))[-MOST_FRAMES:]
+            if self.codecs.hides:  # the message may hold a value; the frames are source code
+                secret = self.codecs.encode_text(words)
+                words, frames = f"{type(wrong).__name__}: {hidden(secret)}", f"{frames}{secret}\n"
+            self._block("", "", where, frames, error=words)
             self.error = error
             return
         self.failed_at = step_of(error)
@@ -410,7 +421,7 @@ class Machine:
         After a cancel it fails: somebody waits for its end. And it fails if its journal says that it did, because
         `on_error` was "fail" then, or a release without it wrote the journal.
         """
-        if self.workflow.on_error == "fail" or self._fold.canceled is not None or _same_end(close, self._ending):
+        if self.workflow.on_error == "fail" or self._fold.canceled is not None or self._same_end(close, self._ending):
             return None
         return programming_error(error)
 
@@ -431,7 +442,15 @@ class Machine:
         found.__cause__ = error
         return found.with_traceback(error.__traceback__)
 
+    def _same_end(self, ours: Close | None, theirs: Close | None) -> bool:
+        if ours is None or theirs is None or ours.state is not theirs.state:
+            return False
+        values = [None if one.output is None else self.codecs.decode(one.output) for one in (ours, theirs)]
+        return _same_value(*values) and _kind(ours.failure) == _kind(theirs.failure)
+
     def _finished(self, close: Close) -> None:
+        if close.failure is not None:
+            close = replace(close, failure=self.codecs.encode_failure(close.failure))
         self.result = close
         self._ended(CloseRun(close))
 
@@ -450,6 +469,13 @@ class Machine:
         where = found.site or site
         self._block(found.expected, found.found or asks or "nothing", str(where) if where else self._standing())
 
+    def _undecodable(self, error: CodecError) -> None:
+        words = (
+            f"a value in its journal cannot be decoded: {error}. Nothing is lost. Set that for the node, then run: "
+            f"nervenet retry {self.workflow_id}"
+        )
+        self._block("", "", "", words)
+
     def _standing(self) -> str:
         return "" if self._main is None else line_of_coroutine(self._main.get_coro())
 
@@ -457,8 +483,9 @@ class Machine:
         if self._interrupted is not None:
             self._block("an idle workflow", "code that did not stop and was interrupted", self._interrupted, _HELD)
         else:
-            words = "".join(traceback.format_exception(error))
-            self._block("a fold", f"{type(error).__name__}: {error}", line_of_traceback(error.__traceback__), words)
+            words, hide = "".join(traceback.format_exception(error)), self.codecs.encode_text
+            found = f"{type(error).__name__}: {hide(str(error))}"
+            self._block("a fold", found, line_of_traceback(error.__traceback__), hide(words))
 
     def _block(self, expected: str, found: str, where: str, detail: str = "", *, error: str = "") -> None:
         self.blocked = Mismatch(expected, found, where, max(0, self.entries - 1), detail, error=error)
@@ -529,12 +556,6 @@ def canceled_close(canceled: Cancel) -> Close:
     else:
         state, code, kind = State.CANCELED, FailureCode.CANCELED, ""
     return Close(state, failure=Failure(code, canceled.reason, kind, source=canceled.requester))
-
-
-def _same_end(ours: Close | None, theirs: Close | None) -> bool:
-    if ours is None or theirs is None or ours.state is not theirs.state or not _same_value(ours.output, theirs.output):
-        return False
-    return _kind(ours.failure) == _kind(theirs.failure)
 
 
 def _same_value(ours: Payload | None, theirs: Payload | None) -> bool:

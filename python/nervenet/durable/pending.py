@@ -62,7 +62,7 @@ class Pending:
         "born",
         "capability",
         "decided",
-        "digest",
+        "digests",
         "failure",
         "future",
         "hint",
@@ -92,13 +92,14 @@ class Pending:
         options: Resolved = DEFAULTS,
         version: str | None = None,
         question: Question | None = None,
+        digests: tuple[bytes, ...] = (),
     ) -> None:
         self.step = ""
         self.kind = kind
         self.capability = capability
         self.version = version
         self.input = input
-        self.digest = input.digest() if kind == "call" else b""
+        self.digests = digests  # the first one is written; the journal may have any of them
         self.output = output
         self.options = options
         self.site = site
@@ -114,6 +115,11 @@ class Pending:
         self.decided: Decided | None = None
         self.failure: Failure | None = None
         self.future: asyncio.Future[Outcome]
+
+    @property
+    def digest(self) -> bytes:
+        """What stands for the input in the journal. Empty: it has none."""
+        return self.digests[0] if self.digests else b""
 
     @property
     def lost(self) -> int:
@@ -153,7 +159,7 @@ class Pending:
         """Whether the entry can be about this call: it has the same capability and input, if it has them."""
         if body.capability and body.capability != self.capability:
             return False
-        return not body.digest or not self.digest or body.digest == self.digest
+        return not body.digest or not self.digests or body.digest in self.digests
 
     def check(self, entry: Entry, body: Outcome | Attempt) -> None:
         """Raise Contradiction if the entry is about another call."""

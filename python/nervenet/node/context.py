@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from nervenet.archive.reader import ArchiveReader
     from nervenet.clock import Entropy
+    from nervenet.codecs import Codecs
     from nervenet.config import Config
     from nervenet.definitions import Workflow
     from nervenet.node.background import BackgroundTasks
@@ -41,6 +42,8 @@ class NodeContext:
 
     status: NodeStatus
     config: Config
+    codecs: Codecs
+    """What decodes values for workflow code and for the checks of callers' values."""
     definitions: Mapping[tuple[str, int], Workflow[Any, Any]]
     """What this node has code for, by name and version."""
     release: tuple[int, ...]

@@ -22,6 +22,7 @@ from nervenet import telemetry
 from nervenet.archive.reader import ArchiveReader
 from nervenet.archive.sink import open_sink
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
+from nervenet.codecs import open_codecs
 from nervenet.metrics import Registry, catalog
 from nervenet.metrics.loop_lag import LoopLagMeter
 from nervenet.metrics.process import read_process
@@ -147,6 +148,7 @@ class Node(NodeParts):
         """
         node_id = new_id("n", entropy)
         definitions = builtin() | dict(workflows)
+        codecs = open_codecs(config.codec)
         async with AsyncExitStack() as stack:
             link = await open_link(config.require("redis", "a node"), name=node_id, scripts=packaged_scripts())
             stack.push_async_callback(link.close)
@@ -171,6 +173,7 @@ class Node(NodeParts):
             context = NodeContext(
                 status=status,
                 config=config,
+                codecs=codecs,
                 definitions=definitions,
                 release=release_of(runtime()),
                 link=link,
@@ -183,7 +186,11 @@ class Node(NodeParts):
                 clock=mesh_clock,
                 timers=timers,
                 watchdog=watchdog,
-                replay_process=stack.enter_context(ReplayProcess(workflows.values())) if config.replay_check else None,
+                replay_process=(
+                    stack.enter_context(ReplayProcess(workflows.values(), config.codec))
+                    if config.replay_check
+                    else None
+                ),
                 entropy=entropy,
                 telemetry=telemetry.current(),
                 metrics=NodeMetrics(registry, clock),

@@ -200,7 +200,7 @@ class NodeParts:
         if start.runtime == LANGUAGE:
             workflow = self.stored_definitions.get(definition, version)
         assert workflow is not None  # the caller has asked `able` or `_has_code`
-        machine = Machine(workflow, workflow_id, run, payload_limit=context.config.payload_limit)
+        machine = Machine(workflow, workflow_id, run, payload_limit=context.config.payload_limit, codecs=context.codecs)
         return Coordinator(context, self._effects, machine, start, applied, req)
 
     def _look_at(self, coordinators: list[Coordinator]) -> Coroutine[Any, Any, None]:

@@ -9,6 +9,7 @@ workflow that does not exist. What they are is read from their heads, for such c
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -136,7 +137,7 @@ class Permit:
             return decision
         for workflow_id in targets.workflow_ids:
             decision = await self._of_workflow(workflow_id, targets, trace_id)
-        for workflow_id in targets.taken_ids:
+        for workflow_id in targets.taken_ids if decision.is_limited else ():
             await self._of_workflow(workflow_id, targets, trace_id)
         return decision
 
@@ -168,18 +169,23 @@ class Permit:
 
     async def _decide_batch(self, targets: Targets, trace_id: str) -> Decision:
         """Each item has an outcome of its own: `REFUSED_ITEMS` tells the method which ones are refused."""
-        allowed, errors = Decision(True), {}
-        for at, (item, taken) in enumerate(zip(targets.items, targets.taken_ids, strict=True)):
+        allowed = Decision(True)
+        errors: dict[int, RequestError] = {}
+        taken: dict[int, str] = {}
+        for at, item in enumerate(targets.items):
             decision = self._of(item)
             if not decision.allowed:
                 errors[at] = self._recorder.refusal(self.call, decision, targets.only(at), trace_id)
                 continue
             allowed = decision
-            try:
-                if taken:
-                    await self._of_workflow(taken, targets.only(at), trace_id)
-            except RequestError as error:
-                errors[at] = error
+            if decision.is_limited and targets.taken_ids[at]:
+                taken[at] = targets.taken_ids[at]
+        looks = (self._of_workflow(workflow_id, targets.only(at), trace_id) for at, workflow_id in taken.items())
+        for at, found in zip(taken, await asyncio.gather(*looks, return_exceptions=True), strict=True):
+            if isinstance(found, RequestError):
+                errors[at] = found
+            elif isinstance(found, BaseException):
+                raise found
         if errors and len(errors) == len(targets.items):
             raise next(iter(errors.values()))
         REFUSED_ITEMS.set(errors)

@@ -41,6 +41,10 @@ class Item(NamedTuple):
     labels: Mapping[str, str] = {}
 
 
+_NOTHING: Final = Item()
+Labels = tuple[tuple[str, str], ...]
+
+
 class Held(NamedTuple):
     """A role that a caller has in a namespace, and the entry of the policy that gives it."""
 
@@ -58,6 +62,7 @@ class Decision(NamedTuple):
         role: The role that allows it; "" where a rule does.
         reason: Of a refusal, for ErrorInfo: `NO_ROLE`, `ROLE_MISSING`, `DENIED_BY_RULE`, `OUT_OF_LIMITS`.
         words: Why, in words for the caller.
+        is_limited: Whether the role that allows it is limited, so that other workflows of the namespace are not for the caller.
     """
 
     allowed: bool
@@ -66,6 +71,7 @@ class Decision(NamedTuple):
     role: str = ""
     reason: str = ""
     words: str = ""
+    is_limited: bool = False
 
 
 class _ByRequest(Enum):
@@ -83,7 +89,11 @@ class Policy:
     def __init__(self, file: PolicyFile) -> None:
         self.file = file
         self._held: OrderedDict[tuple[int, str], tuple[Caller, tuple[Held, ...]]] = OrderedDict()
-        self._answers: OrderedDict[tuple[int, str, str], tuple[Caller, Answer]] = OrderedDict()
+        self._answers: OrderedDict[tuple[int, str, str, str, str, Labels], tuple[Caller, Answer]] = OrderedDict()
+        rules = (rule.when.names for rule in file.rules if rule.when is not None)
+        self._reads_labels = any("labels" in names for names in rules) or any(
+            binding.limits.labels for binding in file.bindings
+        )
 
     def __repr__(self) -> str:
         return f"<Policy {self.file.name}: {len(self.file.bindings)} roles, {len(self.file.rules)} rules>"
@@ -125,13 +135,13 @@ class Policy:
 
     def decide(self, caller: Caller, path: str, namespace: str, item: Item | None = None) -> Answer:
         """Decide about a call. Without an item, BY_REQUEST says that it depends on one."""
-        if item is not None:
-            return self._decide(caller, path, namespace, item)
-        key = (id(caller), path, namespace)
+        named = item or _NOTHING
+        labels = tuple(sorted(named.labels.items())) if self._reads_labels and named.labels else ()
+        key = (id(caller), path, namespace, named.capability, "-" if item is None else f"={named.workflow}", labels)
         known = self._answers.get(key)
         if known is not None and known[0] is caller:
             return known[1]
-        answer = self._decide(caller, path, namespace, None)
+        answer = self._decide(caller, path, namespace, item)
         _remember(self._answers, key, (caller, answer))
         return answer
 
@@ -162,7 +172,7 @@ class Policy:
             return BY_REQUEST
         for one in fitting:
             if _within(one.binding.limits, access, item):
-                return Decision(True, one.binding.name, one.binding.line, one.role)
+                return Decision(True, one.binding.name, one.binding.line, one.role, is_limited=True)
         limits = " or ".join(str(one.binding.limits) for one in fitting)
         what = f"capability {item.capability!r}" if access.about == "capability" else f"workflow {item.workflow!r}"
         words = f"the role {fitting[0].role} is limited to {limits}, and this is {what}"

@@ -32,7 +32,8 @@ class _Exporter(OTLPLogExporter):
     """The SDK's exporter, for messages that are made already."""
 
     def _translate_data(self, data: Any) -> Any:
-        return data
+        """The one request in the list that `export` was given."""
+        return data[0]
 
 
 class OtlpSink:
@@ -51,7 +52,7 @@ class OtlpSink:
         """Send them. Raises OSError where the collector did not take them."""
         scope = ScopeLogs(scope=self._scope, log_records=[_record(one) for one in records])
         request = ExportLogsServiceRequest(resource_logs=[ResourceLogs(resource=self._resource, scope_logs=[scope])])
-        if self._exporter.export(request).name != "SUCCESS":
+        if self._exporter.export([request]).name != "SUCCESS":
             raise OSError(f"the collector did not take it within {_SENT_WITHIN:g} s (OTEL_EXPORTER_OTLP_LOGS_ENDPOINT)")
 
     def close(self) -> None:

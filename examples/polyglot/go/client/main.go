@@ -27,7 +27,11 @@ func main() {
 	if len(os.Args) != 4 {
 		log.Fatal("usage: client REQUEST_ID CAPABILITY JSON")
 	}
-	request := &pb.RunTaskRequest{RequestId: os.Args[1], Capability: os.Args[2], Input: work.JSON([]byte(os.Args[3])),
+	input, err := work.Codec.Encode(work.JSON([]byte(os.Args[3])))
+	if err != nil {
+		log.Fatal(err)
+	}
+	request := &pb.RunTaskRequest{RequestId: os.Args[1], Capability: os.Args[2], Input: input,
 		Wait: durationpb.New(30 * time.Second), PayloadFormat: pb.PayloadFormat_PAYLOAD_FORMAT_RAW}
 	for turn := 0; ; {
 		workflow, err := ask(dial.Address(turn), request)
@@ -38,9 +42,16 @@ func main() {
 		case err != nil:
 			log.Fatal(err)
 		case workflow.State == pb.WorkflowState_WORKFLOW_STATE_SUCCEEDED:
-			fmt.Println(workflow.Output.GetJson())
+			output, err := work.Codec.Decode(workflow.Output)
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println(output.GetJson())
 			return
 		case workflow.CloseTime != nil:
+			if err := work.Codec.DecodeFailure(workflow.Failure); err != nil {
+				log.Fatal(err)
+			}
 			log.Fatalf("%s: %s", workflow.State, workflow.Failure.GetMessage())
 		}
 	}

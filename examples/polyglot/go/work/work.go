@@ -21,8 +21,10 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/trace"
 	api "go.opentelemetry.io/otel/trace"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"nervenet.dev/examples/go/seal"
 	pb "nervenet.dev/nervenet/v1"
 )
 
@@ -76,7 +78,14 @@ func Run(ctx context.Context, handler Handler, task *Task) *pb.TaskResult {
 			attribute.String("nervenet.workflow.id", task.WorkflowId)))
 	defer span.End()
 	result := &pb.TaskResult{Attempt: task.Attempt, StartTime: timestamppb.Now()}
-	output, err := guarded(ctx, handler, task)
+	var output *pb.Payload
+	opened, err := open(task)
+	if err == nil {
+		output, err = guarded(ctx, handler, opened)
+	}
+	if err == nil {
+		output, err = Codec.Encode(output)
+	}
 	result.EndTime = timestamppb.Now()
 	if err == nil {
 		if output == nil {
@@ -85,15 +94,56 @@ func Run(ctx context.Context, handler Handler, task *Task) *pb.TaskResult {
 		result.Outcome = &pb.TaskResult_Output{Output: output}
 		return result
 	}
-	span.SetStatus(codes.Error, err.Error())
 	failure := &pb.Failure{Code: pb.FailureCode_FAILURE_CODE_APPLICATION, Type: fmt.Sprintf("%T", err), Message: err.Error()}
 	if failed := (*Failed)(nil); errors.As(err, &failed) {
 		failure = failed.Failure
 	} else if ctx.Err() != nil {
 		failure.Code = pb.FailureCode_FAILURE_CODE_CANCELED
 	}
+	if failure.Type != missingKey { // a missing key is no secret, and an operator must read which one it is
+		if err := Codec.EncodeFailure(failure); err != nil {
+			failure = &pb.Failure{Code: failure.Code, Type: failure.Type, Message: "its words cannot be encoded: " + err.Error()}
+		}
+	}
+	span.SetStatus(codes.Error, failure.Message)
 	result.Outcome = &pb.TaskResult_Failure{Failure: failure}
 	return result
+}
+
+const missingKey = "CodecError"
+
+// Codec encodes and decodes what goes through handlers, as NERVENET_CODEC says.
+var Codec = codec()
+
+func codec() *seal.Codec {
+	found, err := seal.Open(os.Getenv("NERVENET_CODEC"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	return found
+}
+
+// open is the task as its handler sees it: input and checkpoint decoded, and whatever it reports encoded.
+func open(task *Task) (*Task, error) {
+	clear := &Task{TaskEnvelope: proto.Clone(task.TaskEnvelope).(*pb.TaskEnvelope)}
+	var input, checkpoint error
+	clear.Input, input = Codec.Decode(task.Input)
+	clear.Checkpoint, checkpoint = Codec.Decode(task.Checkpoint)
+	if err := errors.Join(input, checkpoint); err != nil { // another agent may have the key, so it is tried again
+		return nil, &Failed{&pb.Failure{Code: pb.FailureCode_FAILURE_CODE_DEPENDENCY, Type: missingKey,
+			Message: task.Capability + ": the input: " + err.Error()}}
+	}
+	clear.Report = func(progress *pb.TaskProgress) {
+		var text, partial, saved error
+		progress.Message, text = Codec.EncodeText(progress.Message)
+		progress.Partial, partial = Codec.Encode(progress.Partial)
+		progress.Checkpoint, saved = Codec.Encode(progress.Checkpoint)
+		if errors.Join(text, partial, saved) == nil { // what cannot be hidden is not said
+			task.Report(progress)
+		}
+	}
+	return clear, nil
 }
 
 // guarded turns a panic into a failure: a bug costs one attempt, not the process.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nervenet.agent.task import Reporter, Task, TaskFacts
 from nervenet.agent.verdicts import Verdict, accepted, outcome_entry
+from nervenet.codecs import PLAIN, Codecs
 from nervenet.records import Failure, Payload
 from nervenet.streams.tasks.attempt import OutcomeEntry
 
@@ -62,9 +63,10 @@ def prepare(
     started_ms: int,
     checkpoint: Payload | None,
     payload_limit: int,
+    codecs: Codecs = PLAIN,
 ) -> tuple[tuple[Any, ...], Task[Any] | None] | Failure:
     """The handler's arguments, and its Task if it takes one; a Failure if the input does not match its type."""
-    arguments = accepted(agent, envelope.input)
+    arguments = accepted(agent, envelope.input, codecs)
     if isinstance(arguments, Failure) or not agent.takes_task:
         return arguments if isinstance(arguments, Failure) else (arguments, None)
     ends = [envelope.deadline_ms] if envelope.deadline_ms else []
@@ -80,12 +82,20 @@ def prepare(
         envelope.hint,
         checkpoint,
         payload_limit,
+        codecs,
     )
     task: Task[Any] = Task(facts, reporter, resource)
     return (task, *arguments), task
 
 
-def conclude(running: Running, verdict: Verdict, clock: Clock, task: Task[Any] | None) -> OutcomeEntry | None:
+def conclude(
+    running: Running,
+    verdict: Verdict,
+    clock: Clock,
+    task: Task[Any] | None,
+    codecs: Codecs = PLAIN,
+    limit: int | None = None,
+) -> OutcomeEntry | None:
     """The entry of an attempt that has ended.
 
     A value counts even if it comes too late. If the attempt was stopped, the reason of the stop is recorded, not the
@@ -97,4 +107,13 @@ def conclude(running: Running, verdict: Verdict, clock: Clock, task: Task[Any] |
             return None
         verdict = failure
     spent = task.spent if task is not None else ()
-    return outcome_entry(running.envelope, running.agent_id, verdict, running.started_ms, clock.now_ms(), spent)
+    return outcome_entry(
+        running.envelope,
+        running.agent_id,
+        verdict,
+        running.started_ms,
+        clock.now_ms(),
+        spent,
+        codecs=codecs,
+        limit=limit,
+    )

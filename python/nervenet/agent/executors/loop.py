@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nervenet.agent.executors.common import Resources, conclude, prepare
 from nervenet.agent.verdicts import answered, raised
+from nervenet.codecs import PLAIN, Codecs
 from nervenet.records import Failure
 from nervenet.streams.tasks.attempt import OutcomeEntry
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 
 class LoopExecutor:
-    def __init__(self, resources: Resources, clock: Clock, payload_limit: int) -> None:
+    def __init__(self, resources: Resources, clock: Clock, payload_limit: int, codecs: Codecs = PLAIN) -> None:
+        self._codecs = codecs
         self._resources = resources
         self._clock = clock
         self._limit = payload_limit
@@ -29,7 +31,8 @@ class LoopExecutor:
         """Nothing to close."""
 
     async def run(self, running: Running) -> OutcomeEntry | None:
-        agent, limit = running.agent, self._limit
+        agent, limit, codecs = running.agent, self._limit, self._codecs
+        plain_limit = codecs.plain_limit(limit)
         prepared = prepare(
             agent,
             running.envelope,
@@ -38,9 +41,10 @@ class LoopExecutor:
             started_ms=running.started_ms,
             checkpoint=running.restored,
             payload_limit=limit,
+            codecs=codecs,
         )
         if isinstance(prepared, Failure):
-            return conclude(running, prepared, self._clock, None)
+            return conclude(running, prepared, self._clock, None, codecs)
         arguments, task = prepared
         me = asyncio.current_task()
         assert me is not None
@@ -53,9 +57,9 @@ class LoopExecutor:
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and running.stop is None and me.cancelling():
                 raise  # the process ends, not the attempt
-            verdict = raised(agent, error, limit, self._clock.now_ms())
+            verdict = raised(agent, error, plain_limit, self._clock.now_ms())
         else:
-            verdict = answered(agent, value, limit)
+            verdict = answered(agent, value, plain_limit)
         running.interrupt = None
         running.ended = True
-        return conclude(running, verdict, self._clock, task)
+        return conclude(running, verdict, self._clock, task, codecs, limit)

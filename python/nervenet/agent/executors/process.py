@@ -175,11 +175,18 @@ class PoolWorker(asyncio.Protocol):
 class ProcessExecutor:
     """`size` workers, all started before the agent is ready."""
 
-    def __init__(self, agents: Collection[Agent[Any, Any]], clock: Clock, payload_limit: int, size: int) -> None:
+    def __init__(
+        self,
+        agents: Collection[Agent[Any, Any]],
+        clock: Clock,
+        payload_limit: int,
+        size: int,
+        codec: str | None = None,
+    ) -> None:
         places = [
             (agent.name, _place(agent.fn), _place(agent.lifespan) if agent.lifespan else None) for agent in agents
         ]
-        self._setup = pack("setup", list(sys.path), places, payload_limit, telemetry.current().service)
+        self._setup = pack("setup", list(sys.path), places, payload_limit, telemetry.current().service, codec)
         self._clock = clock
         self._size = size
         self._workers: set[PoolWorker] = set()

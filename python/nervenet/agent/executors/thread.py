@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nervenet.agent.executors.common import Resources, conclude, prepare
 from nervenet.agent.verdicts import Verdict, answered, raised
+from nervenet.codecs import PLAIN, Codecs
 from nervenet.records import Failure
 from nervenet.streams.tasks.attempt import OutcomeEntry
 
@@ -29,7 +30,10 @@ _Job: TypeAlias = "tuple[Callable[[], Verdict], asyncio.Future[Verdict]]"
 
 
 class ThreadExecutor:
-    def __init__(self, resources: Resources, clock: Clock, payload_limit: int, most: int) -> None:
+    def __init__(
+        self, resources: Resources, clock: Clock, payload_limit: int, most: int, codecs: Codecs = PLAIN
+    ) -> None:
+        self._codecs = codecs
         self._resources = resources
         self._clock = clock
         self._limit = payload_limit
@@ -48,7 +52,8 @@ class ThreadExecutor:
             self._jobs.put(None)
 
     async def run(self, running: Running) -> OutcomeEntry | None:
-        agent, limit, clock = running.agent, self._limit, self._clock
+        agent, limit, clock, codecs = running.agent, self._limit, self._clock, self._codecs
+        plain_limit = codecs.plain_limit(limit)
         prepared = prepare(
             agent,
             running.envelope,
@@ -57,9 +62,10 @@ class ThreadExecutor:
             started_ms=running.started_ms,
             checkpoint=running.restored,
             payload_limit=limit,
+            codecs=codecs,
         )
         if isinstance(prepared, Failure):
-            return conclude(running, prepared, clock, None)
+            return conclude(running, prepared, clock, None, codecs)
         arguments, task = prepared
         context = contextvars.copy_context()
 
@@ -69,12 +75,12 @@ class ThreadExecutor:
                     raise asyncio.CancelledError
                 value: Any = context.run(agent.fn, *arguments)  # type: ignore[arg-type]  # a handler of this process has one
             except BaseException as error:  # noqa: BLE001 - whatever a handler raises becomes data
-                return raised(agent, error, limit, clock.now_ms())
-            return answered(agent, value, limit)
+                return raised(agent, error, plain_limit, clock.now_ms())
+            return answered(agent, value, plain_limit)
 
         verdict = await self._submit(call)
         running.ended = True
-        return conclude(running, verdict, clock, task)
+        return conclude(running, verdict, clock, task, codecs, limit)
 
     def _submit(self, call: Callable[[], Verdict]) -> asyncio.Future[Verdict]:
         assert self._loop is not None

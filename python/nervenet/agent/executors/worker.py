@@ -24,6 +24,7 @@ from nervenet.agent.executors.common import Resources, prepare
 from nervenet.agent.executors.frames import Unpacker, pack
 from nervenet.agent.verdicts import Verdict, answered, outcome_entry, raised
 from nervenet.clock import SYSTEM
+from nervenet.codecs import PLAIN, open_codecs
 from nervenet.definitions import Agent, define_agent
 from nervenet.imports import end_with_owner, load_definitions
 from nervenet.records import Failure, Payload
@@ -93,6 +94,7 @@ class Worker:
         self._resources = Resources()
         self._loop = asyncio.new_event_loop()
         self._limit = 0
+        self._codecs = PLAIN
         self._telemetry = telemetry.OFF
 
     def main(self) -> int:
@@ -119,8 +121,11 @@ class Worker:
                     self._frames.put(frame)
         os._exit(0)  # the agent is gone
 
-    def _set_up(self, path: list[str], agents: list[tuple[Any, ...]], limit: int, service: str) -> None:
+    def _set_up(
+        self, path: list[str], agents: list[tuple[Any, ...]], limit: int, service: str, codec: str | None
+    ) -> None:
         sys.path[:] = path
+        self._codecs = open_codecs(codec)
         self._limit = limit
         for name, place, lifespan in agents:
             self._agents[name] = load_agent(
@@ -142,6 +147,7 @@ class Worker:
             started_ms=started_ms,
             checkpoint=None if checkpoint is None else decode_payload(checkpoint),
             payload_limit=self._limit,
+            codecs=self._codecs,
         )
         verdict: Verdict
         usage: tuple[Any, ...] = ()
@@ -153,15 +159,18 @@ class Worker:
             with self._telemetry.activated(envelope.trace):
                 verdict = self._call(agent, arguments)
             usage = task.spent if task is not None else ()
-        self._pipe.send("done", *outcome_entry(envelope, agent_id, verdict, started_ms, SYSTEM.now_ms(), usage))
+        codecs, limit, now = self._codecs, self._limit, SYSTEM.now_ms()
+        entry = outcome_entry(envelope, agent_id, verdict, started_ms, now, usage, codecs=codecs, limit=limit)
+        self._pipe.send("done", *entry)
 
     def _call(self, agent: Agent[Any, Any], arguments: tuple[Any, ...]) -> Verdict:
         assert agent.fn is not None
+        limit = self._codecs.plain_limit(self._limit)
         try:
             value: Any = agent.fn(*arguments)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises becomes data
-            return raised(agent, error, self._limit, SYSTEM.now_ms())
-        return answered(agent, value, self._limit)
+            return raised(agent, error, limit, SYSTEM.now_ms())
+        return answered(agent, value, limit)
 
 
 def main(descriptor: int, agent_pid: int) -> None:

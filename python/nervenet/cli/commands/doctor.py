@@ -13,6 +13,7 @@ from nervenet.cli.doctor.archive_checks import archive_checks
 from nervenet.cli.doctor.certificates import certificate_checks
 from nervenet.cli.doctor.etcd_checks import etcd_checks
 from nervenet.cli.doctor.mesh_checks import mesh_checks
+from nervenet.cli.doctor.policy_checks import policy_checks
 from nervenet.cli.doctor.redis_checks import redis_checks
 from nervenet.cli.failures import ExitCode
 from nervenet.cli.render import checks as render
@@ -32,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
             mesh_checks(config, context.mesh, view, stuck),
         )
         found = [check for part in parts for check in part] + certificate_checks(config, view.now_ms)
+        found += policy_checks(config)
         if args.json:
             screen.verbatim(json.dumps({"checks": [one._asdict() for one in found]}, ensure_ascii=False))
         else:

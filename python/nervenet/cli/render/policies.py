@@ -34,13 +34,13 @@ def summary(policy: Policy) -> list[Text]:
         )
         limits = f"   {binding.limits}" if str(binding.limits) else ""
         where = ", ".join(binding.namespaces)
-        lines.append(Text(text.clean(f"  line {binding.line:<4} {binding.role:9} in {where}: {who}{limits}")))
+        lines.append(Text("  " + text.clean(f"line {binding.line:<4} {binding.role:9} in {where}: {who}{limits}")))
     for rule in policy.file.rules:
         names = ", ".join(sorted(rpc_name(path) for path in rule.rpcs)[:4])
         more = len(rule.rpcs) - 4
         names += f" and {more} more" if more > 0 else ""
         verb = "allows" if rule.allows else "denies"
-        lines.append(Text(text.clean(f"  line {rule.line:<4} rule {rule.name!r} {verb} {names}")))
+        lines.append(Text("  " + text.clean(f"line {rule.line:<4} rule {rule.name!r} {verb} {names}")))
     return lines
 
 
@@ -53,13 +53,13 @@ def explained(policy: Policy, found: Explained) -> list[Text]:
     lines = [Text(text.clean(f"{who} ({found.caller.means}) {verb} call {found.rpc} in {found.namespace}."), style)]
     at = f" ({policy.file.name}:{decision.line})" if decision.line else ""
     if decision.role:
-        lines.append(Text(text.clean(f"  It has the role {decision.role} by {decision.by!r}{at}.")))
+        lines.append(Text("  " + text.clean(f"It has the role {decision.role} by {decision.by!r}{at}.")))
     elif decision.by == "open":
         lines.append(Text("  It is open to everybody."))
     elif decision.allowed:
-        lines.append(Text(text.clean(f"  The rule {decision.by!r}{at} allows it.")))
+        lines.append(Text("  " + text.clean(f"The rule {decision.by!r}{at} allows it.")))
     else:
-        lines.append(Text(text.clean(f"  {decision.reason}: {decision.words}{at}.")))
+        lines.append(Text("  " + text.clean(f"{decision.reason}: {decision.words}{at}.")))
     roles = defaultdict(list)
     for one in found.held:
         roles[one.role.value].append(one.binding.line)

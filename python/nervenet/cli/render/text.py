@@ -17,6 +17,7 @@ from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from nervenet.codecs.layout import CONTENT_TYPE, describe, hidden
 from nervenet.v1 import common_pb2 as common
 from nervenet.wire.waits import failure_words
 from nervenet.wire.waits import iso as iso
@@ -91,6 +92,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\
 
 def clean(text: str) -> str:
     """Text from elsewhere as one harmless line."""
+    text = hidden(text)
     if text.isprintable():  # none of them is printable
         return text.strip()
     return _CONTROL.sub(" ", text).strip()
@@ -138,8 +140,13 @@ def payload(message: common.Payload) -> str:
     if form == "uri":
         return clean(message.uri)
     if form == "data":
-        return f"({_size(len(message.data))} of bytes)"
+        return encoded_words(message) or f"({_size(len(message.data))} of bytes)"
     return f"({_size(message.size_bytes)})" if message.size_bytes else "null"
+
+
+def encoded_words(message: common.Payload) -> str:
+    """What a payload is that this process cannot decode: `encrypted (key id 2026-11)`. Empty: it is not encoded."""
+    return describe(message.encoding) if message.content_type == CONTENT_TYPE else ""
 
 
 def _size(of_bytes: int) -> str:
@@ -152,7 +159,7 @@ def value(message: common.Payload) -> str | bytes:
     """A payload for a program's standard input: JSON text, text or the very bytes."""
     form = message.WhichOneof("body")
     if form == "data":
-        return message.data
+        return encoded_words(message) or message.data
     if form == "value":
         return json.dumps(plain(message), ensure_ascii=False)
     return getattr(message, form) if form else "null"

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Payloads of the contract as text. JSON is laid out by its tokens: no digit is lost, and no depth is too deep.
-import { clean, clipped, size, visible } from "./text.js";
+import { clean, clipped, encodingWords, size, visible } from "./text.js";
 
 /** Below it, JSON goes on in one line. */
 const DEEPEST_INDENT = 12;
+
+/** The content type of what a payload codec has encoded: only its users have the key. */
+const ENCODED = "application/vnd.nervenet.encoded";
 
 /** {text, kind}: the payload for people; kind is "json", "text", "uri", "bytes" or "none". */
 export function payloadText(payload) {
@@ -12,6 +15,7 @@ export function payloadText(payload) {
   if (payload.value !== undefined) return { text: visible(laidOut(JSON.stringify(payload.value))), kind: "json" };
   if (payload.text !== undefined) return { text: visible(payload.text), kind: "text" };
   if (payload.uri !== undefined) return { text: visible(payload.uri), kind: "uri" };
+  if (payload.contentType === ENCODED) return { text: clean(encodingWords(payload.encoding)), kind: "text" };
   if (payload.data !== undefined) return { text: `(${size(Math.floor((payload.data.length * 3) / 4))} of bytes)`, kind: "bytes" };
   return { text: payload.sizeBytes ? `(${size(Number(payload.sizeBytes))})` : "null", kind: "none" };
 }

@@ -5,12 +5,23 @@
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g;
 const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
+// A text that a payload codec has encoded. The page has no keys, so it shows it in words.
+const ENCODED = /encoded\[([a-z0-9-]+(?:;[^\]\s]{1,200})?)\]:[A-Za-z0-9_=…-]*/g;
+
+/** An encoding in words: `encrypted (key id 2026-11)`. */
+export function encodingWords(encoding) {
+  const [name, key] = String(encoding).split(";key=");
+  return name === "aes-gcm" ? `encrypted (key id ${key})` : `encoded (${encoding})`;
+}
+
+const readable = (text) => (text.includes("encoded[") ? text.replace(ENCODED, (_, encoding) => encodingWords(encoding)) : text);
+
 /** One harmless line. */
-export const clean = (text) => String(text ?? "").replace(CONTROL, " ").trim();
+export const clean = (text) => readable(String(text ?? "")).replace(CONTROL, " ").trim();
 
 /** Text of several lines, in which marks that nobody sees are shown as JSON writes them: `\u202e`. */
 export const visible = (text) =>
-  String(text).replace(HIDDEN, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  readable(String(text)).replace(HIDDEN, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${Number(number) === 1 ? one : many}`;
 

@@ -24,6 +24,7 @@ from types import FrameType
 from typing import Any, Final, TypeAlias
 
 from nervenet import errors
+from nervenet.codecs import open_codecs
 from nervenet.definitions import Workflow
 from nervenet.durable.check import rebuild
 from nervenet.durable.lines import Site, is_machinery
@@ -40,7 +41,9 @@ MEMORY: Final = 512 << 20
 Tracer: TypeAlias = Callable[[FrameType, str, Any], Any]
 
 
-def last_line(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Sequence[Entry]) -> str:
+def last_line(
+    workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Sequence[Entry], codec: str | None = None
+) -> str:
     """Where the code was when it took the child with it, or its time was over; "" when neither, or nobody can tell."""
     where = place(workflow)
     if where is None:
@@ -60,7 +63,7 @@ def last_line(workflow: Workflow[Any, Any], workflow_id: str, run: int, entries:
             )
         try:
             ours.settimeout(IMPORTS)
-            send(ours, (where, workflow_id, run, list(entries)))
+            send(ours, (where, workflow_id, run, list(entries), codec))
             receive(ours)  # the code is there
             ours.settimeout(FOLDS)
             receive(ours)  # it came through
@@ -79,13 +82,13 @@ def main(channel: socket.socket, note: mmap.mmap) -> None:
     """Fold one journal; say when the code is there, and when it came through."""
     import resource  # not on every system that a node may be imported on
 
-    where, workflow_id, run, entries = receive(channel)
+    where, workflow_id, run, entries, codec = receive(channel)
     workflow = find(where)
     send(channel, "imported")
     most = _memory() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     sys.settrace(tracer(note))
-    rebuild(workflow, workflow_id, run, entries)
+    rebuild(workflow, workflow_id, run, entries, open_codecs(codec))
     sys.settrace(None)
     send(channel, "through")
 

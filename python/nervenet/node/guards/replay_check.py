@@ -35,7 +35,9 @@ async def difference(
     again = machine
     async with replay_process.turn:  # a hundred slices between two looks at the sockets would be no slices
         began = SYSTEM.monotonic()
-        for again in refold(machine.workflow, machine.workflow_id, machine.run, machine.payload_limit, entries):
+        for again in refold(
+            machine.workflow, machine.workflow_id, machine.run, machine.payload_limit, entries, machine.codecs
+        ):
             watchdog.leave()
             if again.blocked is not None:
                 break

@@ -28,6 +28,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from nervenet.codecs import open_codecs
 from nervenet.definitions import Workflow, define_workflow
 from nervenet.durable.check import WantedCommands, compare, refold, wanted_commands
 from nervenet.imports import MARK, end_with_owner, load_definitions, refuse_here
@@ -61,7 +62,8 @@ class CodeLocation(NamedTuple):
 class ReplayProcess:
     """See the module. Not thread-safe."""
 
-    def __init__(self, workflows: Iterable[Workflow[Any, Any]]) -> None:
+    def __init__(self, workflows: Iterable[Workflow[Any, Any]], codec: str | None = None) -> None:
+        self._codec = codec
         self._places = {(w.name, w.version): found for w in workflows if (found := place(w)) is not None}
         self._absent: dict[tuple[str, int], str] | None = None
         self._ours: socket.socket | None = None
@@ -90,7 +92,7 @@ class ReplayProcess:
                 stderr=subprocess.DEVNULL,
             )
         self._ours = ours
-        send(ours, list(self._places.values()))
+        send(ours, (self._codec, list(self._places.values())))
         return self
 
     def __exit__(
@@ -194,7 +196,9 @@ def main(channel: socket.socket) -> None:
     found: dict[tuple[str, int], Workflow[Any, Any]] = {}
     absent: dict[tuple[str, int], str] = {}
     where: CodeLocation
-    for where in receive(channel):
+    codec, places = receive(channel)
+    codecs = open_codecs(codec)
+    for where in places:
         key = where.name, where.version
         try:
             found[key] = find(where)
@@ -207,7 +211,7 @@ def main(channel: socket.socket) -> None:
             entries: list[Entry] = []
             while len(entries) < count:
                 entries += receive(channel)
-            folding = refold(found[key], workflow_id, run, payload_limit, entries)
+            folding = refold(found[key], workflow_id, run, payload_limit, entries, codecs)
             machine = next(folding)
             for _ in folding:
                 send(channel, None)  # still at it

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nervenet.clock import SYSTEM, uuid7
+from nervenet.codecs import is_encoded
 from nervenet.errors import Overloaded
 from nervenet.node.services.starts import checked_json, checked_payload
 from nervenet.node.workflows.close_notifier import before
@@ -60,6 +62,7 @@ class FactCalls:
         )
         if wrong is not None:
             raise wrong
+        body = replace(body, payload=self._context.codecs.encode(body.payload))
         answer = await self._record(request.workflow_id, name, body, request.sender)
         if answer.status != "new":
             await self._check_same(request, answer.id, body)
@@ -68,7 +71,10 @@ class FactCalls:
     async def _check_same(self, request: pb.SignalWorkflowRequest, journal_id: bytes, body: Signaled) -> None:
         (raw,) = await self._context.journal.read(request.workflow_id, before(journal_id), 1)
         there = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
-        if isinstance(there, Signaled) and (there.signal, there.payload) != (body.signal, body.payload):
+        if not isinstance(there, Signaled):
+            return
+        old, new = (self._context.codecs.for_people(one.payload) for one in (there, body))
+        if there.signal != body.signal or (old != new and not (is_encoded(old) and is_encoded(new))):
             words = f"another {there.signal!r} signal was sent to {request.workflow_id} with it"
             raise id_reused(request.request_id, words, workflow_id=request.workflow_id)
 

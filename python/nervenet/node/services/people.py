@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nervenet.codecs import CodecError, is_encoded
 from nervenet.errors import RequestError
 from nervenet.node.services.checks import check_answer
 from nervenet.node.services.history import Asked, History
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.services.reads import Reads
     from nervenet.node.workflows.escalations import Escalations
+    from nervenet.records import Payload
     from nervenet.streams.answers import Decision
 
 
@@ -124,16 +127,33 @@ class People:
             workflow_id, run, asked.step, asked.k, decided, outcome, cancel, resolution.resolver
         )
         workflow_id, run, history, asked = await self._find(escalation_id(workflow_id, asked.step, asked.k))
-        if decision.status != "new" and asked.decided != decided:
+        if decision.status != "new" and not self._same(asked.decided, decided):
             raise _refused(workflow_id, asked)
         return _told(workflow_id, run, history, asked)
 
     def _is_repeat(self, resolution: workflow_pb2.EscalationResolution, asked: Asked) -> bool:
         """Whether this very decision, value and resolver included, is the one that stands."""
         try:
-            return asked.decided == self._words(resolution, asked)[0]
+            return self._same(asked.decided, self._words(resolution, asked)[0])
         except RequestError:
             return False
+
+    def _check(self, value: Payload, asked: Asked) -> None:
+        """Raises InvalidRequest. A node without a codec cannot check an encoded answer."""
+        codecs = self._context.codecs
+        if is_encoded(value) and not codecs.on:
+            return
+        try:
+            check_answer(codecs.decode(value), asked.question, asked.step)
+        except CodecError as error:
+            raise invalid("resolution.value", str(error)) from None
+
+    def _same(self, one: Decided | None, other: Decided) -> bool:
+        """Whether two decisions are the same. Values are compared as they were before they were encoded."""
+        if one is None or one.value is None or other.value is None:
+            return one == other
+        plain = self._context.codecs.for_people
+        return replace(one, value=plain(one.value)) == replace(other, value=plain(other.value))
 
     def _words(
         self, resolution: workflow_pb2.EscalationResolution, asked: Asked
@@ -148,7 +168,8 @@ class People:
         if action is Action.COMPLETE:
             limit = self._context.config.payload_limit
             value = checked_payload(resolution.value, limit, "resolution.value", asked.step)
-            check_answer(checked_json(value, "resolution.value.json"), asked.question, asked.step)
+            self._check(checked_json(value, "resolution.value.json"), asked)
+            value = self._context.codecs.encode(value)
             return Decided(action, value, 0, comment, resolver), Outcome(value, None), None
         if action is Action.FAIL:
             failure = Failure(FailureCode.APPLICATION, comment or "a human decided so", "FailedByHuman", False)

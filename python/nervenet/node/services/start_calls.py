@@ -111,7 +111,7 @@ class StartCalls:
 
     async def task(self, request: pb.RunTaskRequest, call: Any) -> pb.RunTaskResponse:
         """Run a task alone: a workflow of one step."""
-        start = task_start_of(request, self._context.config, trace_of(call))
+        start = task_start_of(request, self._context.config, trace_of(call), self._context.codecs)
         await self._check_task(request, start.workflow_id)
         try:
             with self._incoming("RunTask", start) as span:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.json_format import SerializeToJsonError
 
 from nervenet.clock import new_workflow_id
+from nervenet.codecs import PLAIN, Codecs
 from nervenet.errors import Overloaded, PreconditionFailed, RequestError
 from nervenet.node.workflows.builtin import TASK, TaskRequest, options_of
 from nervenet.node.workflows.start_plan import StartRequest
@@ -110,7 +111,7 @@ def checked_labels(labels: Any, at: str = "") -> dict[str, str]:
 # ── RunTask: a start of the built-in definition ──────────────────────────────────────────────────────────────────────
 
 
-def task_start_of(message: pb.RunTaskRequest, config: Config, trace: Trace) -> StartRequest:
+def task_start_of(message: pb.RunTaskRequest, config: Config, trace: Trace, codecs: Codecs = PLAIN) -> StartRequest:
     try:
         workflow_id = check_workflow_id(f"task/{message.request_id}")
         if not message.request_id:
@@ -123,7 +124,9 @@ def task_start_of(message: pb.RunTaskRequest, config: Config, trace: Trace) -> S
         raise invalid("capability", str(error)) from None
     payload = checked_payload(message.input, config.payload_limit, "input", capability)
     labels = checked_labels(message.labels)
-    task = TaskRequest(capability, checked_json(payload, "input.json"), _task_options(message, labels))
+    payload = checked_json(payload, "input.json")
+    payload = codecs.encode(payload, codecs.fingerprint(payload, workflow_id))
+    task = TaskRequest(capability, payload, _task_options(message, labels))
     return StartRequest(workflow_id, TASK, task.stored(), 1, labels, trace=trace, identity=task.identity())
 
 

@@ -55,9 +55,9 @@ class StepInputs:
             return {}, f"{code} is no longer stored"
         async with self._at_once:
             entries = await self._entries(workflow_id)
-            machine = Machine(
-                workflow, workflow_id, head.run, log=_silent, payload_limit=self._context.config.payload_limit
-            )
+            context = self._context
+            limit = context.config.payload_limit
+            machine = Machine(workflow, workflow_id, head.run, log=_silent, payload_limit=limit, codecs=context.codecs)
             try:
                 return await self._replay(machine, entries, set(steps))
             finally:

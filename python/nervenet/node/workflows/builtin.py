@@ -14,6 +14,7 @@ import json
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
+from nervenet.codecs.layout import fingerprint_of
 from nervenet.definitions import Agent, Workflow, define_workflow
 from nervenet.durable import Context
 from nervenet.durable.declared import LANGUAGE
@@ -66,7 +67,9 @@ class TaskRequest(NamedTuple):
 
     def identity(self) -> Payload:
         """What makes a second request the same task. How it is done may change between the two: the first one rules."""
-        return self._replace(options={}).stored()
+        fingerprint = fingerprint_of(self.input)
+        given = Payload("bytes", fingerprint) if fingerprint else self.input
+        return self._replace(options={}, input=given).stored()
 
 
 _DATA: Final = b',"data":'

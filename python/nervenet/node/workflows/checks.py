@@ -16,6 +16,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from nervenet.codecs import CodecError, is_encoded
 from nervenet.durable.declared import LANGUAGE
 from nervenet.durable.signals import Signals, signals_of
 from nervenet.rpc.status import invalid, invalid_all
@@ -74,7 +75,7 @@ class Checks:
 
     def input(self, definition: str, version: int, runtime: str, payload: Payload) -> list[Problem]:
         """Why no code of that definition takes it; empty: some does, or nobody can say."""
-        return _refused_by_all([known.input for known in self._of(definition, version, runtime)], payload, "input")
+        return self._refused_by_all([known.input for known in self._of(definition, version, runtime)], payload, "input")
 
     def task(self, capability: str, payload: Payload) -> list[Problem]:
         """The same of a task: why no live agent takes it."""
@@ -85,7 +86,7 @@ class Checks:
                 view.input_schema for agent in agents if (view := agent.capabilities.get(capability)) is not None
             }
             fits = self._tasks[capability] = tuple(_fit_of_input(schema) for schema in schemas)
-        return _refused_by_all(fits, payload, "input")
+        return self._refused_by_all(fits, payload, "input")
 
     # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -117,11 +118,28 @@ class Checks:
         if len(having) < len(known) and (undeclared or not all(each.complete for each in known)):
             return None
         if having:
-            wrong = _refused_by_all([check for checks in having for check in checks], payload, "payload")
+            wrong = self._refused_by_all([check for checks in having for check in checks], payload, "payload")
             return invalid_all(wrong) if wrong else None
         return (
             None if not known else _unknown_signal(key, name, sorted({one for each in known for one in each.signals}))
         )
+
+    def _refused_by_all(
+        self, checks: list[Fit | None] | tuple[Fit | None, ...], payload: Payload, at: str
+    ) -> list[Problem]:
+        """What the last one says, if every one has something to say. A node without a codec cannot check what is encoded."""
+        if is_encoded(payload):
+            if not self._context.codecs.on:
+                return []
+            try:
+                payload = self._context.codecs.decode(payload)
+            except CodecError as error:
+                return [(at, str(error))]
+        wrong: list[Problem] = []
+        for check in checks:
+            if check is None or not (wrong := check.problems(payload, at)):
+                return []
+        return wrong
 
     # ── what is known ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -164,15 +182,6 @@ def _of_view(view: DefinitionView) -> _Known:
 
 def _fit_of_input(schema: str) -> Fit | None:
     return None if schema == _NOTHING else fit(schema)
-
-
-def _refused_by_all(checks: list[Fit | None] | tuple[Fit | None, ...], payload: Payload, at: str) -> list[Problem]:
-    """What the last one says, if every one has something to say."""
-    wrong: list[Problem] = []
-    for check in checks:
-        if check is None or not (wrong := check.problems(payload, at)):
-            return []
-    return wrong
 
 
 def _unknown_signal(key: tuple[str, int, str], name: str, names: list[str]) -> InvalidRequest:

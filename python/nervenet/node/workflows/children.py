@@ -89,6 +89,8 @@ class Children:
             failure = _refused(unfit, command.workflow_id, FailureCode.INVALID_INPUT, "InvalidPayload")
         except RequestError as refused:
             failure = _refused(refused, command.workflow_id, FailureCode.DEPENDENCY, type(refused).__name__)
+        if failure is not None:  # the words of a refused input quote it
+            failure = self._context.codecs.encode_failure(failure)
         body = ChildStarted(command.workflow_id, command.definition, failure)
         answer = await parent.append(f"child:{command.step}", body)
         if answer.status == "closed" and failure is None and not command.options.abandon_children:
@@ -195,6 +197,8 @@ class Children:
                 failure = None if answer.recorded else _not_taken(command, answer)
             else:
                 failure = _refused(wrong, to, FailureCode.INVALID_INPUT, "InvalidRequest")
+        if failure is not None:
+            failure = self._context.codecs.encode_failure(failure)
         sent = SignalSent(command.workflow_id, command.signal, failure)
         await sender.append(f"sent:{command.step}", sent)
 

@@ -58,7 +58,7 @@ class LastLine(Protocol):
     """Finds the line at which a run ended its process: `crash_line.last_line`."""
 
     def __call__(
-        self, workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Sequence[Entry], /
+        self, workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Sequence[Entry], codec: str | None, /
     ) -> str: ...
 
 
@@ -289,7 +289,8 @@ class Loader:
 
     async def _find_line(self, coordinator: Coordinator, entries: list[Entry], last_line: LastLine) -> None:
         machine = coordinator.machine
-        where = await asyncio.to_thread(last_line, machine.workflow, machine.workflow_id, machine.run, entries)
+        codec = self._context.config.codec
+        where = await asyncio.to_thread(last_line, machine.workflow, machine.workflow_id, machine.run, entries, codec)
         if where and not coordinator.dropped and machine.blocked is not None:
             machine.blocked = replace(machine.blocked, where=where)
             coordinator.mirror()

@@ -15,9 +15,12 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from nervenet.codecs import is_encoded
+from nervenet.codecs.layout import fingerprint_of
 from nervenet.durable import PYTHON
 from nervenet.errors import AlreadyExists, InvalidRequest, NotFound, Overloaded, RequestError, Unavailable
 from nervenet.node.guards.memory import cost_of
+from nervenet.node.workflows.builtin import TASK
 from nervenet.options import resolve_start
 from nervenet.payloads import read_json
 from nervenet.records import NO_TRACE, ParentStep, Payload, Start, Trace
@@ -158,6 +161,7 @@ class StartPlanner:
             return _draining(context.status.node_id, name) if leaving else self._nobody(name, request.version)
         if wrong := self._checks.input(name, version, runtime, request.input):
             return _misfit(wrong)
+        request = self._encoded(request)
         cost = cost_of(request.input.data)
         owner = there or self._owner(request.workflow_id, able, cost)
         if not owner:
@@ -179,6 +183,14 @@ class StartPlanner:
         if owner == context.status.node_id:
             planned.add(cost)
         return plan
+
+    def _encoded(self, request: StartRequest) -> StartRequest:
+        """What a caller without the codec sends is stored encoded all the same. In a task alone that is done already."""
+        codecs = self._context.codecs
+        if not codecs.on or request.definition == TASK or is_encoded(request.input):
+            return request
+        fingerprint = codecs.fingerprint(request.input, request.workflow_id)
+        return replace(request, input=codecs.encode(request.input, fingerprint))
 
     def _owner(self, workflow_id: str, able: list[str], cost: int) -> str:
         """This node if it has the code and room, otherwise a node that has both; "" = nobody."""
@@ -219,7 +231,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 def request_hash(definition: str, input: Payload) -> bytes:
     """Two starts are the same if this is: definition and input, JSON in its canonical form (sorted, compact)."""
-    data = input.data
+    data = fingerprint_of(input) or input.data
     if input.form == "json":
         try:
             value = read_json(data)
