@@ -223,6 +223,20 @@ POLICY_LOOK_AGAIN: Final = 0.25
 """The same while its text has just changed."""
 AUDIT_WRITTEN_WITHIN: Final = 5.0
 """Within which a line of the audit log must be written, or its call is refused."""
+CREDENTIALS_LOOK_EVERY: Final = 1.0
+"""Between two looks at the callers of open streams: whether their credentials still count."""
+STREAM_END_WITHIN: Final = 5.0
+"""How long a stream whose caller's credentials have ended may take to send what it is sending."""
+JWT_LEEWAY: Final = 30.0
+"""How far the clocks of this process and of an issuer of JWTs may differ."""
+JWKS_LOOK_EVERY: Final = 300.0
+"""Between two readings of an issuer's keys."""
+JWKS_LOOK_AGAIN: Final = 5.0
+"""The same after one that failed, and at least, where JWTs with an unknown key come in."""
+JWKS_READ_WITHIN: Final = 5.0
+"""How long an issuer may take to send its keys."""
+JWKS_GRACE: Final = 3_600.0
+"""How long keys count after they were last read."""
 
 # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -41,6 +41,7 @@ STORIES: dict[str, Story] = {
     "cli": pages.command_line,
     "declared": pages.declared,
     "http": pages.http,
+    "security": pages.security,
     "grpcurl": grpcurl.tell,
     "tracing": tracing.tell,
     "fastapi": pages.fastapi,
@@ -85,6 +86,7 @@ def test_each_command_of_each_page_is_run() -> None:
         pages.README,
         pages.DECLARED,
         pages.HTTP,
+        pages.SECURITY,
         grpcurl.PAGE,
         tracing.PAGE,
     }

@@ -32,7 +32,8 @@ _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 <
 MOST_LABEL_NAMES = 5
 _LABEL_NAME = re.compile(r"[A-Za-z](?!_)[A-Za-z0-9_./-]{0,62}|[A-Za-z]")
 _TAKEN_LABELS = frozenset({"role", "definition", "outcome", "le", "quantile", "job", "instance"})
-LONGEST_TOKEN = 4096
+LONGEST_TOKEN = 7168
+"""JWTs are long, and gRPC takes 8 KiB of metadata."""
 _TOKEN = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_TOKEN}}}")  # what a header can carry
 A_TOKEN = f"one line of visible ASCII characters, at most {LONGEST_TOKEN}"
 _TRUTH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
@@ -139,6 +140,15 @@ def parse_count(value: str | int) -> int:
     if found < 1 or isinstance(value, (bool, float)):
         raise ValueError(value)
     return found
+
+
+def parse_https(value: str) -> str:
+    """A URL of somebody who decides whose signatures count, so nobody may change what it sends."""
+    parts = urlsplit(value.strip())
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    if not (safe and parts.hostname) or parts.username or parts.query or parts.fragment:
+        raise ValueError(value)
+    return value.strip()
 
 
 def parse_hook(value: str) -> str:

@@ -72,7 +72,7 @@ class GuardedCalls:
         try:
             self._guard.authorize(method.rpc)
             request = await self._guard.allowed(method.rpc, method.read(raw), call)
-            async with aclosing(method.serve(request, call)) as answers:
+            async with aclosing(self._guard.streams.watched(method.serve(request, call))) as answers:
                 async for answer in answers:
                     yield answer
             code = "OK"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -80,7 +80,14 @@ class LiveReads:
         if not isinstance(reads, dict) or not 1 <= len(reads) <= MOST_READS:
             raise invalid("reads", f"1 to {MOST_READS} names, each with a method and its request")
         wanted = {name: await self._wanted(name, read, every) for name, read in reads.items()}
-        return EventStream(request, self._events(wanted))
+        return EventStream(request, self._until_its_end(self._guard.streams.watched(self._events(wanted))))
+
+    async def _until_its_end(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Until the caller's credentials end: a page that opens the stream again is told why."""
+        with suppress(RequestError):
+            async with aclosing(events):
+                async for one in events:
+                    yield one
 
     async def _wanted(self, name: str, read: Any, every: float) -> _Wanted:
         at = f"reads.{name[:64]}"

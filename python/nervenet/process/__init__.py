@@ -28,6 +28,7 @@ from nervenet.process import logs
 from nervenet.process.exporting import exporting
 from nervenet.process.signals import ShutdownSignals, run
 from nervenet.process.words import in_words
+from nervenet.security import check_exposure
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -40,6 +41,9 @@ def run_node(
     mesh: MeshDefinitions, config: Config, *, ready_file: Path | str | None = None, quiet: bool = False
 ) -> int:
     """Serve as a node until SIGTERM or SIGINT, move the workflows to other nodes, and return the exit code."""
+    check_exposure(config, "node", "listen", config.listen_for("node"))  # before anything is connected
+    if config.http is not None:
+        check_exposure(config, "node", "http", config.http)
 
     async def node(stop: ShutdownSignals) -> None:
         from nervenet.node.guards.crash_line import last_line
@@ -81,6 +85,7 @@ def run_agent(
 ) -> int:
     """Run tasks of the mesh's agents (or of those in `only`) until SIGTERM or SIGINT, drain, and return the exit
     code."""
+    check_exposure(config, "agent", "listen", config.listen_for("agent"))  # before anything is connected
 
     async def agent(stop: ShutdownSignals) -> None:
         from nervenet.agent.runtime import AgentRuntime, chosen

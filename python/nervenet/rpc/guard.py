@@ -150,6 +150,8 @@ class Guard(grpc.GenericRpcHandler):
         self._calls = calls or Family.of_histograms(catalog.RPC_SERVER)
         self._identity = identity
         self._rules = rules
+        self.streams = identity.streams
+        self._last: IdentifiedCall | None = None
         self._translate = translate
         self._ready = ready
         self._handlers: dict[str, Any] = {}
@@ -195,13 +197,18 @@ class Guard(grpc.GenericRpcHandler):
             elif key == TOKEN_KEY:
                 authorization = value
         caller = self._identity.of_header(authorization)
-        self._check_namespace(namespace)
-        call = IdentifiedCall(caller, self._namespace, namespace)
+        if caller.means == "token" or (namespace and namespace != self._namespace):
+            self._check_namespace(namespace, caller)
+        call = self._last
+        if call is None or call.caller is not caller or call.asked != namespace:  # most calls are like the one before
+            call = self._last = IdentifiedCall(caller, self._namespace, namespace)
         CURRENT_CALL.set(call)
         return call
 
-    def _check_namespace(self, namespace: str) -> None:
+    def _check_namespace(self, namespace: str, caller: Caller) -> None:
         if namespace and namespace != self._namespace:
+            raise wrong_namespace(namespace)
+        if caller.means == "token" and self._namespace not in caller.claims.get("namespaces", (self._namespace,)):
             raise wrong_namespace(namespace)
 
     def certify(self, read: Callable[[Identity], Caller]) -> bool:
@@ -214,7 +221,9 @@ class Guard(grpc.GenericRpcHandler):
 
     def _identified(self, rpc: RpcMethod, context: Any) -> None:
         """Raise RequestError for a caller whose certificate says that it may not make this call."""
-        if rpc.path not in _OPEN and self.certify(lambda identity: identity.of_grpc(context.auth_context())):
+        if not self._identity.reads_certificates or rpc.path in _OPEN:
+            return
+        if self.certify(lambda identity: identity.of_grpc(context.auth_context())):
             self.authorize(rpc, context.invocation_metadata())
 
     def authorize(self, rpc: RpcMethod, metadata: Metadata = None) -> None:
@@ -281,7 +290,7 @@ class Guard(grpc.GenericRpcHandler):
             try:
                 self._identified(rpc, context)
                 request = await self.allowed(rpc, read(raw), context)
-                async with aclosing(method(request, context)) as answers:
+                async with aclosing(self.streams.watched(method(request, context))) as answers:
                     async for answer in answers:
                         yield answer
                 code = "OK"

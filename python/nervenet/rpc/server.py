@@ -23,7 +23,7 @@ from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
 
-from nervenet.config import is_loopback, split_host_port
+from nervenet.config import split_host_port
 from nervenet.errors import ConfigError
 from nervenet.rpc.access import Access
 from nervenet.rpc.channels import receive_limit
@@ -32,14 +32,14 @@ from nervenet.rpc.methods import SERVED, methods_of
 from nervenet.rpc.reflection import REFLECTION
 from nervenet.rpc.status import not_yet
 from nervenet.rpc.symbols import SYMBOLS
-from nervenet.security import Identity
+from nervenet.security import Identity, check_exposure
 
 if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.metrics import Family, Histogram
     from nervenet.security.permit import Lookups
 
-__all__ = ["GrpcServer", "Service", "exposure_warning"]
+__all__ = ["GrpcServer", "Service"]
 
 _STANDARD_METHODS: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
 
@@ -95,8 +95,11 @@ class GrpcServer:
         lookups: Lookups | None = None,
         process_id: Callable[[], str] = str,
     ) -> GrpcServer:
-        """Bind and serve. Raises ConfigError if the address is in use, or a certificate or the token is missing."""
+        """Bind and serve. Raises ConfigError if the address is in use or open to others without TLS and identity, or a
+        certificate or the token is missing."""
         listen = config.listen_for(role)
+        if warning := check_exposure(config, role, "listen", listen):
+            _log.warning(warning)
         names = [service.name for service in services]
         identity, checks, access = Identity(config), _Health(stopping), Access(config, role)
         guard = Guard(config, identity, translate, calls, ready, rules or access.rules(process_id, lookups))
@@ -117,8 +120,6 @@ class GrpcServer:
         made = cls(
             server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, identity, access, guard, stopping
         )
-        if warning := exposure_warning(config, role, host, made.address):
-            _log.warning(warning)
         made._names = ["", *names]
         await made.serve(serving)
         await server.start()
@@ -194,20 +195,6 @@ def _options(config: Config) -> Sequence[tuple[str, Any]]:
     )
 
 
-def exposure_warning(config: Config, role: str, host: str, address: str) -> str:
-    """The warning for the operator if any process that reaches this one may call it; otherwise empty."""
-    if config.has_token or is_loopback(host):
-        return ""
-    tls = config.tls_for(address)
-    if tls not in ("on", "off"):  # a file of authorities: callers need a certificate
-        return ""
-    without = "without a token" if tls == "on" else "without TLS and without a token"
-    return (
-        f"this {role} listens on {address} {without}: any process that reaches it can read, start and cancel everything; "
-        "set NERVENET_TOKEN_FILE (or NERVENET_TOKEN) for all processes of the mesh"
-    )
-
-
 def _bind(server: grpc.aio.Server, listen: str, config: Config) -> int:
     credentials = _credentials(listen, config)
     try:
@@ -241,7 +228,7 @@ def _credentials(listen: str, config: Config) -> grpc.ServerCredentials | None:
     if config.tls_cert is None or config.tls_key is None:
         raise ConfigError(
             f"listen is {listen}, which others can reach, so TLS is on: set NERVENET_TLS_CERT and NERVENET_TLS_KEY, "
-            "or NERVENET_TLS=off where the network itself is safe"
+            "or pass --insecure where the network itself is closed"
         )
     pair = (Path(config.tls_key).read_bytes(), Path(config.tls_cert).read_bytes())
     if setting == "on":

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.doctor.certificates import certificate_checks
+from nervenet.cli.doctor.credentials import credential_checks
 from nervenet.cli.doctor.etcd_checks import etcd_checks
 from nervenet.cli.doctor.mesh_checks import mesh_checks
 from nervenet.cli.doctor.policy_checks import policy_checks
@@ -26,7 +27,10 @@ def run(args: argparse.Namespace) -> int:
         config, screen = context.config, context.screen
         view = replace(screen.view(), people=False) if args.json else screen.view()
         parts = await asyncio.gather(
-            redis_checks(config), etcd_checks(config), mesh_checks(config, context.mesh, view, stuck)
+            redis_checks(config),
+            etcd_checks(config),
+            mesh_checks(config, context.mesh, view, stuck),
+            asyncio.to_thread(credential_checks, config, view.now_ms),
         )
         found = [check for part in parts for check in part] + certificate_checks(config, view.now_ms)
         found += policy_checks(config)
