@@ -57,6 +57,7 @@ def run_node(
                 "id": node.node_id,
                 "address": node.address,
                 "http": node.http,
+                "scaler": node.scaler,
                 "metrics": exports.address,
                 "pid": os.getpid(),
                 "mesh": mesh.name,
