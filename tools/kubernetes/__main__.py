@@ -14,6 +14,7 @@ from collections import Counter
 
 from chart import CASES, NAMES, RENDERS, lint, refused, render, rendered_for_kubectl, schema_text, version_problems
 from objects import KUBERNETES, problems
+from sabotage import MISTAKES, unseen
 
 REFUSED = {
     "a misspelt value": ["scaler.enabld=true"],
@@ -44,12 +45,15 @@ def main(arguments: list[str]) -> int:
         objects = render(case)
         kinds.update(one["kind"] for one in objects)
         found += [f"{case}: {problem}" for problem in problems(objects)]
+    found += [f"nobody objects to {what}" for what in unseen(render("keda"))]
     found += [f"the chart takes {what}" for what, sets in REFUSED.items() if not refused(sets)]
     for problem in found:
         print(problem, file=sys.stderr)
     listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    print(f"kubernetes: {sum(kinds.values())} objects of {len(CASES)} value files ({listed}), each by {len(KUBERNETES)}")
-    print(f"versions of Kubernetes ({', '.join(KUBERNETES)}); {len(REFUSED)} mistakes refused; {len(found)} problems")
+    print(
+        f"kubernetes: {sum(kinds.values())} objects of {len(CASES)} value files ({listed}), each by {len(KUBERNETES)}"
+    )
+    print(f"versions of Kubernetes ({', '.join(KUBERNETES)}); {len(REFUSED)} mistakes in values refused, {len(MISTAKES)} in objects found; {len(found)} problems")
     return 1 if found else 0
 
 

@@ -83,11 +83,15 @@ def rendered_for_kubectl(case: str) -> str:
 
 def schema_text() -> str:
     """values.schema.json with the names of all settings that the environment has and that no value of the chart sets."""
-    settings = re.findall(r"^- environment: `NERVENET_(\w+)`$", (ROOT / "docs/reference/settings.md").read_text(), re.MULTILINE)
+    settings = re.findall(
+        r"^- environment: `NERVENET_(\w+)`$", (ROOT / "docs/reference/settings.md").read_text(), re.MULTILINE
+    )
     written = set(re.findall(r"name: NERVENET_(\w+)|\"NERVENET_(\w+)\"", _templates()))
     own = {name for pair in written for name in pair if name}
     schema = json.loads(NAMES.read_text())
-    schema["$defs"]["settings"]["propertyNames"]["enum"] = [s.lower() for s in settings if s not in own | {"TOKEN"}]  # a secret belongs in a Secret
+    schema["$defs"]["settings"]["propertyNames"]["enum"] = [
+        s.lower() for s in settings if s not in own | {"TOKEN"}
+    ]  # a secret belongs in a Secret
     return json.dumps(schema, indent=1) + "\n"
 
 

@@ -263,3 +263,7 @@ topologySpreadConstraints:
 {{- define "nervenet.appProtocol" -}}
 {{- if eq .Values.tls.mode "off" }}, appProtocol: kubernetes.io/h2c{{ end }}
 {{- end }}
+
+{{/* What a process needs to listen without TLS and identity. */}}
+{{- define "nervenet.insecure" -}}
+{{- end }}
