@@ -164,12 +164,13 @@ promtool: $(READY) ## build promtool once, some minutes (needs Go), then let it 
 
 kubernetes: $(READY) $(DEPLOYREADY) ## render the Helm chart with helm, judge every object, and call the scaler with KEDA's own client (needs Go; some minutes once)
 	@tools/kubernetes.sh
-	@$(BIN)/python -m pytest tests/kubernetes -n 2 -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest tests/kubernetes -n 2 --dist loadscope $(ARGS)
 
 kubernetes-write: $(DEPLOYREADY) ## write deploy/kubernetes and the names of settings in the chart's schema
 	@tools/kubernetes.sh --write
 
-kubernetes-run: $(READY) ## the chart's containers as processes in network namespaces: probes, and a rolling update of all under 200 workflows
+kubernetes-run: $(READY) $(DEPLOYREADY) ## the chart's containers as processes in network namespaces: probes, and a rolling update of all under 200 workflows
+	@tools/kubernetes.sh
 	@$(BIN)/python -m tests.kubernetes.run $(ARGS)
 
 sbom: $(DEPLOYREADY) ## the bill of materials of what the image installs, as CycloneDX, in build/sbom.cdx.json

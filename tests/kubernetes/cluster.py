@@ -16,6 +16,7 @@ import itertools
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,14 +40,25 @@ _AS_NOBODY: Final = (
 )
 
 
+_APART: Final = ("--net", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""With a process namespace too: no pod outlives this program."""
+
+
 def enter() -> None:
     """Run this program again in a network and a mount namespace of its own, if it is not there yet. Needs root."""
     if os.environ.get(INSIDE):
         return
     if os.geteuid() != 0:
         sys.exit("network namespaces need root: run it as root, in a container with CAP_SYS_ADMIN and CAP_NET_ADMIN")
-    command = ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, *sys.orig_argv[1:]]
+    command = ["unshare", *_APART, sys.executable, *sys.orig_argv[1:]]
     os.execvpe(command[0], command, os.environ | {INSIDE: "1"})
+
+
+def which(program: str) -> str:
+    """Where a program is."""
+    found = shutil.which(program)
+    assert found is not None, f"{program} is not installed"
+    return found
 
 
 def run(*command: str) -> None:
@@ -110,7 +122,7 @@ class Pod:
             run("ip", "-n", space, *words.split())
         root = self._cluster.folder / f"root-{number}"
         root.mkdir()
-        command = ["ip", "netns", "exec", space, "unshare", "--mount", "--propagation", "private"]
+        command = [which("ip"), "netns", "exec", space, "unshare", "--mount", "--propagation", "private"]
         command += ["bash", str(Path(__file__).with_name("pod.sh")), str(root), *self._inside(self._command())]
         with self.log.open("ab") as log:
             return subprocess.Popen(

@@ -6,7 +6,7 @@ A node serves it where NERVENET_SCALER says, on a port of its own, because KEDA 
 certificate tells who it is (docs/decisions/0047). Any node answers for the whole mesh, from what Redis and the registry have.
 
 `StreamIsActive` does not poll: a node that sends a task to a shared queue announces it, and the stream looks then. As an
-announcement may get lost, it also looks once a second while nothing is to be done.
+announcement may get lost, it also looks once a second while the pool has nothing to do.
 """
 
 from __future__ import annotations
