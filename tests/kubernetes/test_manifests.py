@@ -82,7 +82,7 @@ def test_what_keda_is_told_is_what_the_scaler_understands() -> None:
         if one["kind"] == "ScaledObject"
         for trigger in one["spec"]["triggers"]
     ]
-    pools = [read_pool(metadata, "default") for metadata in triggers]
+    pools = [read_pool(metadata, ["default"]) for metadata in triggers]
     assert pools[0].capabilities == ("classify",) and pools[0].slots == 8
     assert pools[1].capabilities == ("transcribe", "translate") and pools[1].labels == {"gpu": "yes"}
     assert pools[1].version == "2" and pools[1].max_age_ms == 60_000

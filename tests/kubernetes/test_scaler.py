@@ -122,12 +122,12 @@ async def test_a_stream_ends_well_when_its_node_leaves(scaled: ScaledMesh) -> No
         ({"capability": "hold", "slots": "0"}, "a whole number, at least 1"),
         ({"capability": "hold", "maxAge": "soon"}, "a duration"),
         ({"capability": "hold", "labels": "zone"}, "key=value"),
-        ({"capability": "hold", "namespace": "b"}, "this node serves 'a'"),
+        ({"capability": "hold", "namespace": "b"}, "this node does not serve 'b'"),
     ],
 )
 def test_metadata_that_is_not_understood_is_refused(metadata: dict[str, str], words: str) -> None:
     with pytest.raises(InvalidRequest, match=words):
-        read_pool(metadata, "a")
+        read_pool(metadata, ["a"])
 
 
 def test_a_pool_grows_with_the_age_of_its_oldest_task() -> None:

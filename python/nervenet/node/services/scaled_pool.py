@@ -14,7 +14,7 @@ from nervenet.options import check_name
 from nervenet.rpc.status import invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 _T = TypeVar("_T")
 
@@ -29,6 +29,7 @@ MOST_CAPABILITIES: Final = 20
 class ScaledPool(NamedTuple):
     """One pool of like agents. `max_age_ms` 0: the age of the oldest task does not count."""
 
+    namespace: str
     capabilities: tuple[str, ...]
     version: str
     labels: Mapping[str, str]
@@ -60,17 +61,17 @@ class Demand(NamedTuple):
         return self.oldest_ms / 1000 * max(1, self.agents)
 
 
-def read_pool(metadata: Mapping[str, str], namespace: str) -> ScaledPool:
-    """From the trigger's metadata. `namespace` is the one that this node serves. Raises InvalidRequest."""
+def read_pool(metadata: Mapping[str, str], namespaces: Collection[str]) -> ScaledPool:
+    """From the trigger's metadata. `namespaces` are those that this process serves, the usual one first. Raises
+    InvalidRequest."""
     for key in metadata:
         if key not in OWN and key not in KEDAS:
             raise invalid(f"scalerMetadata[{key}]", f"there is no such key; there are {', '.join(OWN)}")
-    asked = metadata.get("namespace") or namespace
-    if asked != namespace:
-        raise invalid(
-            "scalerMetadata[namespace]", f"this node serves {namespace!r}, not {asked!r}: ask a node of that one"
-        )
+    namespace = metadata.get("namespace") or next(iter(namespaces))
+    if namespace not in namespaces:
+        raise invalid("scalerMetadata[namespace]", f"this node does not serve {namespace!r}: ask a node of that one")
     return ScaledPool(
+        namespace,
         _capabilities(metadata.get("capability", "")),
         metadata.get("version", ""),
         _labels(metadata.get("labels", "")),

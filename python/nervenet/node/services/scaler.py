@@ -26,7 +26,7 @@ from nervenet.streams.backlog import Backlog
 from nervenet.timing import SCALER_LOOK_ACTIVE, SCALER_LOOK_IDLE, SCALER_REPEAT, SCALER_STREAM_LIFE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.close_notifier import Hints
@@ -51,14 +51,49 @@ METHODS: Final = (
 """KEDA's methods under KEDA's names, with our messages."""
 
 
-class Scaler:
-    """The servicer. One for each node."""
+class Demands:
+    """What the pools of one namespace have to do. One for each node."""
 
-    def __init__(self, context: NodeContext, hints: Hints, stopping: asyncio.Event) -> None:
+    def __init__(self, context: NodeContext, hints: Hints) -> None:
         self._context = context
         self._hints = hints
-        self._stopping = stopping
         self._backlog = Backlog(context.link, context.keys, context.queues)
+
+    async def of(self, pool: ScaledPool) -> Demand:
+        """Raises LinkError."""
+        each = await asyncio.gather(*(self._of(pool, capability) for capability in pool.capabilities))
+        return Demand(
+            waiting=sum(one.waiting for one in each),
+            running=sum(one.running for one in each),
+            oldest_ms=max(one.oldest_ms for one in each),
+            agents=max(one.agents for one in each),
+        )
+
+    async def _of(self, pool: ScaledPool, capability: str) -> Demand:
+        """Tasks that run came from a queue, where they are pending, or from an inbox, which only their agent's load shows. An
+        agent's load has both, and is a second old: so the larger number counts."""
+        queued = await self._backlog.within_reach(capability, pool.version, pool.labels)
+        requirement = require(capability, pool.labels, pool.version)
+        able = [one for one in self._context.table.pools.candidates(capability) if not one.lacks(requirement)]
+        busy = sum(one.in_flight for one in able)
+        age = self._context.clock.now_ms() - queued.oldest_ms if queued.tasks else 0
+        active = sum(one.agent.state == "ACTIVE" for one in able)
+        return Demand(queued.tasks, max(queued.pending, busy), max(0, age), active)
+
+    def follow(self, pool: ScaledPool, look: Callable[[], None]) -> ExitStack:
+        """Call `look` when a task goes to a queue of the pool's capabilities, until the stack is closed."""
+        following = ExitStack()
+        for capability in pool.capabilities:
+            following.callback(self._hints.follow_queues(capability, look))
+        return following
+
+
+class Scaler:
+    """The servicer. `demands` are those of each namespace that this process serves, the usual one first."""
+
+    def __init__(self, demands: Mapping[str, Demands], stopping: asyncio.Event) -> None:
+        self._demands = demands
+        self._stopping = stopping
 
     async def IsActive(self, request: keda.ScaledObjectRef, context: Any) -> keda.IsActiveResponse:
         return keda.IsActiveResponse(result=(await self._demand(self._pool(request))).active)
@@ -67,9 +102,7 @@ class Scaler:
         pool, news, told, told_at = self._pool(request), asyncio.Event(), None, 0.0
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + SCALER_STREAM_LIFE
-        with ExitStack() as following:
-            for capability in pool.capabilities:
-                following.callback(self._hints.follow_queues(capability, news.set))
+        with self._demands[pool.namespace].follow(pool, news.set):
             while not self._stopping.is_set() and loop.time() < ends_at:
                 news.clear()
                 active = await self._is_active(pool, told)
@@ -107,27 +140,10 @@ class Scaler:
         return keda.GetMetricsResponse(metric_values=[metric])
 
     def _pool(self, request: keda.ScaledObjectRef) -> ScaledPool:
-        return read_pool(request.scaler_metadata, self._context.config.namespace)
+        return read_pool(request.scaler_metadata, self._demands)
 
-    async def _demand(self, pool: ScaledPool) -> Demand:
-        each = await asyncio.gather(*(self._of(pool, capability) for capability in pool.capabilities))
-        return Demand(
-            waiting=sum(one.waiting for one in each),
-            running=sum(one.running for one in each),
-            oldest_ms=max(one.oldest_ms for one in each),
-            agents=max(one.agents for one in each),
-        )
-
-    async def _of(self, pool: ScaledPool, capability: str) -> Demand:
-        """Tasks that run came from a queue, where they are pending, or from an inbox, which only their agent's load shows. An
-        agent's load has both, and is a second old: so the larger number counts."""
-        queued = await self._backlog.within_reach(capability, pool.version, pool.labels)
-        requirement = require(capability, pool.labels, pool.version)
-        able = [one for one in self._context.table.pools.candidates(capability) if not one.lacks(requirement)]
-        busy = sum(one.in_flight for one in able)
-        age = self._context.clock.now_ms() - queued.oldest_ms if queued.tasks else 0
-        active = sum(one.agent.state == "ACTIVE" for one in able)
-        return Demand(queued.tasks, max(queued.pending, busy), max(0, age), active)
+    def _demand(self, pool: ScaledPool) -> Coroutine[Any, Any, Demand]:
+        return self._demands[pool.namespace].of(pool)
 
     async def _news_or(self, news: asyncio.Event, seconds: float) -> None:
         """Return at the first news, after this time, or when the node stops."""

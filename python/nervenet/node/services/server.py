@@ -34,7 +34,7 @@ from nervenet.node.services.reminders import Reminders
 from nervenet.node.services.repairs import Repairs
 from nervenet.node.services.scaler import METHODS as SCALER_METHODS
 from nervenet.node.services.scaler import SERVICE as SCALER
-from nervenet.node.services.scaler import Scaler
+from nervenet.node.services.scaler import Demands, Scaler
 from nervenet.node.services.start_calls import StartCalls
 from nervenet.node.services.step_inputs import StepInputs
 from nervenet.node.services.waits import Waits
@@ -149,7 +149,7 @@ async def _start_scaler(node: Node, hints: Hints, stopping: asyncio.Event) -> Gr
     return await GrpcServer.start(
         config,
         "node",
-        [Service(SCALER, Scaler(context, hints, stopping), SCALER_METHODS)],
+        [Service(SCALER, Scaler({config.namespace: Demands(context, hints)}, stopping), SCALER_METHODS)],
         stopping,
         translate=translate,
         calls=context.metrics.calls,
