@@ -100,4 +100,4 @@ def test_every_process_that_shows_a_certificate_has_one_of_its_own() -> None:
     assert len(set(used)) == len(used) and set(used) == set(made)
     for spec in made.values():
         assert "mesh-nervenet.mesh.svc" in spec["dnsNames"] and "localhost" in spec["dnsNames"]
-        assert spec["uris"][0].startswith("spiffe://cluster.local/nervenet/orders/")
+        assert spec["uris"][0].startswith("spiffe://cluster.local/nervenet/")

@@ -32,11 +32,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if $digest }}{{ printf "%s@%s" $repository $digest }}{{ else }}{{ printf "%s:%s" $repository (required (printf "the image %s needs a tag or a digest" $repository) $tag) }}{{ end }}
 {{- end }}
 
-{{/* What identifies callers, or nothing. */}}
-{{- define "nervenet.identity" -}}
-{{- if or (ne .Values.tls.mode "off") .Values.auth.tokenSecret .Values.auth.tokensSecret .Values.auth.jwt.issuer }}yes{{ end }}
-{{- end }}
-
 {{/* The name that every certificate of this mesh carries: pods are dialled by their address. */}}
 {{- define "nervenet.tlsName" -}}
 {{ include "nervenet.fullname" . }}.{{ .Release.Namespace }}.svc
@@ -93,6 +88,10 @@ seccompProfile: {type: RuntimeDefault}
   value: {{ printf "%ds" (int .part.drainSeconds) | quote }}
 {{- if .redis }}{{ include "nervenet.url" (dict "name" "NERVENET_REDIS" "from" $v.redis) }}{{ end }}
 {{- if .node }}{{ include "nervenet.url" (dict "name" "NERVENET_ETCD" "from" $v.etcd) }}{{ end }}
+{{- if $v.auth.insecure }}
+- name: NERVENET_INSECURE
+  value: "on"
+{{- end }}
 {{- if eq $v.tls.mode "off" }}
 - name: NERVENET_TLS
   value: "off"
@@ -262,8 +261,4 @@ topologySpreadConstraints:
 {{/* HTTP/2 without TLS, for meshes and gateways that look at Services. */}}
 {{- define "nervenet.appProtocol" -}}
 {{- if eq .Values.tls.mode "off" }}, appProtocol: kubernetes.io/h2c{{ end }}
-{{- end }}
-
-{{/* What a process needs to listen without TLS and identity. */}}
-{{- define "nervenet.insecure" -}}
 {{- end }}
