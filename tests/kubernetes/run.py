@@ -13,6 +13,7 @@ twice, or a pod was killed or restarted.
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -62,8 +63,8 @@ async def update_all(cluster: Cluster, at_once: int, beat: float) -> dict[str, A
     try:
         for name in (*nodes, *agents):
             await cluster.start(name)
-        addresses = ["mesh-nervenet.mesh.svc:7700", "dns:///mesh-nervenet-nodes.mesh.svc:7700"]
-        traffic, began = Traffic(Host("default"), addresses[:1], at_once, beat), time.monotonic()  # type: ignore[arg-type]
+        host, service = Host("default"), "mesh-nervenet.mesh.svc:7700"
+        traffic, began = Traffic(host, [service], at_once, beat), time.monotonic()  # type: ignore[arg-type]
         await traffic.full(within=120)
         await asyncio.sleep(beat * BEATS)
         for name in (*nodes, *agents):  # docs/upgrades.md: nodes first
@@ -109,6 +110,7 @@ def main() -> int:
     """Run it from the command line."""
     options = command_line(__doc__, at_once=200, logs=False, out=BUILD / "kubernetes-run.json").parse_args()
     enter()
+    os.environ["NERVENET_TLS"] = "off"  # our clients: the addresses are not loopback's
     objects = manifests()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nervenet-pods-", dir=ROOT / "build")))
