@@ -46,7 +46,9 @@ def test_each_command_of_ours_is_one_that_the_cli_parses(file: Path) -> None:
     ours = [box["command"] for _, box, _ in containers(file) if box["command"][0] == "nervenet"]
     assert (ours and ours[0][1] == "node") or any(command[1] == "node" for command in ours)
     for command in ours:
-        known = nervenet(*command[1:], "--help", env=clean_environment())  # parses everything before it, and starts nothing
+        known = nervenet(
+            *command[1:], "--help", env=clean_environment()
+        )  # parses everything before it, and starts nothing
         assert known.returncode == 0, known.stderr
         assert nervenet(*command[1:], "--no-such-option", env=clean_environment()).returncode == 2
 

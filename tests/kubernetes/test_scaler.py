@@ -170,7 +170,9 @@ async def test_with_a_ca_file_keda_needs_a_certificate(scaled: ScaledMesh, tmp_p
     ca, cert, key = authority.issue("node")
     node = await scaled.node(**SCALER, tls=str(ca), tls_cert=str(cert), tls_key=str(key))
     assert node.scaler is not None
-    kedas, theirs = authority.issue("keda"), strangers.issue("keda")
+    kedas = authority.issue("keda", san="URI:spiffe://cluster.local/nervenet/viewer/keda")  # as the chart's certificate
+    an_agents = authority.issue("agent", san="URI:spiffe://cluster.local/nervenet/agent/pool")
+    theirs = strangers.issue("keda")
 
     async def asked(*pair: bytes) -> bool:
         credentials = grpc.ssl_channel_credentials(ca.read_bytes(), *pair)
@@ -178,6 +180,9 @@ async def test_with_a_ca_file_keda_needs_a_certificate(scaled: ScaledMesh, tmp_p
             return await Keda(channel, capability="hold").is_active()
 
     assert await asked(kedas.key.read_bytes(), kedas.cert.read_bytes()) is False
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await asked(an_agents.key.read_bytes(), an_agents.cert.read_bytes())
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
     for pair in ((), (theirs.key.read_bytes(), theirs.cert.read_bytes())):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await asked(*pair)

@@ -53,7 +53,9 @@ def main(arguments: list[str]) -> int:
     print(
         f"kubernetes: {sum(kinds.values())} objects of {len(CASES)} value files ({listed}), each by {len(KUBERNETES)}"
     )
-    print(f"versions of Kubernetes ({', '.join(KUBERNETES)}); {len(REFUSED)} mistakes in values refused, {len(MISTAKES)} in objects found; {len(found)} problems")
+    print(
+        f"versions of Kubernetes ({', '.join(KUBERNETES)}); {len(REFUSED)} mistakes in values refused, {len(MISTAKES)} in objects found; {len(found)} problems"
+    )
     return 1 if found else 0
 
 

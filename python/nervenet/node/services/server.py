@@ -154,6 +154,7 @@ async def _start_scaler(node: Node, hints: Hints, stopping: asyncio.Event) -> Gr
         translate=translate,
         calls=context.metrics.calls,
         ready=partial(_ready, context.link),
+        process_id=lambda: context.status.node_id,
     )
 
 
