@@ -72,6 +72,7 @@ class Config:
         advertise: What others dial. None: see `advertised`.
         http: Where a node serves HTTP. None: nowhere.
         http_origins: Sites whose pages may call the HTTP door.
+        scaler: Where a node serves KEDA's external scaler. None: nowhere.
         durability: `"normal"` or `"strict"`.
         retention_ms: How long closed workflows are kept, in milliseconds.
         payload_limit: Largest payload, in bytes.
@@ -111,6 +112,7 @@ class Config:
     advertise: str | None
     http: str | None
     http_origins: tuple[str, ...]
+    scaler: str | None
     durability: Durability
     retention_ms: int
     payload_limit: int

@@ -228,6 +228,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Sites whose pages may call the HTTP door, and names that a proxy gives to it. Its own address needs no entry.",
     ),
     Setting(
+        "scaler",
+        parse_listen,
+        None,
+        "host:port (port 0: any free one)",
+        "Where a node tells KEDA how many agents a pool needs (`externalscaler.ExternalScaler`). Callers need no token there; with a CA file in `tls` they need a certificate. Not set: nowhere.",
+    ),
+    Setting(
         "durability",
         one_of("normal", "strict"),
         "normal",

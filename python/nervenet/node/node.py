@@ -116,6 +116,11 @@ class Node(NodeParts):
         """Where this node serves HTTP. None: nowhere."""
         return None if self.status.served is None else self.status.served.http
 
+    @property
+    def scaler(self) -> str | None:
+        """Where this node serves KEDA's external scaler. None: nowhere."""
+        return None if self.status.served is None else self.status.served.scaler
+
     @classmethod
     @asynccontextmanager
     async def open(

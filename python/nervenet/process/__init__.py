@@ -61,13 +61,15 @@ def run_node(
                 "id": node.node_id,
                 "address": node.address,
                 "http": node.http,
+                "scaler": node.scaler,
                 "metrics": exports.address,
                 "pid": os.getpid(),
                 "mesh": mesh.name,
             }
             line = f"node {node.node_id} of mesh {mesh.name} serves at {node.address}"
             http = f", HTTP at {node.http}" if node.http else ""
-            with _announced(line + http, facts, ready_file, quiet):
+            scaler = f", KEDA's scaler at {node.scaler}" if node.scaler else ""
+            with _announced(line + http + scaler, facts, ready_file, quiet):
                 await stop.asked(node.drain, config.drain_ms / 1000)
 
     return _run(node, mesh, config, "node", quiet)

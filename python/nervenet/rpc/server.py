@@ -37,9 +37,14 @@ from nervenet.security import Identity, check_exposure
 if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.metrics import Family, Histogram
+    from nervenet.rpc.methods import RpcMethod
     from nervenet.security.permit import Lookups
 
 __all__ = ["GrpcServer", "Service"]
+
+LIVENESS: Final = "liveness"
+"""A name in the health service that is SERVING for as long as the process answers, also while it drains: restarting it would
+help nobody then. The other names tell whether it wants new calls."""
 
 _STANDARD_METHODS: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
 
@@ -47,10 +52,11 @@ _log = logging.getLogger(__name__)
 
 
 class Service(NamedTuple):
-    """One service of the contract: its full name, and its servicer."""
+    """One service: its full name, and its servicer. `methods`: those of a service that is not of the contract."""
 
     name: str
     servicer: object
+    methods: Sequence[RpcMethod] = ()
 
 
 class GrpcServer:
@@ -103,9 +109,10 @@ class GrpcServer:
         names = [service.name for service in services]
         identity, checks, access = Identity(config), _Health(stopping), Access(config, role)
         guard = Guard(config, identity, translate, calls, ready, rules or access.rules(process_id, lookups))
-        for name, servicer in services:
-            guard.add(SERVED[name], servicer)
-        reflecting = reflection.aio.ReflectionServicer([*names, *_STANDARD_METHODS], pool=SYMBOLS)
+        for name, servicer, methods in services:
+            guard.add(methods or SERVED[name], servicer)
+        described = [name for name in names if name in SERVED]
+        reflecting = reflection.aio.ReflectionServicer([*described, *_STANDARD_METHODS], pool=SYMBOLS)
         beside = {
             "grpc.health.v1.Health": checks,
             "grpc.channelz.v1.Channelz": channelz.aio.ChannelzServicer(),
@@ -120,6 +127,7 @@ class GrpcServer:
         made = cls(
             server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, identity, access, guard, stopping
         )
+        await checks.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         made._names = ["", *names]
         await made.serve(serving)
         await server.start()

@@ -107,4 +107,4 @@ def permissions_of(role: RedisRole) -> StorePermissions:
         "wf:{*", "inbox:{*", "queue:{*", "queues:{*", "wake:{*", "owned:{*", "closed:{*",
         "running", "restarting", "escalations", "definitions", "definition:{*",
     )  # fmt: skip
-    return StorePermissions(sorted({*_CONNECTION, *_NODE, *inside}), every, ("events:{*", "progress:{*"))
+    return StorePermissions(sorted({*_CONNECTION, *_NODE, *inside}), every, ("events:{*", "progress:{*", "queued:{*"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,9 @@ from nervenet.node.services.reads import Reads
 from nervenet.node.services.registry import Registry
 from nervenet.node.services.reminders import Reminders
 from nervenet.node.services.repairs import Repairs
+from nervenet.node.services.scaler import METHODS as SCALER_METHODS
+from nervenet.node.services.scaler import SERVICE as SCALER
+from nervenet.node.services.scaler import Demands, Scaler
 from nervenet.node.services.start_calls import StartCalls
 from nervenet.node.services.step_inputs import StepInputs
 from nervenet.node.services.waits import Waits
@@ -113,14 +117,18 @@ async def serve(node: Node) -> AsyncIterator[Served]:
             lookups=NodeLookups(context, node.gateway, node.etcd),
             process_id=lambda: context.status.node_id,
         )
-        telling = asyncio.create_task(_follow_health(node, server))
         servers: list[GrpcServer | HttpServer] = [server]
+        telling = asyncio.create_task(_follow_health(node, server))
         try:
             address, probes, http = context.config.advertised(server.address), Probes(context.config, server), None
+            scaler: str | None = None
             if context.config.http is not None:
                 servers.append(await _start_http(context.config, server.guard))
                 http = servers[-1].address
-            yield Served(address, peers, probes, http)
+            if context.config.scaler is not None:
+                servers.append(await _start_scaler(node, hints, stopping))
+                scaler = servers[-1].address
+            yield Served(address, peers, probes, http, scaler)
         finally:
             telling.cancel()
             await asyncio.gather(*(each.stop(GRACE) for each in servers))
@@ -131,6 +139,23 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         await reminders.close()
         await hints.close()
         await peers.close()
+
+
+async def _start_scaler(node: Node, hints: Hints, stopping: asyncio.Event) -> GrpcServer:
+    """KEDA sends no token, so none is asked for; where `tls` is a CA file, it needs a certificate. Raises ConfigError where it
+    can't be served."""
+    context = node.context
+    config = replace(context.config, listen=context.config.scaler, token=None, token_file=None)
+    return await GrpcServer.start(
+        config,
+        "node",
+        [Service(SCALER, Scaler({config.namespace: Demands(context, hints)}, stopping), SCALER_METHODS)],
+        stopping,
+        translate=translate,
+        calls=context.metrics.calls,
+        ready=partial(_ready, context.link),
+        process_id=lambda: context.status.node_id,
+    )
 
 
 async def _start_http(config: Config, guard: Guard) -> HttpServer:
