@@ -148,3 +148,14 @@ async def test_what_the_rules_refuse_is_refused_before_its_request_is_read() -> 
             await serving.get()
         assert (refused.value.code, refused.value.reason) == ("PERMISSION_DENIED", "DENIED_BY_RULE")
         assert [known for *_, known in serving.rules.asked] == [""]
+
+
+async def test_a_dns_name_that_looks_like_a_uri_names_nobody(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    node = authority.issue("node")
+    caller = authority.issue("eve", san="DNS:spiffe\\://test/nervenet/node,DNS:eve.example.com")
+    server = {"tls": node.ca, "tls_cert": node.cert, "tls_key": node.key}
+    async with Serving(Rules(), **server) as serving:
+        await serving.get(tls=str(caller.ca), tls_cert=caller.cert, tls_key=caller.key)
+        (found,) = serving.servicer.served
+        assert found.subject == "eve.example.com"
