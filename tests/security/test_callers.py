@@ -139,3 +139,13 @@ async def test_what_the_rules_refuse_is_refused_before_its_request_is_read() -> 
         assert [known for *_, known in rules.asked] == [""]
         assert await serving.over_http(None) == "PERMISSION_DENIED DENIED_BY_RULE"
         assert [known for *_, known in rules.asked] == [""]
+
+
+async def test_a_dns_name_that_looks_like_a_uri_names_nobody(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    node = authority.issue("node")
+    eve = authority.issue("eve", san="DNS:spiffe\\://test/nervenet/node,DNS:eve.example.com")
+    async with Serving(Rules(), tls=node.ca, tls_cert=node.cert, tls_key=node.key) as serving:
+        assert await serving.over_grpc(None, tls_cert=eve.cert, tls_key=eve.key, tls=eve.ca) == "OK"
+        (found,) = serving.servicer.served
+        assert found.subject == "eve.example.com"

@@ -191,7 +191,7 @@ class _Read:
 
     async def _run(self) -> None:
         while True:
-            await self._look()
+            await asyncio.create_task(self._look())  # what the policy says of this call is not kept for the next one
             self._sooner.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(self._waiting.values(), default=INTERVAL)):
