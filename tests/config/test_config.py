@@ -60,6 +60,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
         "max_queued": "20", "journal_limit": "1000", "codec": "gzip", "max_memory": "1.5GB",
             "metrics": "[::1]:9464", "metrics_labels": "tenant, team.name",
+        "namespaces": "legal, sales", "policy": str(file), "audit": "-",
         "http": "[::1]:7701", "http_origins": "https://Mesh.example.com/, http://localhost:3000",
         "tokens_file": str(file), "jwt_issuer": "https://login.example.com", "jwt_audience": "mesh",
         "jwt_jwks": "https://login.example.com/keys", "insecure": "on",
@@ -67,6 +68,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     config = load(tmp_path, {f"NERVENET_{name.upper()}": value for name, value in values.items()})
     assert {name for name, source in config.sources.items() if source == "default"} == {"token_file"}
     assert (config.address, config.listen) == ("a:1,b:2", "[::1]:0")
+    assert (config.namespace, config.served_namespaces) == ("legal", ("legal", "sales"))
     assert (config.retention_ms, config.drain_ms, config.payload_limit) == (43_200_000, 250, 2 << 20)
     assert (config.log_level, config.replay_check, config.max_memory) == ("debug", True, 1_500_000_000)
     assert ("max_memory", "1500MB", "NERVENET_MAX_MEMORY") in config.shown()

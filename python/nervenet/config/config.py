@@ -15,7 +15,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -54,6 +54,7 @@ class Config:
     Attributes:
         address: Any node or nodes.
         namespace: Whose workflows.
+        namespaces: Namespaces that a node serves; see `served_namespaces`.
         token: The mesh's token.
         token_file: A file with the token.
         tokens_file: A file with the hashes of callers' tokens.
@@ -94,6 +95,7 @@ class Config:
 
     address: str
     namespace: str
+    namespaces: tuple[str, ...]
     token: str | None
     token_file: str | None
     tokens_file: str | None
@@ -182,6 +184,19 @@ class Config:
                 f"to {setting.expected}"
             )
         return value
+
+    @property
+    def served_namespaces(self) -> tuple[str, ...]:
+        """The namespaces of a node with these settings: `namespaces`, or the one of `namespace`."""
+        return self.namespaces or (self.namespace,)
+
+    def for_namespace(self, namespace: str) -> Self:
+        """These settings for one namespace of several.
+
+        Args:
+            namespace: The namespace.
+        """
+        return replace(self, namespace=namespace, namespaces=())
 
     @property
     def has_token(self) -> bool:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from nervenet.config.values import (
+    A_NAMESPACE,
     A_TOKEN,
+    MOST_NAMESPACES,
     MiB,
     check_codec,
     one_of,
@@ -28,6 +30,8 @@ from nervenet.config.values import (
     parse_label_names,
     parse_listen,
     parse_memory,
+    parse_namespace,
+    parse_namespaces,
     parse_origins,
     parse_payload_limit,
     parse_switch,
@@ -97,10 +101,17 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "namespace",
-        word_of(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"),
+        parse_namespace,
         "default",
-        "letters, digits, '.', '_', '-', at most 63",
+        f"one namespace ({A_NAMESPACE}); for a node with several there is NERVENET_NAMESPACES",
         "Whose workflows and agents: the tenant. Keys, registry and clients of one namespace never see another one.",
+    ),
+    Setting(
+        "namespaces",
+        parse_namespaces,
+        (),
+        f"at most {MOST_NAMESPACES} different namespaces with commas between them, e.g. team-a,team-b",
+        "Namespaces that a node serves, apart from each other. A call that names none is of the first one. Not set: the one of `namespace`. Agents and clients have exactly one, `namespace`.",
     ),
     Setting(
         "token",

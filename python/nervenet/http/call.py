@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from nervenet.rpc.guard import Guard
+    from nervenet.rpc.namespaces import Guards
 
 __all__ = ["BODY_WITHIN", "TLS_STATE", "HttpCall", "body_of", "check_caller", "timeout_of"]
 
@@ -52,15 +53,25 @@ class HttpCall:
         return self._headers
 
 
-def check_caller(guard: Guard, request: Request) -> None:
-    """Learn who calls (`current_call()`). Raises RequestError for wrong credentials or another namespace."""
-    found = ((key, request.headers.get(key, "")) for key in (NAMESPACE_KEY, TOKEN_KEY))
+def check_caller(guards: Guards, request: Request) -> Guard:
+    """Learn who calls (`current_call()`), and in which namespace. Raises RequestError for wrong credentials or another
+    namespace.
+
+    The namespace is in the header `nervenet-namespace`, or in the query, since a browser's EventSource sends no headers.
+
+    Returns:
+        The guard of the namespace.
+    """
+    namespace = request.headers.get(NAMESPACE_KEY, "") or request.query_params.get("namespace", "")
+    guard = guards.of(namespace)
+    found = ((NAMESPACE_KEY, namespace), (TOKEN_KEY, request.headers.get(TOKEN_KEY, "")))
     try:
         guard.admit([(key, value) for key, value in found if value])
         guard.certify(lambda identity: identity.of_ssl(request.scope["state"].get(TLS_STATE)))
     except RequestError as error:
         guard.timed(request.url.path, error.code, SYSTEM.monotonic(), SYSTEM_NAME)
         raise
+    return guard
 
 
 def timeout_of(request: Request) -> float | None:

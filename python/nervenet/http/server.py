@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Listens for HTTP within the event loop of a node.
 
-    server = await HttpServer.start(config, guard)       # ConfigError: the address cannot be bound, or the extra is missing
+    server = await HttpServer.start(config, guards)      # ConfigError: the address cannot be bound, or the extra is missing
     server.address                                       # port 0 has become a number
     await server.stop()
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nervenet.config import Config
-    from nervenet.rpc.guard import Guard
+    from nervenet.rpc.namespaces import Guards
 
 __all__ = ["HttpServer"]
 
@@ -58,7 +58,7 @@ class HttpServer:
         return f"<HttpServer at {self.address}, {len(self._app.streams)} streams>"
 
     @classmethod
-    async def start(cls, config: Config, guard: Guard) -> HttpServer:
+    async def start(cls, config: Config, guards: Guards) -> HttpServer:
         """Bind the address of the setting `http`, and serve."""
         assert config.http is not None
         _connections_log.setLevel(logging.ERROR)
@@ -69,7 +69,7 @@ class HttpServer:
         bound = await _bind(config.http, host, port)
         number = bound.getsockname()[1]
         address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
-        app = HttpApp(config, guard, host)
+        app = HttpApp(config, guards, host)
         made = cls(address, app, _Uvicorn(_options(app, tls)), bound)
         while not made._server.started:  # uvicorn has no event for it
             if made._serving.done():

@@ -18,7 +18,6 @@ from nervenet.metrics import catalog
 from nervenet.records import State
 from nervenet.redis_link.faults import LinkError
 from nervenet.streams.backlog import Backlog
-from nervenet.streams.metrics import read_link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +90,6 @@ class NodeGauges:
         registry.read(catalog.EJECTED, lambda: outliers.count)
         registry.read(catalog.JOURNAL_HELD, lambda: remembered.size)
         registry.read(catalog.GATEWAY_AGENTS, lambda: len(gateway.agents))
-        read_link(registry, context.link)
 
     async def run(self) -> None:
         """For as long as the node lives."""

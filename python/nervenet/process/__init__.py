@@ -45,6 +45,10 @@ def run_node(
     if config.http is not None:
         check_exposure(config, "node", "http", config.http)
 
+    if len(config.served_namespaces) > 1:
+        return _run_several(mesh, config, ready_file, quiet)
+    config = config.for_namespace(config.served_namespaces[0])
+
     async def node(stop: ShutdownSignals) -> None:
         from nervenet.node.guards.crash_line import last_line
         from nervenet.node.node import Node
@@ -73,6 +77,35 @@ def run_node(
                 await stop.asked(node.drain, config.drain_ms / 1000)
 
     return _run(node, mesh, config, "node", quiet)
+
+
+def _run_several(mesh: MeshDefinitions, config: Config, ready_file: Path | str | None, quiet: bool) -> int:
+    """`run_node` for several namespaces."""
+
+    async def nodes(stop: ShutdownSignals) -> None:
+        from nervenet.process.tenants import Tenants
+
+        async with exporting(config, mesh.name) as exports, Tenants.open(mesh, config, exports) as tenants:
+            ids = tenants.ids
+            facts = {
+                "role": "node",
+                "id": next(iter(ids.values()), ""),
+                "ids": ids,
+                "address": tenants.address,
+                "http": tenants.http,
+                "scaler": tenants.scaler,
+                "metrics": exports.address,
+                "pid": os.getpid(),
+                "mesh": mesh.name,
+            }
+            http = f", HTTP at {tenants.http}" if tenants.http else ""
+            http += f", KEDA's scaler at {tenants.scaler}" if tenants.scaler else ""
+            named = ", ".join(f"{namespace} ({node_id})" for namespace, node_id in ids.items())
+            line = f"node of mesh {mesh.name} serves namespaces {named} at {tenants.address}{http}"
+            with _announced(line, facts, ready_file, quiet):
+                await stop.asked(tenants.drain, config.drain_ms / 1000)
+
+    return _run(nodes, mesh, config, "node", quiet)
 
 
 def run_agent(

@@ -42,6 +42,7 @@ from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.rpc.status import check_values, not_yet, status_of
 from nervenet.security import CURRENT_CALL, IdentifiedCall, current_call
 from nervenet.telemetry import from_metadata, trace_id
+from nervenet.telemetry.log_fields import bind_namespace
 from nervenet.wire import has_checks
 
 if TYPE_CHECKING:
@@ -50,7 +51,17 @@ if TYPE_CHECKING:
     from nervenet.rpc.methods import RpcMethod
     from nervenet.security import Caller, Identity
 
-__all__ = ["LONGEST_WAIT", "Guard", "GuardedMethod", "Judged", "Ready", "Rules", "time_to_wait", "trace_of"]
+__all__ = [
+    "LONGEST_WAIT",
+    "Guard",
+    "GuardedMethod",
+    "Judged",
+    "Ready",
+    "Rules",
+    "time_to_wait",
+    "trace_of",
+    "wrong_namespace",
+]
 
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
@@ -135,7 +146,10 @@ class GuardedMethod(NamedTuple):
 
 
 class Guard(grpc.GenericRpcHandler):
-    """The guard of one server."""
+    """The guard of one server, or of one namespace of a server that has several (`rpc.namespaces`).
+
+    `log_namespace`: whether the log lines of its calls carry the namespace.
+    """
 
     def __init__(
         self,
@@ -145,8 +159,11 @@ class Guard(grpc.GenericRpcHandler):
         calls: Family[Histogram] | None = None,
         ready: Ready | None = None,
         rules: Rules | None = None,
+        *,
+        log_namespace: bool = False,
     ) -> None:
-        self._namespace = config.namespace
+        self.namespace = config.namespace
+        self._log_namespace = log_namespace
         self._calls = calls or Family.of_histograms(catalog.RPC_SERVER)
         self._identity = identity
         self._rules = rules
@@ -157,6 +174,10 @@ class Guard(grpc.GenericRpcHandler):
         self._handlers: dict[str, Any] = {}
         self.methods: dict[str, GuardedMethod] = {}
         """By path."""
+
+    def of(self, namespace: str) -> Guard:
+        """The guard of a namespace: this one, which refuses the calls of others."""
+        return self
 
     def add(self, methods: Iterable[RpcMethod], servicer: object) -> None:
         """Serve these methods with the servicer's methods of the same names."""
@@ -197,18 +218,20 @@ class Guard(grpc.GenericRpcHandler):
             elif key == TOKEN_KEY:
                 authorization = value
         caller = self._identity.of_header(authorization)
-        if caller.means == "token" or (namespace and namespace != self._namespace):
+        if caller.means == "token" or (namespace and namespace != self.namespace):
             self._check_namespace(namespace, caller)
         call = self._last
         if call is None or call.caller is not caller or call.asked != namespace:  # most calls are like the one before
-            call = self._last = IdentifiedCall(caller, self._namespace, namespace)
+            call = self._last = IdentifiedCall(caller, self.namespace, namespace)
         CURRENT_CALL.set(call)
+        if self._log_namespace:
+            bind_namespace(self.namespace)
         return call
 
     def _check_namespace(self, namespace: str, caller: Caller) -> None:
-        if namespace and namespace != self._namespace:
+        if namespace and namespace != self.namespace:
             raise wrong_namespace(namespace)
-        if caller.means == "token" and self._namespace not in caller.claims.get("namespaces", (self._namespace,)):
+        if caller.means == "token" and self.namespace not in caller.claims.get("namespaces", (self.namespace,)):
             raise wrong_namespace(namespace)
 
     def certify(self, read: Callable[[Identity], Caller]) -> bool:

@@ -13,7 +13,7 @@ from nervenet.mesh import Mesh
 def run(args: argparse.Namespace) -> int:
     config = Config.load(
         address=args.address,
-        namespace=args.namespace,
+        namespaces=args.namespace,
         listen=args.listen,
         insecure=args.insecure or None,
         http=args.http,
