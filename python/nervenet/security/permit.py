@@ -135,8 +135,8 @@ class Permit:
     async def _check(self, request: Any, trace_id: str) -> tuple[Targets, Decision]:
         targets = targets_of(rpc_name(self.call.path), request)
         decision = await self._decide(targets, trace_id)
-        if self._owned:
-            await self._check_leases(targets.leases, targets, trace_id)
+        if self._owned and not await self._check_leases(targets.leases, targets, trace_id):
+            _begin_anew(request)
         return targets, decision
 
     async def _decide(self, targets: Targets, trace_id: str) -> Decision:
@@ -223,13 +223,16 @@ class Permit:
         REFUSED_ITEMS.set(errors)
         return allowed
 
-    async def _check_leases(self, leases: tuple[Lease, ...], targets: Targets, trace_id: str) -> None:
-        lookups = self._lookups
+    async def _check_leases(self, leases: tuple[Lease, ...], targets: Targets, trace_id: str) -> bool:
+        """False: an agent comes to the gateway under an id that nobody has any more, so it must begin anew."""
+        lookups, known = self._lookups, True
         for lease in leases if lookups is not None else ():
             assert lookups is not None
             facts = await lookups.agent(lease.agent_id)
             if facts is None and lease.lease_id:
-                raise lookups.no_agent(lease.agent_id)
+                if rpc_name(self.call.path) != "Connect":
+                    raise lookups.no_agent(lease.agent_id)
+                known = False
             if facts is None:
                 continue
             shown = lease.lease_id in (0, facts.lease_id) or not facts.lease_id
@@ -238,6 +241,16 @@ class Permit:
                 words = "that agent was registered by another caller, or with another lease"
                 decision = Decision(False, reason="NOT_YOUR_AGENT", words=words)
                 raise self._recorder.refusal(self.call, decision, targets, trace_id)
+        return known
+
+
+def _begin_anew(request: Any) -> None:
+    """Make the hello of an agent that comes back one of a new agent: whose its old id and lease were cannot be known."""
+    for item in request.items:
+        if item.WhichOneof("item") == "hello":
+            item.hello.agent.ClearField("agent_id")
+            item.hello.ClearField("lease_id")
+            item.hello.ClearField("running")
 
 
 def _give_ids(rpc: str, request: Any) -> None:
