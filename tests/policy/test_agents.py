@@ -169,7 +169,7 @@ async def test_it_comes_back_with_what_it_runs(mesh: GuardedMesh) -> None:
         assert (await again.hear("result_ack")).recorded
 
 
-async def test_under_an_id_that_is_gone_it_begins_anew(mesh: GuardedMesh) -> None:
+async def test_under_an_id_that_is_gone_it_begins_as_a_new_one(mesh: GuardedMesh) -> None:
     """Nobody can say whose that id was, so the tasks that it names are not its own."""
     async with mesh.stream("work") as stream, mesh.stream("thief") as thief:
         envelope = await running_task(mesh, stream)

@@ -136,7 +136,7 @@ class Permit:
         targets = targets_of(rpc_name(self.call.path), request)
         decision = await self._decide(targets, trace_id)
         if self._owned and not await self._check_leases(targets.leases, targets, trace_id):
-            _begin_anew(request)
+            _begin_again(request)
         return targets, decision
 
     async def _decide(self, targets: Targets, trace_id: str) -> Decision:
@@ -224,7 +224,7 @@ class Permit:
         return allowed
 
     async def _check_leases(self, leases: tuple[Lease, ...], targets: Targets, trace_id: str) -> bool:
-        """False: an agent comes to the gateway under an id that nobody has any more, so it must begin anew."""
+        """False: an agent comes to the gateway under an id that nobody has any more, so it must begin again as a new one."""
         lookups, known = self._lookups, True
         for lease in leases if lookups is not None else ():
             assert lookups is not None
@@ -244,7 +244,7 @@ class Permit:
         return known
 
 
-def _begin_anew(request: Any) -> None:
+def _begin_again(request: Any) -> None:
     """Make the hello of an agent that comes back one of a new agent: whose its old id and lease were cannot be known."""
     for item in request.items:
         if item.WhichOneof("item") == "hello":
