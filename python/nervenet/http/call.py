@@ -54,7 +54,7 @@ class HttpCall:
 
 def check_caller(guard: Guard, request: Request) -> None:
     """Learn who calls (`current_call()`). Raises RequestError for wrong credentials or another namespace."""
-    found = ((key, request.headers.get(key, "")) for key in (NAMESPACE_KEY, TOKEN_KEY))
+    found = ((key, value) for key in (NAMESPACE_KEY, TOKEN_KEY) for value in request.headers.getlist(key))
     try:
         guard.admit([(key, value) for key, value in found if value])
         guard.certify(lambda identity: identity.of_ssl(request.scope["state"].get(TLS_STATE)))
