@@ -62,9 +62,10 @@ def check_caller(guards: Guards, request: Request) -> Guard:
     Returns:
         The guard of the namespace.
     """
-    namespace = request.headers.get(NAMESPACE_KEY, "") or request.query_params.get("namespace", "")
-    guard = guards.of(namespace)
-    found = ((NAMESPACE_KEY, namespace), (TOKEN_KEY, request.headers.get(TOKEN_KEY, "")))
+    namespaces = request.headers.getlist(NAMESPACE_KEY) or request.query_params.getlist("namespace")
+    guard = guards.of(namespaces[0] if namespaces else "")
+    found = [(NAMESPACE_KEY, namespace) for namespace in namespaces]
+    found += [(TOKEN_KEY, token) for token in request.headers.getlist(TOKEN_KEY)]
     try:
         guard.admit([(key, value) for key, value in found if value])
         guard.certify(lambda identity: identity.of_ssl(request.scope["state"].get(TLS_STATE)))

@@ -124,6 +124,13 @@ async def _later(request: Any, context: Any) -> Any:
     raise not_yet("this process does not serve that call in this version")
 
 
+def _only_one(key: str, one: str, other: str) -> str:
+    """Raise Unauthorized for two values of a header that says who calls: what stands before this server may have checked another one."""
+    if one != other:
+        raise Unauthorized(f"there are two values of {key}: send one", code="UNAUTHENTICATED", reason="BAD_TOKEN")
+    return one
+
+
 def wrong_namespace(asked: str) -> Unauthorized:
     """The only answer about a namespace that this process does not serve, and about one that the caller may not use, so that
     nobody learns which namespaces there are. `asked`: what the call names; "" where it names none.
@@ -214,9 +221,9 @@ class Guard(grpc.GenericRpcHandler):
         namespace = authorization = ""
         for key, value in metadata or ():
             if key == NAMESPACE_KEY:
-                namespace = value
+                namespace = value if not namespace else _only_one(key, namespace, value)
             elif key == TOKEN_KEY:
-                authorization = value
+                authorization = value if not authorization else _only_one(key, authorization, value)
         caller = self._identity.of_header(authorization)
         if caller.means == "token" or (namespace and namespace != self.namespace):
             self._check_namespace(namespace, caller)
