@@ -17,6 +17,8 @@ READY := $(VENV)/.ready
 GENREADY := $(GENVENV)/.ready
 DOCSVENV := build/docs-venv
 DOCSREADY := $(DOCSVENV)/.ready
+DEPLOYVENV := build/deploy-venv
+DEPLOYREADY := $(DEPLOYVENV)/.ready
 PIP := env -u PIP_FIND_LINKS PIP_DISABLE_PIP_VERSION_CHECK=1
 
 # The tests start more than a thousand Python processes. One that finds bytecode starts in half the time, so `setup` compiles
@@ -44,7 +46,7 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo docs test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures promtool dashboard-test dashboard-pictures bench-dashboard chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo docs test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures promtool kubernetes kubernetes-write kubernetes-run sbom audit dashboard-test dashboard-pictures bench-dashboard chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -160,6 +162,23 @@ promtool: $(READY) ## build promtool once, some minutes (needs Go), then let it 
 	@tools/promtool
 	@$(BIN)/python -m pytest tests/metrics/test_deploy.py -n 2 $(ARGS)
 
+kubernetes: $(READY) $(DEPLOYREADY) ## render the Helm chart with helm, judge every object, and call the scaler with KEDA's own client (needs Go; some minutes once)
+	@tools/kubernetes.sh
+	@$(BIN)/python -m pytest tests/kubernetes -n 2 --dist loadscope $(ARGS)
+
+kubernetes-write: $(DEPLOYREADY) ## write deploy/kubernetes and the names of settings in the chart's schema
+	@tools/kubernetes.sh --write
+
+kubernetes-run: $(READY) $(DEPLOYREADY) ## the chart's containers as processes in network namespaces: probes, and a rolling update of all under 200 workflows
+	@tools/kubernetes.sh
+	@$(BIN)/python -m tests.kubernetes.run $(ARGS)
+
+sbom: $(DEPLOYREADY) ## the bill of materials of what the image installs, as CycloneDX, in build/sbom.cdx.json
+	@tools/supply sbom
+
+audit: $(DEPLOYREADY) ## known weaknesses of what the image installs; fails where the database of advisories cannot be asked
+	@tools/supply audit
+
 dashboard-test: $(READY) ## walk the dashboard in Chromium against a real mesh (ARGS="-k escalation"; LONG=1 watches its memory for ten minutes)
 	@tools/dashboard_test -m pytest tests/dashboard $(ARGS)
 
@@ -191,6 +210,12 @@ $(GENREADY): requirements/generate.txt
 	@tools/venv $(GENVENV) 3.11 3.13
 	@echo "Installing the generator into $(GENVENV) (once):"
 	@tools/install $(GENVENV)/bin/python requirements/generate.txt
+	@touch $@
+
+$(DEPLOYREADY): requirements/deploy.txt
+	@tools/venv $(DEPLOYVENV) 3.11 3.14
+	@echo "Installing the tools for what is deployed into $(DEPLOYVENV) (once):"
+	@tools/install $(DEPLOYVENV)/bin/python requirements/deploy.txt
 	@touch $@
 
 $(DOCSREADY): requirements/docs.txt

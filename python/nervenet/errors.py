@@ -263,7 +263,8 @@ class Unavailable(RequestError, ConnectionError):
 
 
 class Unauthorized(RequestError, PermissionError):
-    """The token or the namespace is not accepted. Set the right one (`NERVENET_TOKEN`, `NERVENET_NAMESPACE`)."""
+    """The credentials or the namespace are not accepted, or do not allow the call. Set the right ones (`NERVENET_TOKEN`,
+    `NERVENET_TOKEN_FILE`, `NERVENET_TLS_CERT`, `NERVENET_NAMESPACE`)."""
 
 
 class ConfigError(NervenetError, ValueError):

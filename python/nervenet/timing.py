@@ -151,6 +151,17 @@ QUEUE_LENGTH_FRESH_MS: Final = 1_000
 """Greatest age of a queue length on which a decision is based."""
 QUEUE_NAME_AGAIN_MS: Final = 5_000
 """Least time between two writes of a queue's name, which another program may have changed."""
+QUEUED_HINT_EVERY_MS: Final = 200
+"""Least time between two announcements by one node that tasks went to the queues of a capability."""
+SCALER_LOOK_IDLE: Final = 1.0
+"""How often a scaler looks at a pool that has nothing to do, beside the announcements, which may get lost."""
+SCALER_LOOK_ACTIVE: Final = 5.0
+"""The same for a pool that has something to do."""
+SCALER_REPEAT: Final = 30.0
+"""How often a scaler's stream says again what it has said."""
+SCALER_STREAM_LIFE: Final = 600.0
+"""After which a scaler's stream ends well. KEDA opens it again 2 s later; after a stream that was cut, it waits twice as long as the
+last time, until one ends well."""
 EJECTION_BASE_MS: Final = 10_000
 """First time for which an agent that fails everything gets no tasks; it doubles with each further time."""
 EJECTION_LONGEST_MS: Final = 300_000
@@ -223,6 +234,20 @@ POLICY_LOOK_AGAIN: Final = 0.25
 """The same while its text has just changed."""
 AUDIT_WRITTEN_WITHIN: Final = 5.0
 """Within which a line of the audit log must be written, or its call is refused."""
+CREDENTIALS_LOOK_EVERY: Final = 1.0
+"""Between two looks at the callers of open streams: whether their credentials still count."""
+STREAM_END_WITHIN: Final = 5.0
+"""How long a stream whose caller's credentials have ended may take to send what it is sending."""
+JWT_LEEWAY: Final = 30.0
+"""How far the clocks of this process and of an issuer of JWTs may differ."""
+JWKS_LOOK_EVERY: Final = 300.0
+"""Between two readings of an issuer's keys."""
+JWKS_LOOK_AGAIN: Final = 5.0
+"""The same after one that failed, and at least, where JWTs with an unknown key come in."""
+JWKS_READ_WITHIN: Final = 5.0
+"""How long an issuer may take to send its keys."""
+JWKS_GRACE: Final = 3_600.0
+"""How long keys count after they were last read."""
 
 # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────────
 

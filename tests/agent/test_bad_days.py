@@ -145,7 +145,7 @@ async def test_an_agent_waits_for_a_node_and_goes_on_at_another(world: World) ->
 
 
 async def test_a_node_that_refuses_us_for_good_ends_the_start_with_its_words(world: World) -> None:
-    with pytest.raises(ConfigError, match="serves namespace"):
+    with pytest.raises(ConfigError, match="is not served here"):
         async with world.agent(WORK, namespace="another"):
             pass
 

@@ -61,11 +61,15 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
         "max_queued": "20", "journal_limit": "1000", "codec": "gzip", "max_memory": "1.5GB",
             "metrics": "[::1]:9464", "metrics_labels": "tenant, team.name",
+        "namespaces": "legal, sales", "policy": str(file), "audit": "-",
         "http": "[::1]:7701", "http_origins": "https://Mesh.example.com/, http://localhost:3000",
+        "tokens_file": str(file), "jwt_issuer": "https://login.example.com", "jwt_audience": "mesh",
+        "jwt_jwks": "https://login.example.com/keys", "insecure": "on",
     }  # fmt: skip
     config = load(tmp_path, {f"NERVENET_{name.upper()}": value for name, value in values.items()})
     assert {name for name, source in config.sources.items() if source == "default"} == {"token_file"}
     assert (config.address, config.listen) == ("a:1,b:2", "[::1]:0")
+    assert (config.namespace, config.served_namespaces) == ("legal", ("legal", "sales"))
     assert (config.retention_ms, config.drain_ms, config.payload_limit) == (43_200_000, 250, 2 << 20)
     assert (config.log_level, config.replay_check, config.max_memory) == ("debug", True, 1_500_000_000)
     assert ("max_memory", "1500MB", "NERVENET_MAX_MEMORY") in config.shown()
@@ -174,7 +178,7 @@ def test_the_token_file_is_read_again_at_each_use(tmp_path: Path) -> None:
         (b"\xff\xfes3cret", "does not hold one line"),
         ("s3cr\u00e9t".encode(), "does not hold one line"),
         (b"first\nsecond\n", "does not hold one line"),
-        (b"x" * 5000, "at most 4096"),
+        (b"x" * 8000, "at most 7168"),
     ],
 )
 def test_a_token_file_without_a_token_is_refused_at_the_start_and_later(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Seven pages as their readers do them: files saved, commands typed on a real mesh, and every output compared.
+"""Eight pages as their readers do them: files saved, commands typed on a real mesh, and every output compared.
 
 `tutorial` and `grpcurl` are longer: each is a module.
 """
@@ -26,10 +26,10 @@ from tests.support.mesh import ProcessMesh
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
-README, CLI, DECLARED, ERRORS, DEPLOY, FASTAPI, HTTP, ARCHIVE = (
+README, CLI, DECLARED, ERRORS, DEPLOY, FASTAPI, HTTP, SECURITY, ARCHIVE = (
     ROOT / page
     for page in ("README.md", "docs/cli.md", "docs/howto/declared.md", "docs/errors.md", "docs/deploy-story.md",
-                 "docs/howto/fastapi.md", "docs/http.md", "docs/howto/archive.md")
+                 "docs/howto/fastapi.md", "docs/http.md", "docs/security.md", "docs/howto/archive.md")
 )  # fmt: skip
 
 
@@ -264,3 +264,25 @@ def _served(folder: Path, address: str) -> Iterator[str]:
         server.kill(signal.SIGTERM)
         server.wait(15)
     assert "Traceback" not in server.log, server.log
+
+
+# ── security ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def security(folder: Path) -> None:
+    """Its commands that need no mesh, in their order. A line of the page that ends with `…` is the beginning of what is printed."""
+    for command in commands(SECURITY):
+        said = subprocess.run(
+            command.line, shell=True, cwd=folder, env=clean_environment(), capture_output=True, text=True
+        )
+        assert said.returncode == 0, f"{command.line}\n{said.stdout}{said.stderr}"
+        printed = _without_secrets(said.stderr + said.stdout).split("\n")
+        for line in filter(None, _without_secrets(command.shows).split("\n")):
+            begins, cut, _ = line.partition("…")
+            assert any(one.startswith(begins) if cut else one == line for one in printed), f"{command.line}\n{line}"
+
+
+def _without_secrets(text: str) -> str:
+    """What is another one each time: tokens, hashes and ends."""
+    text = re.sub(r"nnt_[\w-]{43}", "TOKEN", text)
+    return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", re.sub(r"sha256:[0-9a-f]{64}", "HASH", text))

@@ -42,6 +42,7 @@ STORIES: dict[str, Story] = {
     "declared": pages.declared,
     "http": pages.http,
     "archive": pages.archive,
+    "security": pages.security,
     "grpcurl": grpcurl.tell,
     "tracing": tracing.tell,
     "fastapi": pages.fastapi,
@@ -87,6 +88,7 @@ def test_each_command_of_each_page_is_run() -> None:
         pages.DECLARED,
         pages.HTTP,
         pages.ARCHIVE,
+        pages.SECURITY,
         grpcurl.PAGE,
         tracing.PAGE,
     }

@@ -111,3 +111,9 @@ async def slow(ctx: Context, doc: Doc) -> str:
     record(doc.id, "first call done")
     signal = await ctx.receive(more)
     return first + signal + await ctx.call(pooled, doc.secret)
+
+
+@mesh.workflow
+async def twice(ctx: Context, words: str) -> str:
+    """The same without a file beside it: it is replayed in another environment."""
+    return await ctx.call(pooled, words) + await ctx.receive(more) + await ctx.call(pooled, words)

@@ -14,7 +14,7 @@ from nervenet.codecs import keys as keys_module
 from nervenet.config import Config
 from nervenet.errors import AlreadyExists, InvalidRequest
 from tests.encryption.keys import codec, key_file
-from tests.encryption.stories import Doc, below, more, pooled, slow
+from tests.encryption.stories import Doc, below, more, pooled, slow, twice
 from tests.encryption.test_canary import all_of_redis, blocked_detail
 from tests.support.mesh import ProcessMesh, owner_of, settled
 from tests.support.waiting import until
@@ -230,7 +230,7 @@ async def test_the_replay_check_takes_ciphertext_for_what_it_is(host: ProcessMes
     host.env["NERVENET_REPLAY_CHECK"] = "on"
     host.start(1, 1)
     async with client_of(host) as client:
-        run = await client.start(slow, Doc("w", "words"), id="w")
+        run = await client.start(twice, "words", id="w")
         await run.signal(more, "-")
         assert await run.result(timeout=40) == "WORDS-WORDS"
 

@@ -99,7 +99,7 @@ def test_tls_is_that_of_grpc(host: ProcessMesh, tmp_path: Path) -> None:
 
     open_to_all = host.node("", "--listen", "127.0.0.1:0", "--http", "0.0.0.0:0")
     assert open_to_all.wait() == 2
-    assert "http is 0.0.0.0:0, which others can reach, so TLS is on" in open_to_all.log
+    assert "http is 0.0.0.0:0, which others can reach, and this node has no TLS" in open_to_all.log
 
 
 def test_a_node_without_the_setting_loads_no_web_server() -> None:

@@ -169,6 +169,21 @@ async def test_it_comes_back_with_what_it_runs(mesh: GuardedMesh) -> None:
         assert (await again.hear("result_ack")).recorded
 
 
+async def test_under_an_id_that_is_gone_it_begins_as_a_new_one(mesh: GuardedMesh) -> None:
+    """Nobody can say whose that id was, so the tasks that it names are not its own."""
+    async with mesh.stream("work") as stream, mesh.stream("thief") as thief:
+        envelope = await running_task(mesh, stream)
+        back = hello("work", agent_id="gone-aaaaaaaa")
+        back.lease_id = stream.welcome.lease_id
+        back.running.add(task=envelope)
+        await thief.say(hello=back)
+        welcome = await thief.hear("welcome")
+        assert welcome.agent_id != "gone-aaaaaaaa"
+        assert welcome.lease_id != stream.welcome.lease_id
+        await thief.say(task_completion=result(envelope, "stolen"))
+        assert (await thief.hear("rejected")).reason == "TASK_NOT_FOUND"
+
+
 async def test_a_second_answer_changes_nothing(mesh: GuardedMesh) -> None:
     async with mesh.stream("work") as stream:
         envelope = await running_task(mesh, stream)

@@ -225,6 +225,16 @@ def test_check_says_what_a_policy_has(capsys: pytest.CaptureFixture[str]) -> Non
     assert "rule 'deploys put definitions' allows GetDefinition, ListDefinitions, PutDefinition" in out
 
 
+def test_check_warns_of_a_mesh_whose_nodes_cannot_ask_each_other(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text('version: 1\nroles:\n  - {role: viewer, namespaces: ["*"], when: "true"}\n')
+    code, out, _ = run(capsys, "policy", "check", str(path))
+    assert code == 0
+    assert "Nothing gives the role node" in out
+
+
 def test_check_tells_mistakes_and_exits_with_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text("version: 1\nroles:\n  - role: viewr\n")

@@ -14,7 +14,7 @@ import grpc.aio
 import pytest
 
 from nervenet.rpc.methods import METHODS, RpcMethod
-from nervenet.rpc.server import _STANDARD_METHODS
+from nervenet.rpc.server import _STANDARD_METHODS, GrpcServer, Service
 from nervenet.security.roles import ACCESS, Role
 from tests.gateway.world import reason_of
 from tests.policy.world import GuardedMesh
@@ -123,6 +123,20 @@ async def test_each_rpc_and_route_over_http(guarded: GuardedMesh, caller: str) -
         status, reason = await asyncio.to_thread(browser.ask, method, path, content)
         wanted = "" if may(caller, row) else refused
         assert (reason, status == 403) == (wanted, bool(wanted)), (path, status)
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+async def test_the_control_port_of_an_agent(guarded: GuardedMesh, caller: str) -> None:
+    name = "nervenet.v1.AgentService"
+    config = guarded.config(listen="127.0.0.1:0", **guarded.settings("agent"))
+    server = await GrpcServer.start(config, "agent", [Service(name, object())], asyncio.Event())
+    try:
+        async with grpc.aio.secure_channel(server.address, guarded.tls(caller)) as channel:
+            for path, method in server.guard.methods.items():
+                wanted = "" if may(caller, path) else "NO_ROLE" if caller == NOBODY else "ROLE_MISSING"
+                assert await reason(channel, method.rpc) == wanted, path
+    finally:
+        await server.stop(0)
 
 
 async def test_the_refusal_says_who_lacks_what_and_whom_to_ask(guarded: GuardedMesh) -> None:

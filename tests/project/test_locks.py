@@ -17,7 +17,17 @@ GROUPS = PROJECT["dependency-groups"]
 RUNTIME = PROJECT["project"]["dependencies"]
 EMBEDDED = PROJECT["project"]["optional-dependencies"]["embedded"]
 PEERS = ("autogen", "celery", "dbos", "restate", "taskiq", "temporal")
-LOCKS = ("dev", "runtime", "demo", "generate", "docs", "bench-langgraph", *(f"bench-{peer}" for peer in PEERS))
+LOCKS = (
+    "dev",
+    "runtime",
+    "demo",
+    "generate",
+    "docs",
+    "deploy",
+    "build",
+    "bench-langgraph",
+    *(f"bench-{peer}" for peer in PEERS),
+)
 
 
 def pins(lock: str) -> dict[str, Requirement]:

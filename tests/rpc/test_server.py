@@ -144,22 +144,6 @@ async def test_a_taken_port_and_an_open_address_without_certificate_are_refused_
 
 
 @pytest.mark.parametrize(
-    ("settings", "warned"),
-    [
-        ({"listen": "0.0.0.0:0", "tls": "off"}, "without TLS and without a token"),
-        ({"listen": "0.0.0.0:0", "tls": "off", "token": "s3cret"}, ""),
-        ({"listen": "127.0.0.1:0"}, ""),
-    ],
-)
-async def test_an_operator_is_warned_where_whoever_can_reach_the_process_may_call_it(
-    settings: dict[str, str], warned: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    await (await serving(**settings)).stop(0)
-    (line,) = caplog.messages or ("",)
-    assert warned in line and ("NERVENET_TOKEN_FILE" in line or not warned)
-
-
-@pytest.mark.parametrize(
     ("symbol", "known"),
     [
         ("nervenet.v1.CoordinatorService", True),

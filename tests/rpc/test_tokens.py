@@ -13,7 +13,8 @@ from nervenet.clock import Clock
 from nervenet.config import Config
 from nervenet.dev.servers import Server
 from nervenet.errors import ConfigError, RequestError
-from nervenet.security.shared_token import LOG_EVERY, SharedToken
+from nervenet.security.reread import LOG_EVERY
+from nervenet.security.shared_token import SharedToken
 from nervenet.timing import TOKEN_GRACE, TOKEN_LOOK_AGAIN, TOKEN_LOOK_EVERY
 from tests.rpc.token_storm import as_folder, storm
 from tests.support.mesh import ProcessMesh

@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nervenet.client.nodes import Nodes
-from nervenet.config import Config
 from nervenet.errors import Unauthorized
-from nervenet.rpc.server import GrpcServer, Service
-from nervenet.security import Caller, current_call
-from nervenet.v1 import coordinator_service_pb2 as pb
+from nervenet.security import Caller
+from tests.security.serving import Serving
 from tests.support.certificates import Authority
 
 
@@ -54,65 +51,32 @@ class Asked:
             yield request
 
 
-class Scripted:
-    """Tells its servicers' view of the caller."""
-
-    def __init__(self) -> None:
-        self.served: list[Caller] = []
-
-    async def GetWorkflow(self, request: Any, context: Any) -> Any:
-        self.served.append(current_call().caller)
-        return pb.GetWorkflowResponse()
-
-    async def WatchWorkflow(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        self.served.append(current_call().caller)
-        yield pb.WatchWorkflowResponse()
-
-
-class Serving:
-    """A server with rules, and calls to it."""
-
-    def __init__(self, rules: Rules, **settings: Any) -> None:
-        self.rules = rules
-        self.settings = settings
-        self.servicer = Scripted()
-
-    async def __aenter__(self) -> Serving:
-        config = Config.load(environ={}, listen="127.0.0.1:0", **self.settings)
-        services = [Service("nervenet.v1.CoordinatorService", self.servicer)]
-        self.server = await GrpcServer.start(config, "node", services, asyncio.Event(), rules=self.rules)
-        return self
-
-    async def __aexit__(self, *failure: object) -> None:
-        await self.server.stop(0)
-
-    async def get(self, **settings: Any) -> None:
-        nodes = Nodes(Config.load(environ={}, address=self.server.address, **settings))
-        try:
-            await nodes.call("GetWorkflow", pb.GetWorkflowRequest(workflow_id="w"), timeout=5)
-        finally:
-            await nodes.close()
+NOBODY = Caller("", "none")
 
 
 async def test_without_credentials_everybody_is_nobody() -> None:
-    async with Serving(Rules()) as serving:
-        await serving.get()
-        nobody = Caller("", "none")
-        assert serving.rules.asked == [
-            (nobody, "default", "GetWorkflow", ""),
-            (nobody, "default", "GetWorkflow", "GetWorkflowRequest"),
+    rules = Rules()
+    async with Serving(rules) as serving:
+        assert await serving.over_grpc(None) == "OK"
+        assert rules.asked == [
+            (NOBODY, "default", "GetWorkflow", ""),
+            (NOBODY, "default", "GetWorkflow", "GetWorkflowRequest"),
         ]
-        assert serving.servicer.served == [nobody]
+        assert await serving.over_http(None) == "OK"
+        assert serving.servicer.served == [NOBODY, NOBODY]
+        assert rules.asked[-1] == (NOBODY, "default", "GetWorkflow", "GetWorkflowRequest")
 
 
 async def test_who_has_the_shared_token_is_one_of_the_mesh() -> None:
-    async with Serving(Rules(), token="s3cret", namespace="mine") as serving:
-        await serving.get(token="s3cret", namespace="mine")
-        assert serving.servicer.served == [Caller("", "shared")]
-        assert {namespace for _, namespace, _, _ in serving.rules.asked} == {"mine"}
-        with pytest.raises(Unauthorized):
-            await serving.get(token="wrong")
-        assert len(serving.rules.asked) == 2, "rules are not asked about strangers"
+    rules = Rules()
+    async with Serving(rules, token="s3cret", namespace="mine") as serving:
+        assert await serving.over_both("s3cret") == "OK"
+        assert serving.servicer.served == [Caller("", "shared")] * 2
+        asked = len(rules.asked)
+        assert {namespace for _, namespace, _, _ in rules.asked} == {"mine"}
+        for wrong in (None, "wrong", "s3cre", "s3crets"):
+            assert await serving.over_both(wrong) == "UNAUTHENTICATED BAD_TOKEN"
+        assert len(rules.asked) == asked, "the rules are not asked about strangers"
 
 
 @pytest.mark.parametrize(
@@ -130,21 +94,58 @@ async def test_who_has_the_shared_token_is_one_of_the_mesh() -> None:
 )
 async def test_a_certificate_names_its_holder(tmp_path: Path, san: str, subject: str) -> None:
     authority = Authority(tmp_path / "ca")
-    node, caller = authority.issue("node"), authority.issue("seven", san=san)
-    server = {"tls": node.ca, "tls_cert": node.cert, "tls_key": node.key}
-    async with Serving(Rules(), **server) as serving:
-        await serving.get(tls=str(caller.ca), tls_cert=caller.cert, tls_key=caller.key)
-        (found,) = serving.servicer.served
-        assert (found.subject, found.means, found.claims["cn"]) == (subject, "mtls", "seven")
-        assert sorted(found.claims["san"]) == sorted(name.partition(":")[2] for name in san.split(",") if name)
-        assert found.expires is not None
-        assert [known for *_, known in serving.rules.asked] == ["", "GetWorkflowRequest"]
-        assert serving.rules.asked[0][0] == found, "the rules know it before anything is decoded"
+    node, mine = authority.issue("node"), authority.issue("seven", san=san)
+    rules = Rules()
+    async with Serving(rules, tls=node.ca, tls_cert=node.cert, tls_key=node.key) as serving:
+        assert await serving.over_grpc(None, tls_cert=mine.cert, tls_key=mine.key, tls=mine.ca) == "OK"
+        trusted = ssl.create_default_context(cafile=str(mine.ca))
+        trusted.load_cert_chain(mine.cert, mine.key)
+        assert await serving.over_http(None, verify=trusted) == "OK"
+        over_grpc, over_http = serving.servicer.served
+        assert (over_grpc.subject, over_grpc.means, over_grpc.claims["cn"]) == (subject, "mtls", "seven")
+        assert sorted(over_grpc.claims["san"]) == sorted(name.partition(":")[2] for name in san.split(",") if name)
+        assert over_grpc.expires is not None
+        assert over_http == over_grpc
+        assert rules.asked[0] == (over_grpc, "default", "GetWorkflow", ""), "known before anything is decoded"
+
+
+async def test_a_name_that_only_looks_like_a_uri_is_nobodys(tmp_path: Path) -> None:
+    """An authority that puts any text into a CN must not be able to make a SPIFFE id by it."""
+    authority = Authority(tmp_path / "ca")
+    node = authority.issue("node")
+    mine = authority.issue("plain", san="", cn="spiffe:\\/\\/example.com\\/node")
+    async with Serving(tls=node.ca, tls_cert=node.cert, tls_key=node.key) as serving:
+        refused = await serving.over_grpc(None, tls_cert=mine.cert, tls_key=mine.key, tls=mine.ca)
+        assert refused == "UNAUTHENTICATED BAD_CERTIFICATE"
+
+
+async def test_with_mtls_and_a_shared_token_both_are_wanted_and_the_certificate_names_the_caller(
+    tmp_path: Path,
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    node, mine = authority.issue("node"), authority.issue("seven", san="DNS:seven.example.com")
+    own = {"tls_cert": mine.cert, "tls_key": mine.key, "tls": mine.ca}
+    async with Serving(Rules(), token="s3cret", tls=node.ca, tls_cert=node.cert, tls_key=node.key) as serving:
+        assert await serving.over_grpc(None, **own) == "UNAUTHENTICATED BAD_TOKEN"
+        assert await serving.over_grpc("wrong", **own) == "UNAUTHENTICATED BAD_TOKEN"
+        assert await serving.over_grpc("s3cret", **own) == "OK"
+        assert [(caller.subject, caller.means) for caller in serving.servicer.served] == [("seven.example.com", "mtls")]
 
 
 async def test_what_the_rules_refuse_is_refused_before_its_request_is_read() -> None:
-    async with Serving(Rules("GetWorkflow")) as serving:
-        with pytest.raises(Unauthorized) as refused:
-            await serving.get()
-        assert (refused.value.code, refused.value.reason) == ("PERMISSION_DENIED", "DENIED_BY_RULE")
-        assert [known for *_, known in serving.rules.asked] == [""]
+    rules = Rules("GetWorkflow")
+    async with Serving(rules) as serving:
+        assert await serving.over_grpc(None) == "PERMISSION_DENIED DENIED_BY_RULE"
+        assert [known for *_, known in rules.asked] == [""]
+        assert await serving.over_http(None) == "PERMISSION_DENIED DENIED_BY_RULE"
+        assert [known for *_, known in rules.asked] == [""]
+
+
+async def test_a_dns_name_that_looks_like_a_uri_names_nobody(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    node = authority.issue("node")
+    eve = authority.issue("eve", san="DNS:spiffe\\://test/nervenet/node,DNS:eve.example.com")
+    async with Serving(Rules(), tls=node.ca, tls_cert=node.cert, tls_key=node.key) as serving:
+        assert await serving.over_grpc(None, tls_cert=eve.cert, tls_key=eve.key, tls=eve.ca) == "OK"
+        (found,) = serving.servicer.served
+        assert found.subject == "eve.example.com"

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -98,6 +99,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory, canaries: dict[str, str])
                 NERVENET_HTTP="127.0.0.1:0",
                 NERVENET_METRICS="127.0.0.1:0",
                 NERVENET_LOG_LEVEL="debug",
+                NERVENET_AUDIT=str(folder / "audit.jsonl"),
                 OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
                 OTEL_EXPORTER_OTLP_HEADERS=f"x-key={canaries['otlp']}",
             )
@@ -155,6 +157,7 @@ def _read(found: Searched, mesh: ProcessMesh, traces: Traces, canaries: dict[str
             f"http://{process.metrics}/metrics", trust_env=False
         ).text
     found.said["traces"] = str(traces.received)
+    found.said["audit log"] = Path(mesh.env["NERVENET_AUDIT"]).read_text()
     found.said["registry"] = etcdctl(
         mesh.env["NERVENET_ETCD"].replace(f"root:{canaries['etcd']}@", ""),
         "--user",

@@ -25,6 +25,7 @@ from nervenet.agent.service import AgentPort
 from nervenet.config import Config
 from nervenet.errors import Unavailable
 from nervenet.node import node as node_module
+from nervenet.node import process_parts
 from nervenet.node import registration as node_registration
 from nervenet.node.node import Node
 from nervenet.node.served import Served
@@ -66,14 +67,14 @@ class Surroundings:
         yield mock.patch.object(backoff, "random", seeded)
         yield mock.patch.object(table, "random", seeded)
         yield mock.patch.object(supervision, "random", seeded)
-        yield mock.patch.object(node_module, "Etcd", Patched)
+        yield mock.patch.object(process_parts, "Etcd", Patched)
         yield from self._quicker()
-        yield mock.patch.object(node_module, "Watchdog", NoWatchdog)
+        yield mock.patch.object(process_parts, "Watchdog", NoWatchdog)
         yield mock.patch.object(node_module, "os", SimpleNamespace(_exit=self._exit))
         yield mock.patch.object(agent_runtime, "AgentPort", Port)
         yield mock.patch.object(agent_runtime, "Registration", Registration)
         yield mock.patch.object(agent_runtime, "LoopLag", NoWatchdog)
-        for module in (journal, ownership, groups, listing, progress, node_module, agent_runtime):
+        for module in (journal, ownership, groups, listing, progress, process_parts, agent_runtime):
             yield mock.patch.object(module, "packaged_scripts", SCRIPTS.values)
         Patched.registry = self.registry
 

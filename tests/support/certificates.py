@@ -28,11 +28,11 @@ class Authority:
         folder.mkdir(exist_ok=True)
         self._openssl("req", "-x509", *_KEY, "-subj", "/CN=ca", "-days", "1", "-keyout", "ca.key", "-out", "ca.pem")
 
-    def issue(self, name: str, *, days: int = 1, san: str = f"IP:127.0.0.1,{NODE}") -> Issued:
+    def issue(self, name: str, *, days: int = 1, san: str = f"IP:127.0.0.1,{NODE}", cn: str = "") -> Issued:
         """A certificate that is valid for these days; one with a negative number has expired. `san`: as openssl has it."""
         names = f"subjectAltName={san}\n" if san else ""
         (self.folder / "ext").write_text(f"{names}extendedKeyUsage=serverAuth,clientAuth\n")
-        self._openssl("req", *_KEY, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        self._openssl("req", *_KEY, "-subj", f"/CN={cn or name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
                       "-days", str(days), "-extfile", "ext", "-out", f"{name}.pem")  # fmt: skip
         return Issued(self.folder / "ca.pem", self.folder / f"{name}.pem", self.folder / f"{name}.key")

@@ -42,14 +42,22 @@ class ProcessMesh(Story):
     """
 
     def __init__(
-        self, folder: Path, redis: str, etcd: str, *, app: str = STORIES, namespace: str = "", **env: str
+        self,
+        folder: Path,
+        redis: str,
+        etcd: str,
+        *,
+        app: str = STORIES,
+        namespace: str = "",
+        **env: str,
     ) -> None:
         super().__init__(folder)
         self.app, self.namespace = app, namespace or f"mesh-{uuid.uuid4().hex[:12]}"
         self.redis = redis
         """As the administrator, who may do everything."""
         self._agents = {"NERVENET_REDIS": user_of(redis, "agent", self.namespace)}
-        node = user_of(redis, "node", self.namespace)
+        tenants = env.get("NERVENET_NAMESPACES", self.namespace).split(",")
+        node = user_of(redis, "node", *tenants)
         servers = {"NERVENET_REDIS": node, "NERVENET_ETCD": etcd, "NERVENET_NAMESPACE": self.namespace}
         self.env = clean_environment(**servers, **{FOLDER: str(folder)}, **env)
         self.processes: list[NervenetProcess] = []

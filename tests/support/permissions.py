@@ -37,17 +37,17 @@ def nothing_is_refused(url: str) -> Iterator[None]:
     assert not refused, f"the permissions lack: {refused}"
 
 
-def user_of(url: str, role: RedisRole, namespace: str) -> str:
+def user_of(url: str, role: RedisRole, *namespaces: str) -> str:
     """The URL for a process of this kind. Servers that are not shared are used without a user."""
-    return make_user(url, role, namespace) if url in _SHARED else url
+    return make_user(url, role, *namespaces) if url in _SHARED else url
 
 
-def make_user(url: str, role: RedisRole, namespace: str) -> str:
+def make_user(url: str, role: RedisRole, *namespaces: str) -> str:
     """Make the user; the URL with its name and password."""
-    name = f"{role}-{namespace}"
+    name = f"{role}-{namespaces[0]}"
     with redis.Redis.from_url(url) as store:
         store.execute_command(
-            "ACL", "SETUSER", name, "reset", "on", f">{PASSWORD}", *permissions_of(role).rules(namespace)
+            "ACL", "SETUSER", name, "reset", "on", f">{PASSWORD}", *permissions_of(role).rules(*namespaces)
         )
     parts = urlsplit(url)
     return parts._replace(netloc=f"{name}:{PASSWORD}@{parts.netloc}").geturl()

@@ -35,6 +35,8 @@ ANSWERED_WITHIN: Final = 2.1
 """Heartbeat intervals without an answer after which the agent tries the next node, while its lease still lives."""
 _BACKOFF: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 _OURS: Final = frozenset({"INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED"})
+_EXPIRED: Final = "CREDENTIALS_EXPIRED"
+"""Not the end: the file with the credentials may be renewed any moment."""
 
 _log = logging.getLogger("nervenet.agent")
 
@@ -129,6 +131,7 @@ class Registration:
     async def _beat(self, channel: Channel) -> None:
         """One heartbeat stream, until it breaks, the lease is lost, or the record has changed."""
         call = channel["Heartbeat"](self._beats(), metadata=metadata_of(self._config))
+        answered = False
         try:
             while True:
                 sent = self._clock.monotonic()
@@ -136,6 +139,7 @@ class Registration:
                     answer: Any = await call.read()
                 if answer is grpc.aio.EOF:
                     return
+                answered = True
                 if answer.lease_lost:
                     self._lost = True
                     return
@@ -146,6 +150,10 @@ class Registration:
                     return
         except TimeoutError:
             self._turn += 1
+        except grpc.aio.AioRpcError as error:
+            if not (answered and error_of(error, channel.target).reason == _EXPIRED):
+                raise
+            _log.info("%s: its credentials have expired; the next heartbeats have new ones", self.agent_id)
         finally:
             call.cancel()
 
@@ -172,7 +180,9 @@ class Registration:
     def _judge(self, error: RequestError) -> None:
         if isinstance(error, NotFound) and self.lease_id:
             self._lost = True
-        elif error.code in _OURS:
+        elif (
+            error.code in _OURS and error.reason != "CREDENTIALS_EXPIRED"
+        ):  # the file with them may be renewed any moment
             raise ConfigError(f"{self.agent_id} is refused by its node: {error}") from error
 
 

@@ -59,6 +59,15 @@ def _node(parser: Parser) -> None:
     _app(parser, needed=False)
     parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (127.0.0.1:7700)")
     parser.add_argument("--http", metavar="HOST:PORT", help="where to serve HTTP (nowhere)")
+    _insecure(parser)
+
+
+def _insecure(parser: Parser) -> None:
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="listen to others without TLS or without knowing who calls (a closed network)",
+    )
 
 
 def _agent(parser: Parser) -> None:
@@ -69,6 +78,7 @@ def _agent(parser: Parser) -> None:
         "--slots", type=whole(1), metavar="N", help="tasks that it runs at the same time, over all capabilities"
     )
     parser.add_argument("--listen", metavar="HOST:PORT", help="where its AgentService listens (127.0.0.1:0)")
+    _insecure(parser)
 
 
 def _start(parser: Parser) -> None:
@@ -332,6 +342,18 @@ def _explain(parser: Parser) -> None:
     parser.add_argument("--label", action="append", metavar="K=V", help="a label of the workflow; may be repeated")
 
 
+def _new_token(parser: Parser) -> None:
+    parser.add_argument(
+        "name", metavar="NAME", help="whose token it is: the caller's name in rules and in the audit log"
+    )
+    parser.add_argument("--role", action="append", default=[], metavar="ROLE,…", help="what it may do; may be repeated")
+    parser.add_argument(
+        "--namespaces", action="append", default=[], metavar="N,…", help="only in these namespaces (in all)"
+    )
+    parser.add_argument("--expires", metavar="SPAN", help="how long it counts: 90d (without end)")
+    parser.add_argument("--hash-of", metavar="FILE", help="the row of the token in FILE, instead of a new one")
+
+
 def _nothing(parser: Parser) -> None:
     pass
 
@@ -367,6 +389,13 @@ COMMANDS = (
         "mesh", "nodes drain", "move its workflows to other nodes before you stop it", "nodes:run_drain", _one_node
     ),
     Command("mesh", "doctor", "examine the mesh, Redis and etcd, and say what to do", "doctor:run", _doctor),
+    Command(
+        "mesh",
+        "tokens new",
+        "make a token for a caller, and its row for NERVENET_TOKENS_FILE",
+        "tokens:run_new",
+        _new_token,
+    ),
     Command("mesh", "config show", "show every setting and its source", "config:run_show", _nothing),
     Command(
         "mesh",

@@ -24,6 +24,7 @@ from nervenet.errors import RequestError, Unavailable
 from nervenet.rpc.channels import Channel, Metadata, metadata_of, split_addresses
 from nervenet.rpc.methods import METHODS
 from nervenet.rpc.status import error_of
+from nervenet.security import NOTHING_DONE
 from nervenet.telemetry import to_metadata
 from nervenet.timing import CLIENT_FIRST_PATIENCE, CLIENT_PATIENCE
 
@@ -36,8 +37,11 @@ __all__ = ["Nodes", "Retry"]
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
-TOKEN_UNREADABLE: Final = "TOKEN_UNREADABLE"  # noqa: S105  # a reason
-"""This client, or that node, could not read the token: nothing was done, so every request may be retried."""
+CREDENTIALS_EXPIRED: Final = "CREDENTIALS_EXPIRED"
+_ELSEWHERE: Final = NOTHING_DONE | {"NODE_REFUSED"}
+"""Reasons of a node that cannot answer now, while another one may."""
+EXPIRED_AGAIN: Final = 5.0
+"""Seconds: credentials that are refused twice within them were not renewed in between."""
 LEAST_TRY: Final = 1.0
 """Seconds: with less than this left of the caller's time, another try would only end without a reason."""
 HEALTHY: Final = 10.0
@@ -104,6 +108,7 @@ class Nodes:
         self._targets = split_addresses(config.address)
         self._channels: dict[str, Channel] = {}
         self._turn = 0
+        self._expired_at = float("-inf")
 
     def __repr__(self) -> str:
         return f"<Nodes {self.config.address}, using {self.current}>"
@@ -145,7 +150,7 @@ class Nodes:
                 return await self.once(name, request, timeout=left, trace=trace)
             except Unavailable as error:
                 late = ends is not None and ends - self.clock.monotonic() < LEAST_TRY
-                if late or (not again and error.reason != TOKEN_UNREADABLE):
+                if late or (not again and error.reason not in NOTHING_DONE):
                     raise self.explained(error) from None
                 await retry.pause(error)
 
@@ -177,11 +182,21 @@ class Nodes:
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             return TimeoutError(f"{channel.target} did not answer in time")
         found = error_of(error, channel.target)
-        if isinstance(found, Unavailable) and found.reason in ("", TOKEN_UNREADABLE):
+        if isinstance(found, Unavailable) and (not found.reason or found.reason in _ELSEWHERE):
             self.turn(channel)
         else:
             self.answered = True
-        return found
+        return self._with_new_credentials(found)
+
+    def _with_new_credentials(self, error: RequestError) -> RequestError:
+        """An error that is retried, where credentials have just expired: they are read again for each call, and streams outlive them."""
+        if error.reason != CREDENTIALS_EXPIRED:
+            return error
+        now, before = self.clock.monotonic(), self._expired_at
+        self._expired_at = now
+        if now - before < EXPIRED_AGAIN:
+            return error
+        return Unavailable(error.message, code="UNAVAILABLE", reason=CREDENTIALS_EXPIRED)
 
     def explained(self, error: RequestError) -> RequestError:
         """The error for people, when the client gives up: which address it used, where that came from, what to do."""

@@ -15,7 +15,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -32,6 +32,8 @@ from nervenet.config.values import (
 from nervenet.errors import ConfigError
 
 FILE = "nervenet.toml"
+_NEVER_EMPTY = frozenset({"token", "token_file", "tokens_file", "jwt_issuer", "jwt_audience"})
+"""Variables that must not be empty: a template that failed would open the mesh."""
 
 Durability = Literal["normal", "strict"]
 LogForm = Literal["auto", "pretty", "json"]
@@ -52,8 +54,14 @@ class Config:
     Attributes:
         address: Any node or nodes.
         namespace: Whose workflows.
+        namespaces: Namespaces that a node serves; see `served_namespaces`.
         token: The mesh's token.
         token_file: A file with the token.
+        tokens_file: A file with the hashes of callers' tokens.
+        jwt_issuer: The issuer of callers' JWTs.
+        jwt_audience: What JWTs must be for.
+        jwt_jwks: Where the keys of the issuer are. None: where its own configuration says.
+        insecure: Whether this process may listen to others without TLS and without credentials.
         tls: `"off"`, `"on"` or a CA file. None: see `tls_for`.
         tls_cert: This process' certificate.
         tls_key: The key of the certificate.
@@ -65,6 +73,7 @@ class Config:
         advertise: What others dial. None: see `advertised`.
         http: Where a node serves HTTP. None: nowhere.
         http_origins: Sites whose pages may call the HTTP door.
+        scaler: Where a node serves KEDA's external scaler. None: nowhere.
         durability: `"normal"` or `"strict"`.
         retention_ms: How long closed workflows are kept, in milliseconds.
         archive: Where closed workflows are kept for good. None: nowhere.
@@ -88,8 +97,14 @@ class Config:
 
     address: str
     namespace: str
+    namespaces: tuple[str, ...]
     token: str | None
     token_file: str | None
+    tokens_file: str | None
+    jwt_issuer: str | None
+    jwt_audience: str | None
+    jwt_jwks: str | None
+    insecure: bool
     tls: str | None
     tls_cert: str | None
     tls_key: str | None
@@ -101,6 +116,7 @@ class Config:
     advertise: str | None
     http: str | None
     http_origins: tuple[str, ...]
+    scaler: str | None
     durability: Durability
     retention_ms: int
     archive: str | None
@@ -174,14 +190,42 @@ class Config:
         return value
 
     @property
+    def served_namespaces(self) -> tuple[str, ...]:
+        """The namespaces of a node with these settings: `namespaces`, or the one of `namespace`."""
+        return self.namespaces or (self.namespace,)
+
+    def for_namespace(self, namespace: str) -> Self:
+        """These settings for one namespace of several.
+
+        Args:
+            namespace: The namespace.
+        """
+        return replace(self, namespace=namespace, namespaces=())
+
+    @property
     def has_token(self) -> bool:
-        """Whether calls of this mesh carry a token."""
+        """Whether calls of this process carry a token."""
         return self.token is not None or self.token_file is not None
 
     @property
     def hold_ms(self) -> int:
         """For how much longer than its retention a closed workflow waits for the archive. 0: there is no archive."""
         return 0 if self.archive is None else self.archive_hold_ms
+
+    @property
+    def wants_shared_token(self) -> bool:
+        """Whether callers of this process must have its own token: they have no others (`tokens_file`, `jwt_issuer`)."""
+        return self.has_token and self.tokens_file is None and self.jwt_issuer is None
+
+    @property
+    def wants_certificates(self) -> bool:
+        """Whether callers of this process must have a certificate (mTLS): the setting `tls` is a file of authorities."""
+        return self.tls not in (None, "on", "off")
+
+    @property
+    def wants_credentials(self) -> bool:
+        """Whether this process knows who calls it."""
+        return self.wants_certificates or self.has_token or self.tokens_file is not None or self.jwt_issuer is not None
 
     def current_token(self) -> str | None:
         """The token to send now. None: the mesh has none. A token file is read again each time, because it may be
@@ -204,13 +248,16 @@ class Config:
         return self.listen or ("127.0.0.1:7700" if role == "node" else "127.0.0.1:0")
 
     def tls_for(self, address: str) -> str:
-        """`"off"`, `"on"` or a CA file, for an address. Not set: off if every host is this machine, else on.
+        """`"off"`, `"on"` or a CA file, for an address. Not set: off if every host is this machine, or if this process is
+        `insecure` and has no certificate; else on.
 
         Args:
             address: The address to dial or to listen at.
         """
         if self.tls is not None:
             return self.tls
+        if self.insecure and self.tls_cert is None:
+            return "off"
         if address.startswith("dns:///"):
             address = address.removeprefix("dns:///")
         hosts = [one.strip().rpartition(":")[0].strip("[]") for one in address.split(",")]
@@ -251,7 +298,7 @@ def _strongest(
         return overrides[setting.name], "argument"
     if environ.get(setting.environment):
         return environ[setting.environment], setting.environment
-    if setting.environment in environ and setting.name in ("token", "token_file"):
+    if setting.environment in environ and setting.name in _NEVER_EMPTY:
         raise ConfigError(
             f"{setting.environment} is set but empty, which would switch the token off: set its value, or unset it"
         )
@@ -287,6 +334,16 @@ def _check_pairs(values: dict[str, Any], sources: dict[str, str]) -> None:
         if token == file:
             raise ConfigError(f"token and token_file are both set (from {sources['token']}): keep one of them")
         values["token_file" if token < file else "token"] = None
+    if (values["jwt_issuer"] is None) != (values["jwt_audience"] is None):
+        there, missing = ("jwt_issuer", "jwt_audience") if values["jwt_issuer"] else ("jwt_audience", "jwt_issuer")
+        raise ConfigError(
+            f"{there} is set (from {sources[there]}) but {missing} is not: without both, a JWT that was made for "
+            "another service would be good here"
+        )
+    if values["jwt_jwks"] is not None and values["jwt_issuer"] is None:
+        raise ConfigError(
+            f"jwt_jwks is set (from {sources['jwt_jwks']}) but jwt_issuer is not: set the issuer of the keys"
+        )
     if (values["tls_cert"] is None) != (values["tls_key"] is None):
         there, missing = ("tls_cert", "tls_key") if values["tls_cert"] else ("tls_key", "tls_cert")
         raise ConfigError(

@@ -14,7 +14,7 @@ import ipaddress
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -31,10 +31,16 @@ _SHOWN = ("GiB", "GB", "MiB", "MB", "KiB")
 _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": MiB, "GiB": 1 << 30}
 MOST_LABEL_NAMES = 5
 _LABEL_NAME = re.compile(r"[A-Za-z](?!_)[A-Za-z0-9_./-]{0,62}|[A-Za-z]")
-_TAKEN_LABELS = frozenset({"role", "definition", "outcome", "le", "quantile", "job", "instance"})
-LONGEST_TOKEN = 4096
+_TAKEN_LABELS = frozenset(
+    {"role", "definition", "outcome", "le", "quantile", "job", "instance", "nervenet_namespace", "nervenet.namespace"}
+)
+LONGEST_TOKEN = 7168
+"""JWTs are long, and gRPC takes 8 KiB of metadata."""
 _TOKEN = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_TOKEN}}}")  # what a header can carry
 A_TOKEN = f"one line of visible ASCII characters, at most {LONGEST_TOKEN}"
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+A_NAMESPACE = "letters, digits, '.', '_', '-', at most 63"
+MOST_NAMESPACES = 50
 _TRUTH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
 
 
@@ -116,6 +122,21 @@ def word_of(pattern: str) -> Callable[[str], str]:
     return read
 
 
+def parse_namespace(value: str) -> str:
+    if not _NAMESPACE.fullmatch(value):
+        raise ValueError(value)
+    return value
+
+
+def parse_namespaces(value: str | Sequence[str]) -> tuple[str, ...]:
+    """`("a", "b")` of `a,b` or of a list of them."""
+    parts = value.split(",") if isinstance(value, str) else value
+    found = tuple(parse_namespace(part.strip()) for part in parts)
+    if not 1 <= len(found) <= MOST_NAMESPACES or len(set(found)) < len(found):
+        raise ValueError(value)
+    return found
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     def read(value: str) -> str:
         if value.lower() not in words:
@@ -139,6 +160,15 @@ def parse_count(value: str | int) -> int:
     if found < 1 or isinstance(value, (bool, float)):
         raise ValueError(value)
     return found
+
+
+def parse_https(value: str) -> str:
+    """A URL of somebody who decides whose signatures count, so nobody may change what it sends."""
+    parts = urlsplit(value.strip())
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    if not (safe and parts.hostname) or parts.username or parts.query or parts.fragment:
+        raise ValueError(value)
+    return value.strip()
 
 
 def parse_hook(value: str) -> str:

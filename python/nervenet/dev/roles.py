@@ -47,7 +47,9 @@ class Role:
 
 
 class Roles:
-    """The roles of one mesh. `settings` come from the servers and the command line; `say` prints what happens."""
+    """The roles of one mesh. `settings` come from the servers and the command line; `say` prints what happens. Every node
+    serves all `namespaces`; each namespace has agents of its own.
+    """
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Roles:
         folder: Path,
         settings: dict[str, str | None],
         *,
+        namespaces: Sequence[str],
         nodes: int,
         port: int,
         http: str | None,
@@ -64,6 +67,7 @@ class Roles:
         on_change: Callable[[], None],
     ) -> None:
         self._app, self._folder, self._settings = app, folder, settings
+        self._namespaces = namespaces
         self._patience = drain + KILL_AFTER
         self._reload = reload
         self._say, self._on_change = say, on_change
@@ -96,7 +100,7 @@ class Roles:
 
     async def start(self, *, agents: bool) -> None:
         """Start every role and wait until it serves. Raises RoleEnded when one ends before that."""
-        common = environment(**self._settings)
+        common = environment(**self._settings, namespaces=",".join(self._namespaces))
         self._nodes = [
             Role(f"node-{at + 1}", lambda at=at: self._node(at), common, self._folder / f"node-{at + 1}.json")  # type: ignore[misc]
             for at in range(len(self._ports))
@@ -105,9 +109,13 @@ class Roles:
         self._ports = [_port(role.address) for role in self._nodes]  # the same ones after a restart
         self._http_ports = [_port(role.http or ":0") for role in self._nodes]
         if agents:
-            dialing = environment(**{**self._settings, "address": ",".join(self.addresses)})
-            self._agents = [Role("agents", self._agent, dialing, self._folder / "agents.json")]
+            self._agents = [self._agents_of(namespace) for namespace in self._namespaces]
             await self._begin(self._agents)
+
+    def _agents_of(self, namespace: str) -> Role:
+        dialing = {"address": ",".join(self.addresses), "namespace": namespace, "namespaces": None}
+        name = "agents" if len(self._namespaces) == 1 else f"agents-{namespace}"
+        return Role(name, self._agent, environment(**{**self._settings, **dialing}), self._folder / f"{name}.json")
 
     async def _begin(self, roles: Sequence[Role]) -> None:
         keepers = [asyncio.create_task(self._keep(role), name=role.name) for role in roles]

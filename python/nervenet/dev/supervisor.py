@@ -90,11 +90,11 @@ class Supervisor:
         async with contextlib.AsyncExitStack() as stack:
             about, self._servers = await self._prepare(stack)
             before = snapshot(self._folder)
-            waiting = await take_stock(self._servers[0].url, self._config.namespace)
+            waiting = [await take_stock(self._servers[0].url, one) for one in self._config.served_namespaces]
             self._roles = await stack.enter_async_context(self._started(about))
             self._serving = True
             if not self._options.quiet:
-                sys.stderr.write(self._banner(about, waiting))
+                sys.stderr.write(self._banner(about, sum(waiting)))
                 sys.stderr.flush()
             self._write_ready_file()
             stack.callback(self._forget_ready_file)
@@ -120,7 +120,6 @@ class Supervisor:
         settings = {
             "redis": redis.url,
             "etcd": etcd.url,
-            "namespace": self._config.namespace,
             "listen": None,
             "advertise": None,
             "http": None,
@@ -134,6 +133,7 @@ class Supervisor:
             self._app,
             folder.resolve(),
             settings,
+            namespaces=self._config.served_namespaces,
             nodes=self._options.nodes,
             port=self._options.port,
             http=self._http,
@@ -210,13 +210,16 @@ class Supervisor:
         address = ", ".join(one.replace("127.0.0.1", "localhost") for one in self._roles.addresses)
         redis, etcd = self._servers
         first = self._roles.addresses[0].replace("127.0.0.1", "localhost")
+        namespaces = self._config.served_namespaces
         elsewhere = "" if first == "localhost:7700" else f" --address {first}"
+        elsewhere += "" if namespaces[0] == "default" else f" --namespace {namespaces[0]}"
         continues = f" ({waiting} workflow{'' if waiting == 1 else 's'} continue{'s' if waiting == 1 else ''})"
         stops = "Reloads on save. " if self._options.reload else ""
         facts = [
             ("gRPC", f"{address} (plaintext, reflection)"),
             ("HTTP", ", ".join(f"http://{one.replace('127.0.0.1', 'localhost')}/" for one in self._roles.http)),
             ("servers", f"valkey :{redis.port}, etcd :{etcd.port} (embedded, development only)"),
+            ("tenants", ", ".join(namespaces) if len(namespaces) > 1 else ""),
             ("data", f"{self._options.data}/{continues if waiting else ''}"),
             ("try", f"{about.example}{elsewhere}" if about.example else ""),
             ("", f"grpcurl -plaintext {first} list"),
@@ -238,9 +241,11 @@ class Supervisor:
             "metrics": self._roles.metrics,
             "redis": redis.url,
             "etcd": [etcd.url],
-            "namespace": self._config.namespace,
+            "namespace": self._config.served_namespaces[0],
             "pids": self._roles.pids(),
         }
+        if len(self._config.served_namespaces) > 1:
+            facts["namespaces"] = list(self._config.served_namespaces)
         write_whole(self._options.ready_file, json.dumps(facts) + "\n")
 
     def _forget_ready_file(self) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from nervenet.config import Config
-    from nervenet.rpc.guard import Guard
+    from nervenet.rpc.namespaces import Guards
 
     Handler = Callable[[Request], Awaitable[Response]]
 
@@ -53,12 +53,12 @@ _SERVED: Final = frozenset(SERVICES)
 class HttpApp:
     """The ASGI application. `close` ends its streams."""
 
-    def __init__(self, config: Config, guard: Guard, host: str) -> None:
+    def __init__(self, config: Config, guards: Guards, host: str) -> None:
         self.streams = OpenStreams()
         self._codec = Codec()
-        methods = ConnectMethods(guard, _SERVED, self._codec, self.streams, receive_limit(config.payload_limit))
-        self._live = LiveReads(guard, methods, self._codec, self.streams)
-        workflows = WorkflowEvents(guard, self._codec, self.streams)
+        methods = ConnectMethods(guards, _SERVED, self._codec, self.streams, receive_limit(config.payload_limit))
+        self._live = LiveReads(guards, methods, self._codec, self.streams)
+        workflows = WorkflowEvents(guards, self._codec, self.streams)
         routes = [
             Route("/live/workflows/{workflow_id:path}", _answered(workflows.serve), methods=["GET"]),
             Route("/live", _answered(self._live.serve), methods=["POST"]),

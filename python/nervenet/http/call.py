@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from nervenet.rpc.guard import Guard
+    from nervenet.rpc.namespaces import Guards
 
 __all__ = ["BODY_WITHIN", "TLS_STATE", "HttpCall", "body_of", "check_caller", "timeout_of"]
 
@@ -52,15 +53,26 @@ class HttpCall:
         return self._headers
 
 
-def check_caller(guard: Guard, request: Request) -> None:
-    """Learn who calls (`current_call()`). Raises RequestError for wrong credentials or another namespace."""
-    found = ((key, request.headers.get(key, "")) for key in (NAMESPACE_KEY, TOKEN_KEY))
+def check_caller(guards: Guards, request: Request) -> Guard:
+    """Learn who calls (`current_call()`), and in which namespace. Raises RequestError for wrong credentials or another
+    namespace.
+
+    The namespace is in the header `nervenet-namespace`, or in the query, since a browser's EventSource sends no headers.
+
+    Returns:
+        The guard of the namespace.
+    """
+    namespaces = request.headers.getlist(NAMESPACE_KEY) or request.query_params.getlist("namespace")
+    guard = guards.of(namespaces[0] if namespaces else "")
+    found = [(NAMESPACE_KEY, namespace) for namespace in namespaces]
+    found += [(TOKEN_KEY, token) for token in request.headers.getlist(TOKEN_KEY)]
     try:
         guard.admit([(key, value) for key, value in found if value])
         guard.certify(lambda identity: identity.of_ssl(request.scope["state"].get(TLS_STATE)))
     except RequestError as error:
         guard.timed(request.url.path, error.code, SYSTEM.monotonic(), SYSTEM_NAME)
         raise
+    return guard
 
 
 def timeout_of(request: Request) -> float | None:

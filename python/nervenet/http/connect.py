@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nervenet.http.codec import Codec
     from nervenet.http.ending import OpenStreams
     from nervenet.rpc.guard import Guard, GuardedMethod
+    from nervenet.rpc.namespaces import Guards
 
 __all__ = ["ConnectMethods", "GuardedCalls"]
 
@@ -72,7 +73,7 @@ class GuardedCalls:
         try:
             self._guard.authorize(method.rpc)
             request = await self._guard.allowed(method.rpc, method.read(raw), call)
-            async with aclosing(method.serve(request, call)) as answers:
+            async with aclosing(self._guard.streams.watched(method.serve(request, call))) as answers:
                 async for answer in answers:
                     yield answer
             code = "OK"
@@ -96,17 +97,16 @@ def too_late() -> RequestError:
 class ConnectMethods:
     """The handler of `POST /{service}/{method}`, for the services that `served` names."""
 
-    def __init__(self, guard: Guard, served: frozenset[str], codec: Codec, streams: OpenStreams, limit: int) -> None:
-        self._guard = guard
-        self._calls = GuardedCalls(guard)
+    def __init__(self, guards: Guards, served: frozenset[str], codec: Codec, streams: OpenStreams, limit: int) -> None:
+        self._guards = guards
         self._served = served
         self._codec = codec
         self._streams = streams
         self._limit = limit
 
-    def method(self, path: str) -> GuardedMethod:
+    def method(self, guard: Guard, path: str) -> GuardedMethod:
         """The method at a path. Raises HttpRefusal."""
-        method = self._guard.methods.get(path)
+        method = guard.methods.get(path)
         if method is None or method.rpc.service not in self._served:
             words = f"there is no method {path[:200]}: docs/reference/contract.md has them all"
             raise HttpRefusal(404, "UNIMPLEMENTED", words, reason="")
@@ -117,9 +117,9 @@ class ConnectMethods:
 
     async def serve(self, request: Request) -> Response:
         """Raises RequestError for what is refused before a stream begins."""
-        check_caller(self._guard, request)
-        method = self.method(request.url.path)
-        self._guard.authorize(method.rpc)
+        guard = check_caller(self._guards, request)
+        calls, method = GuardedCalls(guard), self.method(guard, request.url.path)
+        guard.authorize(method.rpc)
         types = _MANY if method.rpc.streams_out else _ONE
         is_json = types[content_type(request, *types)]
         _check_protocol(request)
@@ -127,16 +127,18 @@ class ConnectMethods:
         call = HttpCall.of(request, timeout)
         body = await body_of(request, self._limit + (_HEAD if method.rpc.streams_out else 0))
         if method.rpc.streams_out:
-            return _StreamedAnswer(self, method, body, call, request, is_json=is_json)
-        answer = await unless_left(request, self._answer(method, body, call, is_json=is_json))
+            return _StreamedAnswer(self.envelopes(calls, method, body, call, is_json=is_json), request, is_json=is_json)
+        answer = await unless_left(request, self._answer(calls, method, body, call, is_json=is_json))
         return Response(answer, media_type="application/json" if is_json else "application/proto")
 
-    async def _answer(self, method: GuardedMethod, body: bytes, call: HttpCall, *, is_json: bool) -> bytes:
+    async def _answer(
+        self, calls: GuardedCalls, method: GuardedMethod, body: bytes, call: HttpCall, *, is_json: bool
+    ) -> bytes:
         raw = await self._codec.request(method.rpc.request, body, is_json=is_json)
-        return await self._codec.answer(await self._calls.answer(method, raw, call), is_json=is_json)
+        return await self._codec.answer(await calls.answer(method, raw, call), is_json=is_json)
 
     async def envelopes(
-        self, method: GuardedMethod, body: bytes, call: HttpCall, *, is_json: bool
+        self, calls: GuardedCalls, method: GuardedMethod, body: bytes, call: HttpCall, *, is_json: bool
     ) -> AsyncGenerator[bytes, None]:
         """The answers of a stream, each in its envelope, to the last one, which tells how it ended."""
         error: RequestError | None = None
@@ -145,7 +147,7 @@ class ConnectMethods:
             async with (
                 self._streams.open(),
                 asyncio.timeout(call.time_remaining()),
-                aclosing(self._calls.answers(method, raw, call)) as answers,
+                aclosing(calls.answers(method, raw, call)) as answers,
             ):
                 async for answer in answers:
                     yield _envelope(0, await self._codec.answer(answer, is_json=is_json))
@@ -159,20 +161,11 @@ class ConnectMethods:
 class _StreamedAnswer(Response):
     """Sends the envelopes of a stream until it ends or the caller leaves."""
 
-    def __init__(
-        self,
-        methods: ConnectMethods,
-        method: GuardedMethod,
-        body: bytes,
-        call: HttpCall,
-        request: Request,
-        *,
-        is_json: bool,
-    ) -> None:
+    def __init__(self, envelopes: AsyncGenerator[bytes, None], request: Request, *, is_json: bool) -> None:
         super().__init__(media_type="application/connect+json" if is_json else "application/connect+proto")
         del self.headers["content-length"]
         self._request = request
-        self._envelopes = methods.envelopes(method, body, call, is_json=is_json)
+        self._envelopes = envelopes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

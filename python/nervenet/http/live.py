@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from nervenet.http.codec import Codec
     from nervenet.http.connect import ConnectMethods
     from nervenet.http.ending import OpenStreams
-    from nervenet.rpc.guard import Guard, GuardedMethod
+    from nervenet.rpc.guard import Guard
+    from nervenet.rpc.namespaces import Guards
 
 __all__ = ["LiveReads"]
 
@@ -56,9 +57,8 @@ _READS: Final = ("List", "Get", "Describe")
 class LiveReads:
     """The handler. `close` ends the calls that no stream waits for any more."""
 
-    def __init__(self, guard: Guard, methods: ConnectMethods, codec: Codec, streams: OpenStreams) -> None:
-        self._guard = guard
-        self._calls = GuardedCalls(guard)
+    def __init__(self, guards: Guards, methods: ConnectMethods, codec: Codec, streams: OpenStreams) -> None:
+        self._guards = guards
         self._methods = methods
         self._codec = codec
         self._streams = streams
@@ -71,7 +71,7 @@ class LiveReads:
 
     async def serve(self, request: Request) -> Response:
         """Raises RequestError for a request that is wrong."""
-        check_caller(self._guard, request)
+        guard = check_caller(self._guards, request)
         content_type(request, "application/json")
         asked = await self._codec.values(await body_of(request, LARGEST_REQUEST))
         if not isinstance(asked, dict) or set(asked) - {"every", "reads"}:
@@ -79,10 +79,17 @@ class LiveReads:
         every, reads = _interval("every", asked, INTERVAL), asked.get("reads")
         if not isinstance(reads, dict) or not 1 <= len(reads) <= MOST_READS:
             raise invalid("reads", f"1 to {MOST_READS} names, each with a method and its request")
-        wanted = {name: await self._wanted(name, read, every) for name, read in reads.items()}
-        return EventStream(request, self._events(wanted))
+        wanted = {name: await self._wanted(guard, name, read, every) for name, read in reads.items()}
+        return EventStream(request, self._until_its_end(guard.streams.watched(self._events(wanted))))
 
-    async def _wanted(self, name: str, read: Any, every: float) -> _Wanted:
+    async def _until_its_end(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Until the caller's credentials end: a page that opens the stream again is told why."""
+        with suppress(RequestError):
+            async with aclosing(events):
+                async for one in events:
+                    yield one
+
+    async def _wanted(self, guard: Guard, name: str, read: Any, every: float) -> _Wanted:
         at = f"reads.{name[:64]}"
         if not _NAME.fullmatch(name):
             raise invalid(at, "a name of letters, digits, '-' and '_'")
@@ -91,13 +98,13 @@ class LiveReads:
         path, request = read.get("method"), read.get("request", {})
         if not isinstance(path, str) or not isinstance(request, dict):
             raise invalid(at, "its method is a text, its request an object")
-        method = self._methods.method(f"/{path}")
+        method = self._methods.method(guard, f"/{path}")
         if method.rpc.streams_out or not method.rpc.name.startswith(_READS):
             raise invalid(f"{at}.method", "a call that reads, and has one answer")
-        self._guard.authorize(method.rpc)
+        guard.authorize(method.rpc)
         text = json.dumps(request).encode()
         raw = await self._codec.request(method.rpc.request, text, is_json=True)
-        return _Wanted(method, raw, _interval(f"{at}.every", read, every))
+        return _Wanted(method.rpc.path, raw, _interval(f"{at}.every", read, every))
 
     async def _events(self, wanted: dict[str, _Wanted]) -> AsyncGenerator[bytes, None]:
         news = asyncio.Event()
@@ -124,11 +131,11 @@ class LiveReads:
 
     def _join(self, wanted: _Wanted, news: asyncio.Event) -> _Read:
         call = current_call()
-        key = id(call.caller), call.namespace, wanted.method.rpc.path, wanted.raw
+        key = id(call.caller), call.namespace, wanted.path, wanted.raw
         read = self._reads.get(key)
         if read is None:
             over = partial(self._reads.pop, key, None)
-            read = self._reads[key] = _Read(self._calls, wanted.method, wanted.raw, self._codec, over)
+            read = self._reads[key] = _Read(self._guards, wanted.path, wanted.raw, self._codec, over)
         read.join(news, wanted.every)
         return read
 
@@ -136,7 +143,7 @@ class LiveReads:
 class _Wanted(NamedTuple):
     """A call that a stream asks for, and the seconds between two of them."""
 
-    method: GuardedMethod
+    path: str
     raw: bytes
     every: float
 
@@ -151,11 +158,9 @@ def _interval(field: str, asked: dict[str, Any], default: float) -> float:
 class _Read:
     """One call that is made repeatedly while a stream waits for it."""
 
-    def __init__(
-        self, calls: GuardedCalls, method: GuardedMethod, raw: bytes, codec: Codec, over: Callable[[], object]
-    ) -> None:
-        self._calls = calls
-        self._method = method
+    def __init__(self, guards: Guards, path: str, raw: bytes, codec: Codec, over: Callable[[], object]) -> None:
+        self._guards = guards
+        self._path = path
         self._raw = raw
         self._codec = codec
         self._over = over
@@ -166,7 +171,7 @@ class _Read:
         """Of the newest answer; 0 before there is one."""
         self.text = ""
         self._call = current_call()  # its caller keeps the id by which this object is found
-        self._task = asyncio.create_task(self._run(), name=f"live {method.rpc.name}")
+        self._task = asyncio.create_task(self._run(), name=f"live {path}")
 
     def join(self, news: asyncio.Event, interval: float) -> None:
         if interval < min(self._waiting.values(), default=interval):
@@ -184,7 +189,7 @@ class _Read:
 
     async def _run(self) -> None:
         while True:
-            await self._look()
+            await asyncio.create_task(self._look())  # what the policy says of this call is not kept for the next one
             self._sooner.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(self._waiting.values(), default=INTERVAL)):
@@ -193,7 +198,9 @@ class _Read:
     async def _look(self) -> None:
         """Make the call, and tell the streams if its answer is another one."""
         try:
-            answer = await self._calls.answer(self._method, self._raw, HttpCall([], ANSWER_WITHIN))
+            guard = self._guards.of(self._call.namespace)  # each time: a namespace may have got another node
+            method = guard.methods[self._path]
+            answer = await GuardedCalls(guard).answer(method, self._raw, HttpCall([], ANSWER_WITHIN))
             found = answer.SerializeToString(deterministic=True)
             if found == self._last:
                 return

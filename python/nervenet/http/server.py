@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Listens for HTTP within the event loop of a node.
 
-    server = await HttpServer.start(config, guard)       # ConfigError: the address cannot be bound, or the extra is missing
+    server = await HttpServer.start(config, guards)      # ConfigError: the address cannot be bound, or the extra is missing
     server.address                                       # port 0 has become a number
     await server.stop()
 
@@ -26,13 +26,13 @@ from nervenet.errors import ConfigError
 from nervenet.http.app import HttpApp
 from nervenet.http.call import TLS_STATE
 from nervenet.http.ending import READ_WITHIN
-from nervenet.rpc.server import exposure_warning
+from nervenet.security import check_exposure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nervenet.config import Config
-    from nervenet.rpc.guard import Guard
+    from nervenet.rpc.namespaces import Guards
 
 __all__ = ["HttpServer"]
 
@@ -58,18 +58,18 @@ class HttpServer:
         return f"<HttpServer at {self.address}, {len(self._app.streams)} streams>"
 
     @classmethod
-    async def start(cls, config: Config, guard: Guard) -> HttpServer:
+    async def start(cls, config: Config, guards: Guards) -> HttpServer:
         """Bind the address of the setting `http`, and serve."""
         assert config.http is not None
         _connections_log.setLevel(logging.ERROR)
+        if warning := check_exposure(config, "node", "http", config.http):
+            _log.warning(warning)
         host, port = split_host_port(config.http)
         tls = _tls(config, config.http)
         bound = await _bind(config.http, host, port)
         number = bound.getsockname()[1]
         address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
-        if warning := exposure_warning(config, "node", host, address):
-            _log.warning(warning)
-        app = HttpApp(config, guard, host)
+        app = HttpApp(config, guards, host)
         made = cls(address, app, _Uvicorn(_options(app, tls)), bound)
         while not made._server.started:  # uvicorn has no event for it
             if made._serving.done():
@@ -207,7 +207,7 @@ def _tls(config: Config, listen: str) -> ssl.SSLContext | None:
     if config.tls_cert is None or config.tls_key is None:
         raise ConfigError(
             f"http is {listen}, which others can reach, so TLS is on: set NERVENET_TLS_CERT and NERVENET_TLS_KEY, "
-            "or NERVENET_TLS=off where the network itself is safe"
+            "or pass --insecure where the network itself is closed"
         )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(config.tls_cert, config.tls_key)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from nervenet.http.codec import Codec
     from nervenet.http.ending import OpenStreams
-    from nervenet.rpc.guard import Guard
+    from nervenet.rpc.namespaces import Guards
 
 __all__ = ["WorkflowEvents"]
 
@@ -40,16 +40,15 @@ _LONGEST_NUMBER: Final = 18
 class WorkflowEvents:
     """The handler."""
 
-    def __init__(self, guard: Guard, codec: Codec, streams: OpenStreams) -> None:
-        self._guard = guard
-        self._calls = GuardedCalls(guard)
+    def __init__(self, guards: Guards, codec: Codec, streams: OpenStreams) -> None:
+        self._guards = guards
         self._codec = codec
         self._streams = streams
 
     async def serve(self, request: Request) -> Response:
         """Raises RequestError for what is refused at once."""
-        check_caller(self._guard, request)
-        method = self._guard.methods[PATH]
+        guard = check_caller(self._guards, request)
+        method = guard.methods[PATH]
         asked = request.query_params
         form = asked.get("format", "").lower()
         if form not in _FORMATS:
@@ -61,7 +60,7 @@ class WorkflowEvents:
             include_partials=asked.get("partials") in ("1", "true"),
             payload_format=_FORMATS[form],
         ).SerializeToString()
-        answers: Any = self._calls.answers(method, raw, HttpCall.of(request, None))
+        answers: Any = GuardedCalls(guard).answers(method, raw, HttpCall.of(request, None))
         first = asyncio.ensure_future(anext(answers))
         await asyncio.wait((first,), timeout=REFUSED_WITHIN)
         if first.done() and isinstance(error := first.exception(), RequestError):

@@ -95,6 +95,11 @@ class Door:
         self._registries.append(registry)
         self._made_at = float("-inf")
 
+    def hide(self, registry: Registry) -> None:
+        """Take a registry off the page."""
+        self._registries.remove(registry)
+        self._made_at = float("-inf")
+
     def page(self) -> bytes:
         """The page, at most `FRESH_FOR` seconds old."""
         now = self._clock.monotonic()

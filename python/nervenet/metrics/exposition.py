@@ -4,7 +4,8 @@
     exposition.text([node_registry, agent_registry])
 
 Names follow OpenTelemetry's rules for Prometheus: dots become underscores, the unit is added as a word, and counters end
-in `_total`. Each line has the label `role`, so a node and an agent in one process can share a page. A label without a
+in `_total`. Each line has the label `role`, so a node and an agent in one process can share a page; those of a process that serves
+several namespaces have `nervenet_namespace` too, unless they are of the whole process. A label without a
 value is left out, which means the same in Prometheus.
 
 Rejected: prometheus_client's `generate_latest`. It needs its own metric objects, made again for each page, and this is
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from nervenet.metrics.catalog import Metric
     from nervenet.metrics.registry import Registry, Value
 
-__all__ = ["CONTENT_TYPE", "label_name", "prometheus_name", "text"]
+__all__ = ["CONTENT_TYPE", "NAMESPACE", "label_name", "prometheus_name", "text"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _UNITS: Final = {"s": "_seconds", "By": "_bytes"}
+NAMESPACE: Final = "nervenet.namespace"
+"""The label of metrics of one namespace, in a process with several. Not `namespace`, which is Kubernetes' label of targets."""
 _ESCAPED: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -52,7 +55,7 @@ def text(registries: Iterable[Registry]) -> bytes:
             metrics.setdefault(metric.name, metric)
             own = lines.setdefault(metric.name, [])
             for labels, value in points:
-                own += _lines(metric, registry.role, labels, value)
+                own += _lines(metric, registry, labels, value)
     parts: list[str] = []
     for name, metric in metrics.items():
         shown = prometheus_name(metric)
@@ -61,9 +64,11 @@ def text(registries: Iterable[Registry]) -> bytes:
     return "".join(parts).encode()
 
 
-def _lines(metric: Metric, role: str, labels: tuple[str, ...], value: Value) -> Iterator[str]:
+def _lines(metric: Metric, registry: Registry, labels: tuple[str, ...], value: Value) -> Iterator[str]:
     name = prometheus_name(metric)
-    pairs = [f'role="{role}"']
+    pairs = [f'role="{registry.role}"']
+    if registry.namespace:
+        pairs.append(f'{label_name(NAMESPACE)}="{registry.namespace}"')
     pairs += [
         f'{label_name(label)}="{given.translate(_ESCAPED)}"'
         for label, given in zip(metric.labels, labels, strict=True)

@@ -40,10 +40,12 @@ class Collected(NamedTuple):
 
 
 class Registry:
-    """See the module. `role` is `node` or `agent`; it becomes a label of everything."""
+    """See the module. `role` is `node` or `agent`; it becomes a label of everything, and so does `namespace` where it is set."""
 
-    def __init__(self, role: str, caller_labels: tuple[str, ...] = ()) -> None:
+    def __init__(self, role: str, caller_labels: tuple[str, ...] = (), namespace: str = "") -> None:
         self.role = role
+        self.namespace = namespace
+        """Whose metrics these are, in a process that serves several namespaces; else ""."""
         self.caller_labels = caller_labels
         """Labels of workflows that operators allow as labels of metrics (setting `metrics_labels`)."""
         self.exported = False

@@ -19,7 +19,6 @@ from nervenet.records import State
 from nervenet.redis_link.faults import LinkError
 from nervenet.streams.archive import ArchiveList
 from nervenet.streams.backlog import Backlog
-from nervenet.streams.metrics import read_link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +97,6 @@ class NodeGauges:
         if self._archive_list is not None:
             registry.read(catalog.ARCHIVE_WAITING, lambda: self._archive_waiting)
             registry.read(catalog.ARCHIVE_AGE, lambda: self._archive_age)
-        read_link(registry, context.link)
 
     async def run(self) -> None:
         """For as long as the node lives."""

@@ -22,26 +22,20 @@ from nervenet import telemetry
 from nervenet.archive.reader import ArchiveReader
 from nervenet.archive.sink import open_sink
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
-from nervenet.codecs import open_codecs
 from nervenet.metrics import Registry, catalog
-from nervenet.metrics.loop_lag import LoopLagMeter
-from nervenet.metrics.process import read_process
 from nervenet.node.archiving.archiver import Archiver
 from nervenet.node.background import BackgroundTasks
 from nervenet.node.context import NodeContext
-from nervenet.node.guards.replay_process import ReplayProcess
-from nervenet.node.guards.watchdog import Watchdog
 from nervenet.node.metrics import NodeMetrics
 from nervenet.node.parts import NodeParts
+from nervenet.node.process_parts import ProcessParts
 from nervenet.node.registration import NodeRegistration, runtime
 from nervenet.node.status import NodeStatus
-from nervenet.node.timers import MeshClock, Timers
-from nervenet.node.workflows.builtin import builtin
+from nervenet.node.timers import Timers
 from nervenet.redis_link.durability import check_strict
 from nervenet.redis_link.faults import LinkError, UnfitServer
-from nervenet.redis_link.opening import open_link
 from nervenet.registry.codec import release_of
-from nervenet.registry.etcd import Etcd, EtcdError
+from nervenet.registry.etcd import EtcdError
 from nervenet.registry.session import Session
 from nervenet.registry.table import ChangeKind, Table, TableChange
 from nervenet.registry.views import AgentView
@@ -49,8 +43,8 @@ from nervenet.streams.journal import JournalStore
 from nervenet.streams.keys import Keys
 from nervenet.streams.ownership import Ownership
 from nervenet.streams.queues import Queues
-from nervenet.streams.script import packaged_scripts
 from nervenet.supervision import supervise
+from nervenet.telemetry.log_fields import bind_fields, bound_fields
 from nervenet.timing import NODE_LEASE, NODE_LEAVE_PATIENCE
 
 if TYPE_CHECKING:
@@ -63,6 +57,7 @@ if TYPE_CHECKING:
     from nervenet.node.served import Served
     from nervenet.node.workflows.load import LastLine
     from nervenet.redis_link.dial import ServerIdentity
+    from nervenet.registry.etcd import Etcd
 
 _log = logging.getLogger(__name__)
 
@@ -122,6 +117,11 @@ class Node(NodeParts):
         """Where this node serves HTTP. None: nowhere."""
         return None if self.status.served is None else self.status.served.http
 
+    @property
+    def scaler(self) -> str | None:
+        """Where this node serves KEDA's external scaler. None: nowhere."""
+        return None if self.status.served is None else self.status.served.scaler
+
     @classmethod
     @asynccontextmanager
     async def open(
@@ -136,6 +136,7 @@ class Node(NodeParts):
         on_failure: Callable[[str, Exception], None] | None = None,
         metrics: Registry | None = None,
         sink: Sink | None = None,
+        parts: ProcessParts | None = None,
     ) -> AsyncIterator[Self]:
         """Connect, register, serve. Raises LinkError, EtcdError or OSError in words when something is out of reach.
 
@@ -145,59 +146,44 @@ class Node(NodeParts):
                 the node's, and ends at once.
             metrics: where this node counts. None: a registry that nobody reads.
             sink: the archive. None: that of the setting `archive`, if there is one.
+            parts: what it shares with other nodes of this process. None: it has its own, and counts for the process too.
         """
         node_id = new_id("n", entropy)
-        definitions = builtin() | dict(workflows)
-        codecs = open_codecs(config.codec)
+        registry = metrics or Registry("node", config.metrics_labels)
         async with AsyncExitStack() as stack:
-            link = await open_link(config.require("redis", "a node"), name=node_id, scripts=packaged_scripts())
-            stack.push_async_callback(link.close)
-            if config.durability == "strict":
-                await check_strict(link)
-            etcd = await stack.enter_async_context(Etcd.open(config.require("etcd", "a node"), clock=clock))
-            registry = metrics or Registry("node", config.metrics_labels)
-            registry.add(etcd.calls)
-            read_process(registry)
-            stack.enter_context(LoopLagMeter(registry, clock))
-            session = await stack.enter_async_context(await Session.open(etcd, NODE_LEASE, clock=clock))
-            table = await stack.enter_async_context(Table(etcd, config.namespace, clock=clock))
-            mesh_clock = MeshClock(clock)
-            await mesh_clock.learn(link)
-            keys = Keys(config.namespace)
-            sink = open_sink(config.archive, config.namespace) if sink is None and config.archive else sink
-            timers = Timers(mesh_clock, asyncio.get_running_loop())
-            stack.callback(timers.close)
-            watchdog = stack.enter_context(Watchdog(clock))
+            if parts is None:
+                alone = ProcessParts.open(workflows, config, name=node_id, registry=registry, clock=clock)
+                parts = await stack.enter_async_context(alone)
+            session = await stack.enter_async_context(await Session.open(parts.etcd, NODE_LEASE, clock=clock))
             status = NodeStatus(node_id, session)
-            background = BackgroundTasks(status)
+            timers = Timers(parts.clock, asyncio.get_running_loop())
+            stack.callback(timers.close)
+            keys, background = Keys(config.namespace), BackgroundTasks(status)
+            sink = open_sink(config.archive, config.namespace) if sink is None and config.archive else sink
             context = NodeContext(
                 status=status,
                 config=config,
-                codecs=codecs,
-                definitions=definitions,
+                codecs=parts.codecs,
+                definitions=parts.definitions,
                 release=release_of(runtime()),
-                link=link,
+                link=parts.link,
                 keys=keys,
-                journal=JournalStore(link, keys),
-                queues=Queues(link, keys),
-                ownership=Ownership(link, keys),
+                journal=JournalStore(parts.link, keys),
+                queues=Queues(parts.link, keys),
+                ownership=Ownership(parts.link, keys),
                 archive=None if sink is None else ArchiveReader(sink),
-                table=table,
-                clock=mesh_clock,
+                table=await stack.enter_async_context(Table(parts.etcd, config.namespace, clock=clock)),
+                clock=parts.clock,
                 timers=timers,
-                watchdog=watchdog,
-                replay_process=(
-                    stack.enter_context(ReplayProcess(workflows.values(), config.codec))
-                    if config.replay_check
-                    else None
-                ),
+                watchdog=parts.watchdog,
+                replay_process=parts.replay_process,
                 entropy=entropy,
                 telemetry=telemetry.current(),
                 metrics=NodeMetrics(registry, clock),
                 background=background,
                 spawn=background.spawn,
             )
-            node = cls(context, etcd, clock, last_line=last_line, on_failure=on_failure, sink=sink)
+            node = cls(context, parts.etcd, clock, last_line=last_line, on_failure=on_failure, sink=sink)
             stack.push_async_callback(lambda: status.session.close())  # the last one: it may have been replaced
             await stack.enter_async_context(node._running(serve))
             yield node
@@ -210,7 +196,8 @@ class Node(NodeParts):
             self.status.served = served
             await self.registration.begin()
             stop_listening = context.table.on_change(self._registry_news)
-            context.link.on_reconnect += (self._redis_came_back, self.gateway.redis_came_back)
+            came_back = _Recovery(self._redis_came_back)
+            context.link.on_reconnect.append(came_back)
             works = (
                 self._wake_reader.run,
                 self.monitor.run,
@@ -231,6 +218,8 @@ class Node(NodeParts):
                 yield
             finally:
                 stop_listening()
+                context.link.on_reconnect.remove(came_back)
+                came_back.stop()
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.wait(self._tasks)
@@ -348,6 +337,36 @@ class Node(NodeParts):
 
     async def _redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
         """Another server, or the same one restarted: what was in its memory may be gone. Compare everything."""
+        try:
+            await self._recover()
+        except Exception:  # noqa: BLE001  # the gateway's part does not depend on it
+            _log.exception("%s: not all was recovered after Redis came back", self.node_id)
+        await self.gateway.redis_came_back(old, new)
+
+    async def _recover(self) -> None:
         await self.recovery.came_back()  # first of all: until it has begun, news may be taken that it would refuse
         await self._must_be_strict()
         await self._sweeper.own_set()
+
+
+class _Recovery:
+    """A hook of the link that ends with its node, and logs as it does: other nodes may share the link."""
+
+    def __init__(self, recover: Callable[[ServerIdentity, ServerIdentity], Coroutine[Any, Any, None]]) -> None:
+        self._recover = recover
+        self._fields = bound_fields()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __call__(self, old: ServerIdentity, new: ServerIdentity) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        bind_fields(self._fields)
+        self._tasks.add(task)
+        try:
+            await self._recover(old, new)
+        finally:
+            self._tasks.discard(task)
+
+    def stop(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()

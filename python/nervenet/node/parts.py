@@ -42,6 +42,7 @@ from nervenet.node.workflows.run_end import RunEnd
 from nervenet.node.workflows.start import Starter
 from nervenet.node.workflows.start_plan import StartPlanner
 from nervenet.node.workflows.wakes import WakeReader, Wakes
+from nervenet.registry.leases import AgentLeases
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -164,7 +165,8 @@ class NodeParts:
             blocked=hosted.blocked,
         )
 
-        self.gateway = Gateway(context, self.wakes, self.etcd)
+        self.leases = AgentLeases(etcd, context.table.layout)
+        self.gateway = Gateway(context, self.wakes, etcd, self.leases)
         self._gauges = NodeGauges(
             context,
             hosted,

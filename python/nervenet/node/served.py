@@ -54,3 +54,5 @@ class Served(NamedTuple):
     """None = this node certifies nobody's death."""
     http: str | None = None
     """Where it serves HTTP; None: nowhere."""
+    scaler: str | None = None
+    """Where it serves KEDA's external scaler; None: nowhere."""

@@ -28,6 +28,7 @@ from nervenet.process import logs
 from nervenet.process.exporting import exporting
 from nervenet.process.signals import ShutdownSignals, run
 from nervenet.process.words import in_words
+from nervenet.security import check_exposure
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -40,6 +41,13 @@ def run_node(
     mesh: MeshDefinitions, config: Config, *, ready_file: Path | str | None = None, quiet: bool = False
 ) -> int:
     """Serve as a node until SIGTERM or SIGINT, move the workflows to other nodes, and return the exit code."""
+    check_exposure(config, "node", "listen", config.listen_for("node"))  # before anything is connected
+    if config.http is not None:
+        check_exposure(config, "node", "http", config.http)
+
+    if len(config.served_namespaces) > 1:
+        return _run_several(mesh, config, ready_file, quiet)
+    config = config.for_namespace(config.served_namespaces[0])
 
     async def node(stop: ShutdownSignals) -> None:
         from nervenet.node.guards.crash_line import last_line
@@ -57,16 +65,47 @@ def run_node(
                 "id": node.node_id,
                 "address": node.address,
                 "http": node.http,
+                "scaler": node.scaler,
                 "metrics": exports.address,
                 "pid": os.getpid(),
                 "mesh": mesh.name,
             }
             line = f"node {node.node_id} of mesh {mesh.name} serves at {node.address}"
             http = f", HTTP at {node.http}" if node.http else ""
-            with _announced(line + http, facts, ready_file, quiet):
+            scaler = f", KEDA's scaler at {node.scaler}" if node.scaler else ""
+            with _announced(line + http + scaler, facts, ready_file, quiet):
                 await stop.asked(node.drain, config.drain_ms / 1000)
 
     return _run(node, mesh, config, "node", quiet)
+
+
+def _run_several(mesh: MeshDefinitions, config: Config, ready_file: Path | str | None, quiet: bool) -> int:
+    """`run_node` for several namespaces."""
+
+    async def nodes(stop: ShutdownSignals) -> None:
+        from nervenet.process.tenants import Tenants
+
+        async with exporting(config, mesh.name) as exports, Tenants.open(mesh, config, exports) as tenants:
+            ids = tenants.ids
+            facts = {
+                "role": "node",
+                "id": next(iter(ids.values()), ""),
+                "ids": ids,
+                "address": tenants.address,
+                "http": tenants.http,
+                "scaler": tenants.scaler,
+                "metrics": exports.address,
+                "pid": os.getpid(),
+                "mesh": mesh.name,
+            }
+            http = f", HTTP at {tenants.http}" if tenants.http else ""
+            http += f", KEDA's scaler at {tenants.scaler}" if tenants.scaler else ""
+            named = ", ".join(f"{namespace} ({node_id})" for namespace, node_id in ids.items())
+            line = f"node of mesh {mesh.name} serves namespaces {named} at {tenants.address}{http}"
+            with _announced(line, facts, ready_file, quiet):
+                await stop.asked(tenants.drain, config.drain_ms / 1000)
+
+    return _run(nodes, mesh, config, "node", quiet)
 
 
 def run_agent(
@@ -81,6 +120,7 @@ def run_agent(
 ) -> int:
     """Run tasks of the mesh's agents (or of those in `only`) until SIGTERM or SIGINT, drain, and return the exit
     code."""
+    check_exposure(config, "agent", "listen", config.listen_for("agent"))  # before anything is connected
 
     async def agent(stop: ShutdownSignals) -> None:
         from nervenet.agent.runtime import AgentRuntime, chosen

@@ -10,8 +10,8 @@ of one process share a page.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from nervenet import telemetry
@@ -39,13 +39,22 @@ class Exports:
 
     def registry(self, role: str) -> Registry:
         """A new registry for a node or an agent, exported until the end."""
-        registry = Registry(role, self._config.metrics_labels)
+        return self._stack.enter_context(self.shown(role))
+
+    @contextmanager
+    def shown(self, role: str, namespace: str = "") -> Iterator[Registry]:
+        """A new registry, exported within a block. `namespace`: a label of all its metrics, in a process that has several."""
+        registry = Registry(role, self._config.metrics_labels, namespace)
         if self._door is not None:
             self._door.show(registry)
         end = telemetry.export_metrics(registry, self._service_name)
-        if end is not None:
-            self._stack.callback(end)
-        return registry
+        try:
+            yield registry
+        finally:
+            if self._door is not None:
+                self._door.hide(registry)
+            if end is not None:
+                end()
 
 
 @asynccontextmanager

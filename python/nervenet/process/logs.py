@@ -35,12 +35,15 @@ def set_up(form: LogForm = "auto", level: str = "info", stream: IO[str] | None =
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("nervenet").setLevel(level.upper())
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_departure)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_not_about_callers)
 
 
-def _is_no_departure(record: logging.LogRecord) -> bool:
-    """False for what gRPC logs, with a traceback, about each answer to a caller that has left: callers may leave as often as they like."""
-    return "ExecuteBatchError" not in record.getMessage()
+def _is_not_about_callers(record: logging.LogRecord) -> bool:
+    """False for what gRPC logs, with a traceback, about each answer to a caller that has left, and about each header that is not UTF-8,
+    with its value: anybody may leave as often as they like, and a token with a wrong byte is a secret.
+    """
+    said = record.getMessage()
+    return "ExecuteBatchError" not in said and not said.startswith("Invalid encoding on ")
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -79,5 +82,12 @@ class PrettyFormatter(logging.Formatter):
         said = record.getMessage()
         extra = "".join(f"  {name}={value}" for name, value in fields(record).items() if str(value) not in said)
         clock = f"{when:%H:%M:%S}.{int(record.msecs):03d}"
-        line = f"{clock} {level} {record.name.removeprefix('nervenet.')}  {said}{extra}"
+        line = f"{clock} {level} {record.name.removeprefix('nervenet.')}  {_one_line(said + extra)}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _one_line(text: str) -> str:
+    """The text with its further lines indented, so that none looks like a record, and without other control characters, which steer terminals."""
+    return "".join(
+        "\n    " if each == "\n" else each if each.isprintable() or each == "\t" else ascii(each)[1:-1] for each in text
+    )

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nervenet.config import split_host_port
-from nervenet.errors import NervenetError, detail
+from nervenet.errors import ConfigError, NervenetError, detail
 from nervenet.imports import refuse_here
 from nervenet.process.exporting import exporting
 from nervenet.process.words import in_words
@@ -69,6 +69,13 @@ async def together(
 ) -> AsyncIterator[Together]:
     """Both roles serve once the block is entered. Raises ConfigError and Unavailable where one cannot."""
     refuse_here(f"mesh {mesh.name}")
+    if node and len(config.namespaces) > 1:
+        raise ConfigError(
+            f"namespaces is {','.join(config.namespaces)} (from {config.sources['namespaces']}): a mesh in your own process "
+            "serves one. Use `nervenet node` for several, or set NERVENET_NAMESPACE instead"
+        )
+    if node:
+        config = config.for_namespace(config.served_namespaces[0])
     chosen = _chosen(mesh, agents)
     async with AsyncExitStack() as stack:
         here, worker, failure = None, None, _NodeFailure()

@@ -17,7 +17,7 @@ leave in one write. The order of two commands is only guaranteed if one is sent 
 
 The hooks in `on_reconnect` restore what Redis has lost. They are called with the old and the new identity when the pair
 (run_id, master_replid) has changed: once after each restart or failover, and in a cluster once for each server that has
-restarted (`new.holds(key)` tells whether it has a key). The link works as usual while they run. If the connection
+restarted (`new.holds(key)` tells whether it has a key). They run at the same time. The link works as usual while they run. If the connection
 breaks meanwhile, they are cancelled and started again on the next one.
 """
 
@@ -399,13 +399,19 @@ class Link:
         _log.warning(
             "%s: Redis at %s has restarted or failed over (now %s; before: %s)", self.name, self.address, new, old
         )
-        for hook in self.on_reconnect:
-            try:
-                await hook(old, new)
-            except Exception:  # noqa: BLE001 - a bug in one hook must not stop the other hooks
-                _log.exception("%s: a reconnect hook failed", self.name)
+        hooks = tuple(self.on_reconnect)
+        if len(hooks) == 1:  # at once, in this task: what is done until it begins may have to be done again
+            await self._run_hook(hooks[0], old, new)
+        else:
+            await asyncio.gather(*(self._run_hook(hook, old, new) for hook in hooks))
         # Only now: if the connection breaks while the hooks run, they start again on the next one.
         self._announced = new
+
+    async def _run_hook(self, hook: Hook, old: ServerIdentity, new: ServerIdentity) -> None:
+        try:
+            await hook(old, new)
+        except Exception:  # noqa: BLE001 - a bug in one hook must not stop the other hooks
+            _log.exception("%s: a reconnect hook failed", self.name)
 
 
 def exposure_warning(place: str) -> str:

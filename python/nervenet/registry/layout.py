@@ -40,6 +40,10 @@ class Layout:
     def tombstone(self, process_id: str) -> str:
         return f"{self.prefix}{TOMBSTONES}/{process_id}"
 
+    def is_of_agent(self, key: str) -> bool:
+        """Whether a key is the record or the load of an agent of this namespace."""
+        return key.startswith((self.agent(""), self.load("")))
+
     def split(self, key: str) -> tuple[str, str]:
         """(kind, id) of a key below the prefix."""
         kind, _, process_id = key[len(self.prefix) :].partition("/")

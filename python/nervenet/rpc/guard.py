@@ -42,6 +42,7 @@ from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.rpc.status import check_values, not_yet, status_of
 from nervenet.security import CURRENT_CALL, IdentifiedCall, current_call
 from nervenet.telemetry import from_metadata, trace_id
+from nervenet.telemetry.log_fields import bind_namespace
 from nervenet.wire import has_checks
 
 if TYPE_CHECKING:
@@ -50,7 +51,17 @@ if TYPE_CHECKING:
     from nervenet.rpc.methods import RpcMethod
     from nervenet.security import Caller, Identity
 
-__all__ = ["LONGEST_WAIT", "Guard", "GuardedMethod", "Judged", "Ready", "Rules", "time_to_wait", "trace_of"]
+__all__ = [
+    "LONGEST_WAIT",
+    "Guard",
+    "GuardedMethod",
+    "Judged",
+    "Ready",
+    "Rules",
+    "time_to_wait",
+    "trace_of",
+    "wrong_namespace",
+]
 
 LONGEST_WAIT: Final = 60.0
 _ROOM: Final = 0.5
@@ -113,6 +124,13 @@ async def _later(request: Any, context: Any) -> Any:
     raise not_yet("this process does not serve that call in this version")
 
 
+def _only_one(key: str, one: str, other: str) -> str:
+    """Raise Unauthorized for two values of a header that says who calls: what stands before this server may have checked another one."""
+    if one != other:
+        raise Unauthorized(f"there are two values of {key}: send one", code="UNAUTHENTICATED", reason="BAD_TOKEN")
+    return one
+
+
 def wrong_namespace(asked: str) -> Unauthorized:
     """The only answer about a namespace that this process does not serve, and about one that the caller may not use, so that
     nobody learns which namespaces there are. `asked`: what the call names; "" where it names none.
@@ -135,7 +153,10 @@ class GuardedMethod(NamedTuple):
 
 
 class Guard(grpc.GenericRpcHandler):
-    """The guard of one server."""
+    """The guard of one server, or of one namespace of a server that has several (`rpc.namespaces`).
+
+    `log_namespace`: whether the log lines of its calls carry the namespace.
+    """
 
     def __init__(
         self,
@@ -145,16 +166,25 @@ class Guard(grpc.GenericRpcHandler):
         calls: Family[Histogram] | None = None,
         ready: Ready | None = None,
         rules: Rules | None = None,
+        *,
+        log_namespace: bool = False,
     ) -> None:
-        self._namespace = config.namespace
+        self.namespace = config.namespace
+        self._log_namespace = log_namespace
         self._calls = calls or Family.of_histograms(catalog.RPC_SERVER)
         self._identity = identity
         self._rules = rules
+        self.streams = identity.streams
+        self._last: IdentifiedCall | None = None
         self._translate = translate
         self._ready = ready
         self._handlers: dict[str, Any] = {}
         self.methods: dict[str, GuardedMethod] = {}
         """By path."""
+
+    def of(self, namespace: str) -> Guard:
+        """The guard of a namespace: this one, which refuses the calls of others."""
+        return self
 
     def add(self, methods: Iterable[RpcMethod], servicer: object) -> None:
         """Serve these methods with the servicer's methods of the same names."""
@@ -191,17 +221,24 @@ class Guard(grpc.GenericRpcHandler):
         namespace = authorization = ""
         for key, value in metadata or ():
             if key == NAMESPACE_KEY:
-                namespace = value
+                namespace = value if not namespace else _only_one(key, namespace, value)
             elif key == TOKEN_KEY:
-                authorization = value
+                authorization = value if not authorization else _only_one(key, authorization, value)
         caller = self._identity.of_header(authorization)
-        self._check_namespace(namespace)
-        call = IdentifiedCall(caller, self._namespace, namespace)
+        if caller.means == "token" or (namespace and namespace != self.namespace):
+            self._check_namespace(namespace, caller)
+        call = self._last
+        if call is None or call.caller is not caller or call.asked != namespace:  # most calls are like the one before
+            call = self._last = IdentifiedCall(caller, self.namespace, namespace)
         CURRENT_CALL.set(call)
+        if self._log_namespace:
+            bind_namespace(self.namespace)
         return call
 
-    def _check_namespace(self, namespace: str) -> None:
-        if namespace and namespace != self._namespace:
+    def _check_namespace(self, namespace: str, caller: Caller) -> None:
+        if namespace and namespace != self.namespace:
+            raise wrong_namespace(namespace)
+        if caller.means == "token" and self.namespace not in caller.claims.get("namespaces", (self.namespace,)):
             raise wrong_namespace(namespace)
 
     def certify(self, read: Callable[[Identity], Caller]) -> bool:
@@ -214,7 +251,9 @@ class Guard(grpc.GenericRpcHandler):
 
     def _identified(self, rpc: RpcMethod, context: Any) -> None:
         """Raise RequestError for a caller whose certificate says that it may not make this call."""
-        if rpc.path not in _OPEN and self.certify(lambda identity: identity.of_grpc(context.auth_context())):
+        if not self._identity.reads_certificates or rpc.path in _OPEN:
+            return
+        if self.certify(lambda identity: identity.of_grpc(context.auth_context())):
             self.authorize(rpc, context.invocation_metadata())
 
     def authorize(self, rpc: RpcMethod, metadata: Metadata = None) -> None:
@@ -281,7 +320,7 @@ class Guard(grpc.GenericRpcHandler):
             try:
                 self._identified(rpc, context)
                 request = await self.allowed(rpc, read(raw), context)
-                async with aclosing(method(request, context)) as answers:
+                async with aclosing(self.streams.watched(method(request, context))) as answers:
                     async for answer in answers:
                         yield answer
                 code = "OK"

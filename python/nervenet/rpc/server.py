@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gRPC server of a process: our services, health, reflection and channelz, all behind one guard.
 
-    stopping = asyncio.Event() server = await GrpcServer.start(config, "node",
-    [Service("nervenet.v1.CoordinatorService", Coordinators(…))], stopping) server.address           # what it is bound
-    to; port 0 has become a number await server.stop(5.0)
+    stopping = asyncio.Event()
+    server = await GrpcServer.start(config, "node", [Service("nervenet.v1.CoordinatorService", …)], stopping)
+    server.address                      # what it is bound to; port 0 has become a number
+    await server.stop(5.0)
 
 Long streams must end when `stopping` is set: gRPC's own grace only waits for calls and then cuts them. Nodes and agents
 use the same server.
@@ -23,23 +24,30 @@ from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
 
-from nervenet.config import is_loopback, split_host_port
+from nervenet.config import split_host_port
 from nervenet.errors import ConfigError
 from nervenet.rpc.access import Access
 from nervenet.rpc.channels import receive_limit
 from nervenet.rpc.guard import Guard, Ready, Rules, Translate
 from nervenet.rpc.methods import SERVED, methods_of
+from nervenet.rpc.namespaces import GuardsByNamespace
 from nervenet.rpc.reflection import REFLECTION
 from nervenet.rpc.status import not_yet
 from nervenet.rpc.symbols import SYMBOLS
-from nervenet.security import Identity
+from nervenet.security import Identity, check_exposure
 
 if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.metrics import Family, Histogram
+    from nervenet.rpc.methods import RpcMethod
+    from nervenet.rpc.namespaces import Guards
     from nervenet.security.permit import Lookups
 
-__all__ = ["GrpcServer", "Service", "exposure_warning"]
+__all__ = ["GrpcServer", "Service"]
+
+LIVENESS: Final = "liveness"
+"""A name in the health service that is SERVING for as long as the process answers, also while it drains: restarting it would
+help nobody then. The other names tell whether it wants new calls."""
 
 _STANDARD_METHODS: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
 
@@ -47,34 +55,33 @@ _log = logging.getLogger(__name__)
 
 
 class Service(NamedTuple):
-    """One service of the contract: its full name, and its servicer."""
+    """One service: its full name, and its servicer. `methods`: those of a service that is not of the contract."""
 
     name: str
     servicer: object
+    methods: Sequence[RpcMethod] = ()
 
 
 class GrpcServer:
-    """Made by `start`."""
+    """Made by `start`, or by `start_several` for several namespaces."""
 
-    def __init__(
-        self,
-        server: grpc.aio.Server,
-        address: str,
-        health: _Health,
-        identity: Identity,
-        access: Access,
-        guard: Guard,
-        stopping: asyncio.Event,
-    ) -> None:
-        self.guard = guard
-        """Who may call what: the HTTP door asks it too."""
-        self._server = server
-        self._health = health
+    def __init__(self, config: Config, role: Literal["node", "agent"], stopping: asyncio.Event) -> None:
+        """Raises ConfigError if the token, the policy or the audit log cannot be used, or the address is open to others without TLS
+        and identity."""
+        if warning := check_exposure(config, role, "listen", config.listen_for(role)):
+            _log.warning(warning)
+        self._config = config
+        self._role = role
         self._stopping = stopping
-        self.policies = access.policies
-        self._access = access
-        self._following = [asyncio.create_task(each.follow()) for each in (identity, access)]
-        self.address = address
+        self._identity = Identity(config)
+        self._access = Access(config, role)
+        self.policies = self._access.policies
+        self._health = _Health(stopping)
+        self._names = [""]
+        self._serving = True
+        self.guards: Guards
+        """Who may call what: the HTTP door asks them too."""
+        self.address = ""
 
     def __repr__(self) -> str:
         return f"<GrpcServer at {self.address}{', stopping' if self._stopping.is_set() else ''}>"
@@ -95,48 +102,104 @@ class GrpcServer:
         lookups: Lookups | None = None,
         process_id: Callable[[], str] = str,
     ) -> GrpcServer:
-        """Bind and serve. Raises ConfigError if the address is in use, or a certificate or the token is missing."""
-        listen = config.listen_for(role)
+        """Bind and serve. Raises ConfigError if the address is in use or open to others without TLS and identity, or a
+        certificate or the token is missing."""
+        server = cls(config, role, stopping)
+        server._know(services)
+        rules = rules or server.rules(process_id, lookups)
+        guard = server.guards = server.make_guard(config, services, translate, calls, ready, rules)
+        await server._listen(guard, serving=serving)
+        return server
+
+    @classmethod
+    async def start_several(
+        cls, config: Config, services: Sequence[Service], stopping: asyncio.Event, calls: Family[Histogram]
+    ) -> GrpcServer:
+        """Bind and serve for the namespaces of the settings. Raises ConfigError, as `start`.
+
+        Args:
+            config: The settings of the process.
+            services: What answers in each namespace until `put` gives it servicers of its own.
+            stopping: Ends the long streams of the health service.
+            calls: Where calls are counted that are of no namespace.
+        """
+        server = cls(config, "node", stopping)
+        server._know(services)
+        rules = server.rules()
+        guards = {
+            name: server.make_guard(config.for_namespace(name), services, calls=calls, rules=rules, log_namespace=True)
+            for name in config.served_namespaces
+        }
+        nobody = server.make_guard(config.for_namespace(""), (), calls=calls, rules=rules)
+        several = server.guards = GuardsByNamespace(guards, nobody)
+        await server._listen(several, serving=False)
+        return server
+
+    def rules(self, process_id: Callable[[], str] = str, lookups: Lookups | None = None) -> Rules:
+        """What a guard asks about each call, with this process id in its audit log."""
+        return self._access.rules(process_id, lookups)
+
+    @property
+    def guard(self) -> Guard:
+        """The guard of calls that name no namespace."""
+        return self.guards.of("")
+
+    def make_guard(
+        self,
+        config: Config,
+        services: Sequence[Service],
+        translate: Translate = lambda error: None,
+        calls: Family[Histogram] | None = None,
+        ready: Ready | None = None,
+        rules: Rules | None = None,
+        *,
+        log_namespace: bool = False,
+    ) -> Guard:
+        """A guard with these services, and with those that every server has. `config`: of its namespace."""
+        guard = Guard(config, self._identity, translate, calls, ready, rules, log_namespace=log_namespace)
+        for name, servicer, methods in services:
+            guard.add(methods or SERVED[name], servicer)
+        for name, servicer in self._beside.items():
+            guard.add(_STANDARD_METHODS[name], servicer)
+        return guard
+
+    def _know(self, services: Sequence[Service]) -> None:
+        """Report health for these services, and show them to who asks by reflection."""
         names = [service.name for service in services]
-        identity, checks, access = Identity(config), _Health(stopping), Access(config, role)
-        guard = Guard(config, identity, translate, calls, ready, rules or access.rules(process_id, lookups))
-        for name, servicer in services:
-            guard.add(SERVED[name], servicer)
-        reflecting = reflection.aio.ReflectionServicer([*names, *_STANDARD_METHODS], pool=SYMBOLS)
-        beside = {
-            "grpc.health.v1.Health": checks,
+        self._names += names
+        described = [name for name in names if name in SERVED]
+        reflecting = reflection.aio.ReflectionServicer([*described, *_STANDARD_METHODS], pool=SYMBOLS)
+        self._beside = {
+            "grpc.health.v1.Health": self._health,
             "grpc.channelz.v1.Channelz": channelz.aio.ChannelzServicer(),
             **dict.fromkeys(REFLECTION, reflecting),
         }
-        for name, servicer in beside.items():
-            guard.add(_STANDARD_METHODS[name], servicer)
-        server = grpc.aio.server(options=_options(config))
-        server.add_generic_rpc_handlers((guard,))
-        port = _bind(server, listen, config)
+
+    async def _listen(self, handler: grpc.GenericRpcHandler, *, serving: bool) -> None:
+        listen = self._config.listen_for(self._role)
+        server = self._server = grpc.aio.server(options=_options(self._config))
+        server.add_generic_rpc_handlers((handler,))
+        port = _bind(server, listen, self._config)
         host = split_host_port(listen)[0]
-        made = cls(
-            server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", checks, identity, access, guard, stopping
-        )
-        if warning := exposure_warning(config, role, host, made.address):
-            _log.warning(warning)
-        made._names = ["", *names]
-        await made.serve(serving)
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        self._following = [asyncio.create_task(each.follow()) for each in (self._identity, self._access)]
+        await self.serve(serving)
         await server.start()
-        return made
 
-    _names: Sequence[str] = ()
-    _serving = True
-    _id = ""
-
-    async def answer_to(self, process_id: str) -> None:
+    async def answer_to(self, process_id: str, before: str = "") -> None:
         """Report the health under this id too, and no longer under an earlier one, so that callers know which process
         answers."""
-        if self._id and self._id != process_id:
-            await self._health.set(self._id, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
-            self._names = [name for name in self._names if name != self._id]
-        self._id = process_id
+        if before and before != process_id:
+            await self.forget(before)
         self._names = [*self._names, process_id]
         await self.serve(self._serving)
+
+    async def forget(self, process_id: str) -> None:
+        """Report no health under this id any more."""
+        if process_id in self._names:
+            self._names = [name for name in self._names if name != process_id]
+            await self._health.set(process_id, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
 
     async def serve(self, serving: bool) -> None:
         """Set the status of the health service: false while draining."""
@@ -194,20 +257,6 @@ def _options(config: Config) -> Sequence[tuple[str, Any]]:
     )
 
 
-def exposure_warning(config: Config, role: str, host: str, address: str) -> str:
-    """The warning for the operator if any process that reaches this one may call it; otherwise empty."""
-    if config.has_token or is_loopback(host):
-        return ""
-    tls = config.tls_for(address)
-    if tls not in ("on", "off"):  # a file of authorities: callers need a certificate
-        return ""
-    without = "without a token" if tls == "on" else "without TLS and without a token"
-    return (
-        f"this {role} listens on {address} {without}: any process that reaches it can read, start and cancel everything; "
-        "set NERVENET_TOKEN_FILE (or NERVENET_TOKEN) for all processes of the mesh"
-    )
-
-
 def _bind(server: grpc.aio.Server, listen: str, config: Config) -> int:
     credentials = _credentials(listen, config)
     try:
@@ -241,7 +290,7 @@ def _credentials(listen: str, config: Config) -> grpc.ServerCredentials | None:
     if config.tls_cert is None or config.tls_key is None:
         raise ConfigError(
             f"listen is {listen}, which others can reach, so TLS is on: set NERVENET_TLS_CERT and NERVENET_TLS_KEY, "
-            "or NERVENET_TLS=off where the network itself is safe"
+            "or pass --insecure where the network itself is closed"
         )
     pair = (Path(config.tls_key).read_bytes(), Path(config.tls_cert).read_bytes())
     if setting == "on":

@@ -69,8 +69,11 @@ def _caller(names: Mapping[str, list[str]], expires: float | None) -> Caller | N
         + names["peer_dns"]
         + names["peer_ip"]
     )
+    san = [name for name in san if "://" not in name or name in names["peer_uri"]]
     cn = next(iter(names[_CN]), "")
-    subject = san[0] if san else "" if "://" in cn else cn  # a CN may hold any text: it must not pass for a URI
+    subject = (
+        san[0] if san else "" if "://" in cn else cn
+    )  # a CN or a DNS name may hold any text: it must not pass for a URI
     return Caller(subject, "mtls", {"san": san, "cn": cn}, expires) if subject else None
 
 

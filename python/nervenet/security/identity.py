@@ -3,20 +3,37 @@
 
     identity = Identity(config)                      # ConfigError: a means is configured, and cannot be used
     caller = identity.of_header("Bearer s3cret")     # raises Unauthorized or Unavailable if the call must be refused
-    await identity.follow()                          # for ever: reads again what may have changed
+    await identity.follow()                          # without end: reads again what may have changed, and ends streams
 
-Everything fails closed (docs/decisions/0022, docs/decisions/0039).
+| configured | the call has | it is |
+| --- | --- | --- |
+| `tokens_file` | a token of that file | `token`, the row's name |
+| `jwt_issuer` | a JWT | `jwt`, its `sub` |
+| one of both | no token; mTLS | `mtls`, the name in its certificate |
+| `token` or `token_file`, none of both | the shared token; mTLS | `mtls` |
+| the same | the shared token; no mTLS | `shared` |
+| mTLS alone | | `mtls` |
+| nothing | | `none` |
+
+Everything else is refused: a wrong token never falls back to the certificate. Where `tokens_file` or `jwt_issuer` is set, `token` and
+`token_file` are what this process shows to others, and no caller is known by them: a JWT of a node's own must not be good for
+others, or after its end. Everything fails closed (docs/decisions/0022, docs/decisions/0039).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.errors import Unauthorized
 from nervenet.security.caller import Caller
+from nervenet.security.caller_streams import CallerStreams
 from nervenet.security.certificate import Certificates
+from nervenet.security.jwt_callers import JwtCallers, is_jwt
+from nervenet.security.named_tokens import NamedTokens
+from nervenet.security.refusals import bad_token, credentials_wanted, expired
 from nervenet.security.shared_token import SharedToken
 
 if TYPE_CHECKING:
@@ -31,14 +48,24 @@ NOBODY: Final = Caller("", "none")
 _SHARED: Final = Caller("", "shared")
 _BY_CERTIFICATE: Final = Caller("", "mtls")
 """Its certificate says who it is, which only the connection knows: `of_grpc` and `of_ssl` tell."""
+_SCHEME: Final = "bearer "
 
 
 class Identity:
     """One for each server."""
 
     def __init__(self, config: Config, clock: Clock = SYSTEM) -> None:
-        self._certificates = None if config.tls in (None, "on", "off") else Certificates()
-        self._shared = SharedToken(config, clock) if config.has_token else None
+        self._clock = clock
+        self.streams = CallerStreams(self.recheck, clock)
+        """Those that are open: a server passes each stream through them."""
+        self._certificates = Certificates() if config.wants_certificates else None
+        self._named = None if config.tokens_file is None else NamedTokens(config.tokens_file, clock)
+        self._jwts = None if config.jwt_issuer is None else JwtCallers(config, clock)
+        self._shared = SharedToken(config, clock) if config.wants_shared_token else None
+
+    def __repr__(self) -> str:
+        means = (self._named, self._jwts, self._shared, self._certificates)
+        return f"<Identity by {', '.join(type(one).__name__ for one in means if one is not None) or 'nothing'}>"
 
     def of_header(self, authorization: str) -> Caller:
         """The caller with this header. `needs_certificate` says whether its certificate names it.
@@ -49,9 +76,39 @@ class Identity:
         """
         if self._shared is not None:
             self._shared.check(authorization)
-        if self._certificates is not None:
+            return _SHARED if self._certificates is None else _BY_CERTIFICATE
+        if self._named is None and self._jwts is None:
+            return NOBODY if self._certificates is None else _BY_CERTIFICATE
+        if not authorization and self._certificates is not None:
             return _BY_CERTIFICATE
-        return NOBODY if self._shared is None else _SHARED
+        return self._living(self._bearer(authorization))
+
+    def _bearer(self, authorization: str) -> Caller:
+        if not authorization:
+            raise credentials_wanted(
+                "a token of yours (NERVENET_TOKEN_FILE, or NERVENET_TOKEN)"
+                if self._jwts is None
+                else "a JWT or a token of yours (NERVENET_TOKEN_FILE)"
+            )
+        if authorization[: len(_SCHEME)].lower() != _SCHEME:
+            raise bad_token("authorization must be `Bearer` and a token")
+        token = authorization[len(_SCHEME) :].strip()
+        if self._jwts is not None and is_jwt(token):
+            return self._jwts.caller(token)
+        found = None if self._named is None else self._named.caller(token)
+        if found is None:
+            raise bad_token("the token is not accepted")
+        return found
+
+    def _living(self, caller: Caller) -> Caller:
+        if caller.expires is not None and self._clock.now_ms() >= caller.expires * 1000:
+            raise expired("your credentials have expired: get new ones")
+        return caller
+
+    @property
+    def reads_certificates(self) -> bool:
+        """Whether a certificate may name a caller (mTLS)."""
+        return self._certificates is not None
 
     def needs_certificate(self, caller: Caller) -> bool:
         """Whether the caller is known only when its certificate is read."""
@@ -60,17 +117,28 @@ class Identity:
     def of_grpc(self, auth_context: Mapping[str, Iterable[bytes]]) -> Caller:
         """The caller with the certificate in `context.auth_context()`. Raises Unauthorized."""
         assert self._certificates is not None
-        return _named(self._certificates.of_grpc(auth_context))
+        return self._living(_named(self._certificates.of_grpc(auth_context)))
 
     def of_ssl(self, tls: ssl.SSLObject | None) -> Caller:
         """The caller at the other end of a connection of Python's ssl. Raises Unauthorized."""
         assert self._certificates is not None
-        return _named(self._certificates.of_ssl(tls))
+        return self._living(_named(self._certificates.of_ssl(tls)))
+
+    def recheck(self, caller: Caller) -> None:
+        """Raise RequestError if the credentials of an open stream's caller no longer count."""
+        self._living(caller)
+        if caller.means == "token" and self._named is not None:
+            self._named.recheck(caller)
+        if caller.means == "jwt" and self._jwts is not None:
+            self._jwts.recheck(caller)
 
     async def follow(self) -> None:
-        """Read again what may have changed, without end."""
-        if self._shared is not None:
-            await self._shared.follow()
+        """Read again what may have changed, and end the streams of callers whose credentials have ended; without end."""
+        means = (self._named, self._jwts, self._shared, self.streams)
+        async with asyncio.TaskGroup() as group:
+            for one in means:
+                if one is not None:
+                    group.create_task(one.follow())
 
 
 def _named(caller: Caller | None) -> Caller:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from nervenet.clock import new_workflow_id
@@ -23,12 +24,33 @@ from nervenet.security.targets import Lease, Targets, targets_of
 if TYPE_CHECKING:
     from nervenet.security.recording import Call, Recorder
 
-__all__ = ["HIDDEN_WORKFLOWS", "REFUSED_ITEMS", "AgentFacts", "Lookups", "Permit", "WorkflowFacts"]
+__all__ = [
+    "HIDDEN_WORKFLOWS",
+    "LISTABLE",
+    "REFUSED_ITEMS",
+    "AgentFacts",
+    "Listable",
+    "Lookups",
+    "Permit",
+    "WorkflowFacts",
+]
 
 REFUSED_ITEMS: Final[ContextVar[Mapping[int, RequestError]]] = ContextVar("nervenet_refused_items", default={})  # noqa: B039
 """Of a call with many items, each with its own outcome: those that the policy refuses, by their position."""
 HIDDEN_WORKFLOWS: Final[ContextVar[frozenset[str]]] = ContextVar("nervenet_hidden_workflows", default=frozenset())
 """Of a call whose answer passes over workflows that do not exist: those that the caller must not know of."""
+
+
+class Listable(Protocol):
+    """Which workflows and definitions the answer of a list may contain."""
+
+    def allows(self, definition: str, labels: Mapping[str, str] = MappingProxyType({})) -> bool: ...
+
+    async def allows_workflow(self, workflow_id: str) -> bool: ...
+
+
+LISTABLE: Final[ContextVar[Listable | None]] = ContextVar("nervenet_listable", default=None)
+"""Of a call that lists: what a rule about workflows, labels or definitions leaves of the list. None: all of it."""
 
 
 class WorkflowFacts(NamedTuple):
@@ -94,8 +116,8 @@ class Permit:
         if recorded:
             _give_ids(rpc_name(self.call.path), request)
         targets, decision = await self._check(request, trace_id)
-        if recorded:
-            await self._recorder.write(self.call, decision, targets, trace_id)
+        for part in targets.parts(REFUSED_ITEMS.get() if targets.batch else {}) if recorded else ():
+            await self._recorder.write(self.call, decision, part, trace_id)
 
     async def each(self, requests: AsyncIterator[Any], trace_id: str = "") -> AsyncIterator[Any]:
         """The requests of a stream. The first one is decided and written down; those after it are decided where they name
@@ -113,13 +135,14 @@ class Permit:
     async def _check(self, request: Any, trace_id: str) -> tuple[Targets, Decision]:
         targets = targets_of(rpc_name(self.call.path), request)
         decision = await self._decide(targets, trace_id)
-        if self._owned:
-            await self._check_leases(targets.leases, targets, trace_id)
+        if self._owned and not await self._check_leases(targets.leases, targets, trace_id):
+            _begin_again(request)
         return targets, decision
 
     async def _decide(self, targets: Targets, trace_id: str) -> Decision:
         if self.standing is not None:
             return self.standing
+        LISTABLE.set(self if targets.lists else None)
         if targets.unfiltered:
             decision = self._of(Item())
             if not decision.allowed:
@@ -140,6 +163,14 @@ class Permit:
         for workflow_id in targets.taken_ids if decision.is_limited else ():
             await self._of_workflow(workflow_id, targets, trace_id)
         return decision
+
+    def allows(self, definition: str, labels: Mapping[str, str] = MappingProxyType({})) -> bool:
+        """Whether a list may contain a definition, or a workflow of it with these labels."""
+        return self._of(Item("", definition, labels)).allowed
+
+    async def allows_workflow(self, workflow_id: str) -> bool:
+        """Whether a list may contain something of a workflow. One that does not exist is nothing to see."""
+        return not await self._is_hidden(workflow_id)
 
     def _of(self, item: Item) -> Decision:
         assert self._policy is not None
@@ -163,9 +194,10 @@ class Permit:
         raise lookups.no_workflow(workflow_id, targets.noted.get("escalation_id", ""))
 
     async def _is_hidden(self, workflow_id: str) -> bool:
+        """One that does not exist is hidden too: it may be started by others while the call waits for it."""
         assert self._lookups is not None
         facts = await self._lookups.workflow(workflow_id)
-        return facts is not None and not self._of(Item("", facts.definition, facts.labels)).allowed
+        return facts is None or not self.allows(facts.definition, facts.labels)
 
     async def _decide_batch(self, targets: Targets, trace_id: str) -> Decision:
         """Each item has an outcome of its own: `REFUSED_ITEMS` tells the method which ones are refused."""
@@ -191,13 +223,16 @@ class Permit:
         REFUSED_ITEMS.set(errors)
         return allowed
 
-    async def _check_leases(self, leases: tuple[Lease, ...], targets: Targets, trace_id: str) -> None:
-        lookups = self._lookups
+    async def _check_leases(self, leases: tuple[Lease, ...], targets: Targets, trace_id: str) -> bool:
+        """False: an agent comes to the gateway under an id that nobody has any more, so it must begin again as a new one."""
+        lookups, known = self._lookups, True
         for lease in leases if lookups is not None else ():
             assert lookups is not None
             facts = await lookups.agent(lease.agent_id)
             if facts is None and lease.lease_id:
-                raise lookups.no_agent(lease.agent_id)
+                if rpc_name(self.call.path) != "Connect":
+                    raise lookups.no_agent(lease.agent_id)
+                known = False
             if facts is None:
                 continue
             shown = lease.lease_id in (0, facts.lease_id) or not facts.lease_id
@@ -206,6 +241,16 @@ class Permit:
                 words = "that agent was registered by another caller, or with another lease"
                 decision = Decision(False, reason="NOT_YOUR_AGENT", words=words)
                 raise self._recorder.refusal(self.call, decision, targets, trace_id)
+        return known
+
+
+def _begin_again(request: Any) -> None:
+    """Make the hello of an agent that comes back one of a new agent: whose its old id and lease were cannot be known."""
+    for item in request.items:
+        if item.WhichOneof("item") == "hello":
+            item.hello.agent.ClearField("agent_id")
+            item.hello.ClearField("lease_id")
+            item.hello.ClearField("running")
 
 
 def _give_ids(rpc: str, request: Any) -> None:

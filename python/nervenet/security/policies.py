@@ -105,6 +105,9 @@ class Policies:
         except ConfigError as error:
             self._refuse(str(error))
             return POLICY_LOOK_EVERY
+        except Exception as error:  # noqa: BLE001  # the next text must be read too, whatever is wrong with this one
+            self._refuse(f"policy {self._path}: {type(error).__name__}: {error}")
+            return POLICY_LOOK_EVERY
         _log.warning("policy %s: %d roles, %d rules count now", self._path, *found.size)
         self._policy, self._text, self._unconfirmed, self.broken = found, text, None, ""
         return POLICY_LOOK_EVERY

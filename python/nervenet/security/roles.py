@@ -121,7 +121,7 @@ _REGISTRY: Final = {
 _AGENT: Final = {
     "DescribeAgent": _row(Role.VIEWER),
     "GetLoad": _row(Role.VIEWER),
-    "ListActiveTasks": _row(Role.VIEWER),
+    "ListActiveTasks": _row(Role.VIEWER, about="workflow"),
     "DrainAgent": _row(Role.OPERATOR, changes=True),
     "ResumeAgent": _row(Role.OPERATOR, changes=True),
     "CancelTask": _row(Role.OPERATOR, changes=True),

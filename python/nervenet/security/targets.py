@@ -10,7 +10,7 @@ write (reasons, comments) and labels never are, because anything may be in them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -20,8 +20,10 @@ __all__ = ["Lease", "Targets", "targets_of", "without_empty"]
 
 TASK_WORKFLOW: Final = "nervenet.task"
 """The definition behind RunTask."""
+TASK_PREFIX: Final = "task/"
+"""What the ids of its workflows begin with; the request's id follows."""
 MOST_NOTED: Final = 100
-"""Workflows of one call that the audit log lists by their ids; it has the number of all."""
+"""Workflows in one line of the audit log: a larger batch has several lines, each with the number of all."""
 
 
 class Lease(NamedTuple):
@@ -42,6 +44,7 @@ class Targets(NamedTuple):
         noted: For the audit log.
         batch: Whether each item has an outcome of its own, so that one that is refused does not refuse the others.
         omits: Whether the answer passes over workflows that do not exist, and so over those that the caller must not see.
+        lists: Whether the answer is a list, of which each row must be allowed.
         unfiltered: For lists: what a caller whose role is limited to workflows must add to the request.
     """
 
@@ -53,10 +56,26 @@ class Targets(NamedTuple):
     batch: bool = False
     unfiltered: str = ""
     omits: bool = False
+    lists: bool = False
 
     def only(self, at: int) -> Targets:
         """One item of a batch, for the log."""
         return Targets(noted={"workflow_id": self.taken_ids[at], "workflow": self.items[at].workflow})
+
+    def parts(self, refused: Collection[int] = ()) -> Iterator[Targets]:
+        """What each line of the log notes: one, or several for a large batch, without the items that are refused."""
+        if not self.batch:
+            yield self
+            return
+        left = [at for at in range(len(self.items)) if at not in refused]
+        for one in range(0, len(left), MOST_NOTED):
+            some = left[one : one + MOST_NOTED]
+            noted = {
+                "workflow_ids": [self.taken_ids[at] for at in some],
+                "workflows": sorted({self.items[at].workflow for at in some}),
+                "count": len(left),
+            }
+            yield Targets(noted=noted)
 
 
 def targets_of(rpc: str, request: Any) -> Targets:
@@ -77,11 +96,7 @@ def _start(request: Any) -> Targets:
 
 def _starts(request: Any) -> Targets:
     each = request.requests
-    noted = {
-        "workflow_ids": [one.workflow_id for one in each[:MOST_NOTED]],
-        "workflows": sorted({one.definition for one in each}),
-        "count": len(each),
-    }
+    noted = {"workflows": sorted({one.definition for one in each}), "count": len(each)}
     items = tuple(Item("", one.definition, dict(one.labels)) for one in each)
     return Targets(items, taken_ids=tuple(one.workflow_id for one in each), noted=noted, batch=True)
 
@@ -98,7 +113,9 @@ def _workflow(*fields: str) -> Callable[[Any], Targets]:
 
 def _task(request: Any) -> Targets:
     noted = {"capability": request.capability, "request_id": request.request_id}
-    return Targets((Item(request.capability, TASK_WORKFLOW, dict(request.labels)),), noted=noted)
+    item = Item(request.capability, TASK_WORKFLOW, dict(request.labels))
+    taken = f"{TASK_PREFIX}{request.request_id}" if request.request_id else ""
+    return Targets((item,), taken_ids=_ids(taken), noted=noted)
 
 
 def _many(request: Any) -> Targets:
@@ -112,13 +129,15 @@ def _awaits(request: Any) -> Targets:
 
 def _list(request: Any) -> Targets:
     if request.include_counts:
-        return Targets(unfiltered="leave include_counts out, which counts the whole namespace")
-    return Targets((Item("", request.definition, dict(request.labels)),))
+        return Targets(unfiltered="leave include_counts out, which counts the whole namespace", lists=True)
+    return Targets((Item("", request.definition, dict(request.labels)),), lists=True)
 
 
 def _questions(request: Any) -> Targets:
     return Targets(
-        workflow_ids=_ids(request.workflow_id), unfiltered="" if request.workflow_id else "name its workflow_id"
+        workflow_ids=_ids(request.workflow_id),
+        unfiltered="" if request.workflow_id else "name its workflow_id",
+        lists=True,
     )
 
 
@@ -142,7 +161,11 @@ def _definition(request: Any) -> Targets:
 
 
 def _named_definition(request: Any) -> Targets:
-    return Targets((Item("", request.name),))
+    return Targets((Item("", request.name),), lists=True)
+
+
+def _active_tasks(request: Any) -> Targets:
+    return Targets(unfiltered="agents run tasks of all workflows")
 
 
 def _items(record: Any) -> tuple[Item, ...]:
@@ -201,6 +224,7 @@ _READ: Final[dict[str, Callable[[Any], Targets]]] = {
     "PutDefinition": _definition,
     "GetDefinition": _named_definition,
     "ListDefinitions": _named_definition,
+    "ListActiveTasks": _active_tasks,
     "RegisterAgent": _register,
     "Heartbeat": _beat,
     "DeregisterAgent": _deregister,

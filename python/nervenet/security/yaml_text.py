@@ -11,7 +11,7 @@ wrong in a list, so that one run of a check tells all mistakes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -19,7 +19,10 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from nervenet.errors import ConfigError
 
-__all__ = ["Mistake", "Mistakes", "Place", "Reader", "Value", "parse"]
+__all__ = ["MOST_VALUES", "Mistake", "Mistakes", "Place", "Reader", "Value", "parse"]
+
+MOST_VALUES: Final = 100_000
+"""In one file. Each takes about 1 kB."""
 
 
 class Place(NamedTuple):
@@ -78,7 +81,7 @@ def parse(text: str, name: str) -> Value:
         node = YAML(typ="safe", pure=True).compose(text)
         if node is None:
             raise Mistakes(name, [Mistake(Place(1, 1), "the file is empty")])
-        return _value(node, text.splitlines(), name, set())
+        return _Tree(text, name).value(node)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark is not None else Place(1, 1)
@@ -89,21 +92,33 @@ def parse(text: str, name: str) -> Value:
         raise Mistakes(name, [Mistake(Place(1, 1), "it is nested too deeply")]) from None
 
 
-def _value(node: Node, source: list[str], name: str, above: set[int]) -> Value:
-    value = Value(node, source)
-    if id(node) in above:
-        raise Mistakes(name, [Mistake(value.place, "a value cannot contain itself")])
-    within = above | {id(node)}
-    if isinstance(node, SequenceNode):
-        value.items = [_value(each, source, name, within) for each in node.value]
-    elif isinstance(node, MappingNode):
-        value.entries = {}
-        for key, place, each in _pairs(node, name):
-            if key in value.entries:
-                raise Mistakes(name, [Mistake(place, f"{key!r} is in line {value.keys[key].line} already")])
-            value.keys[key] = place
-            value.entries[key] = _value(each, source, name, within)
-    return value
+class _Tree:
+    """Makes the values of one file. Aliases are values of their own, so a short file can mean very many."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self._source = text.splitlines()
+        self._name = name
+        self._left = MOST_VALUES
+
+    def value(self, node: Node, above: frozenset[int] = frozenset()) -> Value:
+        value = Value(node, self._source)
+        if id(node) in above:
+            raise Mistakes(self._name, [Mistake(value.place, "a value cannot contain itself")])
+        self._left -= 1
+        if self._left < 0:
+            words = f"the file has more than {MOST_VALUES:,} values, those that aliases repeat included"
+            raise Mistakes(self._name, [Mistake(value.place, words)])
+        within = above | {id(node)}
+        if isinstance(node, SequenceNode):
+            value.items = [self.value(each, within) for each in node.value]
+        elif isinstance(node, MappingNode):
+            value.entries = {}
+            for key, place, each in _pairs(node, self._name):
+                if key in value.entries:
+                    raise Mistakes(self._name, [Mistake(place, f"{key!r} is in line {value.keys[key].line} already")])
+                value.keys[key] = place
+                value.entries[key] = self.value(each, within)
+        return value
 
 
 def _pairs(node: MappingNode, name: str) -> Iterator[tuple[str, Place, Node]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many tasks wait in the shared queues of a capability, and since when. It only reads."""
+"""How many tasks wait in the shared queues of a capability, since when, and how many of them run. It only reads."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nervenet.redis_link.faults import RedisRefused
-from nervenet.streams.queues import GROUP
+from nervenet.streams.queues import GROUP, parse_requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from nervenet.redis_link.link import Link
     from nervenet.streams.keys import Keys
@@ -20,10 +20,12 @@ __all__ = ["Backlog", "Waiting"]
 
 
 class Waiting(NamedTuple):
-    """Tasks that were sent to a queue and that no agent has read. `oldest_ms` is Redis' time; 0 if there are none."""
+    """Tasks that were sent to a queue and that no agent has read. `oldest_ms` is Redis' time; 0 if there are none.
+    `pending` are those that an agent has read, and that have not ended."""
 
     tasks: int
     oldest_ms: int
+    pending: int = 0
 
 
 class Backlog:
@@ -49,18 +51,22 @@ class Backlog:
                 raise
             self._link.skips.skip(f"a queue of {capability}", refused)
             return None
-        if not each:
-            return None
-        oldest = min((waiting.oldest_ms for waiting in each if waiting.tasks), default=0)
-        return Waiting(sum(waiting.tasks for waiting in each), oldest)
+        return _sum(each) if each else None
+
+    async def within_reach(self, capability: str, version: str, labels: Mapping[str, str]) -> Waiting:
+        """The same for the queues that an agent of this version and these labels reads."""
+        named = await self._queues.queues(capability)
+        asked = {hash_: parse_requirement(text) for hash_, text in named.items()}
+        met = [hash_ for hash_, one in asked.items() if one is not None and one.is_met_by(version, labels)]
+        return _sum(await asyncio.gather(*(self._in(self._keys.queue(capability, hash_)) for hash_ in met)))
 
     async def _in(self, stream: bytes) -> Waiting:
         length, (last, pending) = await asyncio.gather(self._link.call("XLEN", stream), self._group(stream))
         count = int(length) - pending
         if count <= 0:
-            return Waiting(0, 0)
+            return Waiting(0, 0, pending)
         oldest = await self._link.call("XRANGE", stream, b"(" + last, "+", "COUNT", 1)
-        return Waiting(count, int(oldest[0][0].partition(b"-")[0])) if oldest else Waiting(0, 0)
+        return Waiting(count, int(oldest[0][0].partition(b"-")[0]), pending) if oldest else Waiting(0, 0, pending)
 
     async def _group(self, stream: bytes) -> tuple[bytes, int]:
         """The last delivered id and how many entries are pending."""
@@ -75,3 +81,9 @@ class Backlog:
             if group[b"name"] == GROUP.encode():
                 return group[b"last-delivered-id"], int(group[b"pending"])
         return b"0-0", 0
+
+
+def _sum(each: Iterable[Waiting]) -> Waiting:
+    found = list(each)
+    oldest = min((waiting.oldest_ms for waiting in found if waiting.tasks), default=0)
+    return Waiting(sum(waiting.tasks for waiting in found), oldest, sum(waiting.pending for waiting in found))

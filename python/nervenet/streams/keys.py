@@ -49,6 +49,7 @@ class Keys:
         "_owned",
         "_progress",
         "_queue",
+        "_queued",
         "_queues",
         "_wake",
         "_wf",
@@ -69,6 +70,7 @@ class Keys:
         self._progress = ns + b"progress:{"
         self._inbox = ns + b"inbox:{"
         self._queue = ns + b"queue:{"
+        self._queued = ns + b"queued:{"
         self._queues = ns + b"queues:{"
         self._wake = ns + b"wake:{"
         self._owned = ns + b"owned:{"
@@ -138,6 +140,10 @@ class Keys:
         require."""
         tag = f"{capability}/{requirement}" if requirement else capability
         return self._queue + tag.encode() + b"}"
+
+    def queued(self, capability: str) -> bytes:
+        """The pub/sub channel that announces tasks in the queues of a capability. Messages may get lost."""
+        return self._queued + capability.encode() + b"}"
 
     def queues(self, capability: str) -> bytes:
         return self._queues + capability.encode() + b"}"

@@ -65,16 +65,16 @@ class StorePermissions:
     keys: Sequence[str]
     channels: Sequence[str] = ()
 
-    def rules(self, namespace: str) -> list[str]:
+    def rules(self, *namespaces: str) -> list[str]:
         """The words after `ACL SETUSER name reset on >password`.
 
         Args:
-            namespace: The namespace that the process works in.
+            namespaces: The namespaces that the process works in; only a node can have several.
         """
-        prefix = f"nn:{namespace}:"
+        prefixes = [f"nn:{namespace}:" for namespace in namespaces]
         return [
-            *(f"{access}~{prefix}{pattern}" for access, pattern in map(_split, self.keys)),
-            *(f"&{prefix}{pattern}" for pattern in self.channels),
+            *(f"{access}~{prefix}{pattern}" for prefix in prefixes for access, pattern in map(_split, self.keys)),
+            *(f"&{prefix}{pattern}" for prefix in prefixes for pattern in self.channels),
             "-@all",
             *(f"+{command.lower()}" for command in self.commands),
         ]
@@ -107,4 +107,4 @@ def permissions_of(role: RedisRole) -> StorePermissions:
         "wf:{*", "inbox:{*", "queue:{*", "queues:{*", "wake:{*", "owned:{*", "closed:{*",
         "running", "restarting", "escalations", "definitions", "definition:{*", "archive:{*", "retentions",
     )  # fmt: skip
-    return StorePermissions(sorted({*_CONNECTION, *_NODE, *inside}), every, ("events:{*", "progress:{*"))
+    return StorePermissions(sorted({*_CONNECTION, *_NODE, *inside}), every, ("events:{*", "progress:{*", "queued:{*"))

@@ -102,6 +102,10 @@ class Queues:
         """`send_queue`, one try; the future of the raw reply."""
         return self._link.send("XADD", self._keys.queue(capability, requirement), "*", "e", envelope)
 
+    def announce(self, capability: str) -> Awaitable[int]:
+        """Tell who follows the capability's queues that a task has been sent there. It may get lost."""
+        return self._link.call("PUBLISH", self._keys.queued(capability), b"")
+
     def wake(self, wake: OutgoingWake) -> Awaitable[bytes | None]:
         """Send an entry to the owner of its workflow. None: that node is gone. Read the owner again, or leave it to the
         node that adopts the workflow."""

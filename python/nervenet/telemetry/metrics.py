@@ -35,6 +35,7 @@ from opentelemetry.sdk.metrics.export import (
 
 from nervenet.clock import SYSTEM, new_id
 from nervenet.metrics import catalog
+from nervenet.metrics.exposition import NAMESPACE
 from nervenet.metrics.instruments import Distribution
 from nervenet.telemetry.resource import resource
 
@@ -96,11 +97,12 @@ def _observed(registry: Registry, metric: catalog.Metric, _: object) -> Iterator
         return
     for labels, value in collected.points:
         if not isinstance(value, Distribution):
-            yield Observation(value, _attributes(collected.metric, labels))
+            yield Observation(value, _attributes(registry, collected.metric, labels))
 
 
-def _attributes(metric: catalog.Metric, labels: tuple[str, ...]) -> dict[str, str]:
-    return {name: value for name, value in zip(metric.labels, labels, strict=True) if value}
+def _attributes(registry: Registry, metric: catalog.Metric, labels: tuple[str, ...]) -> dict[str, str]:
+    own = {NAMESPACE: registry.namespace} if registry.namespace else {}
+    return own | {name: value for name, value in zip(metric.labels, labels, strict=True) if value}
 
 
 class _Reader(PeriodicExportingMetricReader):
@@ -139,7 +141,7 @@ class _Reader(PeriodicExportingMetricReader):
                 if delta:
                     shown = _since(self._before.get((metric.name, labels)), value)
                     self._before[metric.name, labels] = value
-                made.append(_point(_attributes(metric, labels), since, now, shown))
+                made.append(_point(_attributes(self._registry, metric, labels), since, now, shown))
             yield Metric(metric.name, metric.meaning, metric.unit, Histogram(made, temporality))
         self._last_ns = now
 

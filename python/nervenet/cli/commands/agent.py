@@ -11,7 +11,9 @@ from nervenet.config import Config
 
 
 def run(args: argparse.Namespace) -> int:
-    config = Config.load(address=args.address, namespace=args.namespace, listen=args.listen)
+    config = Config.load(
+        address=args.address, namespace=args.namespace, listen=args.listen, insecure=args.insecure or None
+    )
     config.require("redis", "an agent")
     mesh = load_app(args.app)
     from nervenet.process import run_agent

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         quiet=args.quiet,
     )
     try:
-        return supervise(args.app, Config.load(namespace=args.namespace), options)
+        return supervise(args.app, Config.load(namespaces=args.namespace), options)
     except CannotLoad as error:
         raise UsageError(str(error)) from error
     except DataInUse as error:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.doctor.archive_checks import archive_checks
 from nervenet.cli.doctor.certificates import certificate_checks
+from nervenet.cli.doctor.credentials import credential_checks
 from nervenet.cli.doctor.etcd_checks import etcd_checks
 from nervenet.cli.doctor.mesh_checks import mesh_checks
 from nervenet.cli.doctor.policy_checks import policy_checks
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
             archive_checks(config),
             etcd_checks(config),
             mesh_checks(config, context.mesh, view, stuck),
+            asyncio.to_thread(credential_checks, config, view.now_ms),
         )
         found = [check for part in parts for check in part] + certificate_checks(config, view.now_ms)
         found += policy_checks(config)

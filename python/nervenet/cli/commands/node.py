@@ -11,7 +11,13 @@ from nervenet.mesh import Mesh
 
 
 def run(args: argparse.Namespace) -> int:
-    config = Config.load(address=args.address, namespace=args.namespace, listen=args.listen, http=args.http)
+    config = Config.load(
+        address=args.address,
+        namespaces=args.namespace,
+        listen=args.listen,
+        insecure=args.insecure or None,
+        http=args.http,
+    )
     config.require("redis", "a node")
     config.require("etcd", "a node")
     mesh = load_app(args.app) if args.app is not None else Mesh("stored")

@@ -13,11 +13,11 @@ from nervenet.streams.permissions import permissions_of
 
 def run_redis(args: argparse.Namespace) -> int:
     """Print the line for redis-cli, or for a file of users."""
-    namespace = Config.load(namespace=args.namespace).namespace
+    namespaces = _namespaces(args) if args.role == "node" else (Config.load(namespace=args.namespace).namespace,)
     user = args.user or f"nervenet-{args.role}"
-    rules = permissions_of(args.role).rules(namespace)
+    rules = permissions_of(args.role).rules(*namespaces)
     if args.json:
-        print(json.dumps({"user": user, "namespace": namespace, "role": args.role, "rules": rules}))
+        print(json.dumps({"user": user, "namespace": ",".join(namespaces), "role": args.role, "rules": rules}))
     else:
         print(f"ACL SETUSER {user} reset on '>PASSWORD' {' '.join(_quoted(rule) for rule in rules)}")
     return 0
@@ -25,16 +25,23 @@ def run_redis(args: argparse.Namespace) -> int:
 
 def run_etcd(args: argparse.Namespace) -> int:
     """Print the commands of etcdctl for the user of nodes; nothing else speaks to etcd."""
-    namespace = Config.load(namespace=args.namespace).namespace
-    user, keys = args.user or "nervenet-node", Layout(namespace).prefix
+    user, namespaces = args.user or "nervenet-node", _namespaces(args)
     if args.json:
-        print(json.dumps({"user": user, "namespace": namespace, "permission": "readwrite", "prefix": keys}))
+        for namespace in namespaces:
+            keys = Layout(namespace).prefix
+            print(json.dumps({"user": user, "namespace": namespace, "permission": "readwrite", "prefix": keys}))
         return 0
     print(f"etcdctl role add {user}")
-    print(f"etcdctl role grant-permission {user} readwrite --prefix=true {keys}")
+    for namespace in namespaces:
+        print(f"etcdctl role grant-permission {user} readwrite --prefix=true {Layout(namespace).prefix}")
     print(f"etcdctl user add {user}:PASSWORD")
     print(f"etcdctl user grant-role {user} {user}")
     return 0
+
+
+def _namespaces(args: argparse.Namespace) -> tuple[str, ...]:
+    """Those of a node."""
+    return Config.load(namespaces=args.namespace).served_namespaces
 
 
 def _quoted(rule: str) -> str:

@@ -8,6 +8,7 @@
     mesh_checks.py     nodes, agents, queues, workflows, questions to people, over gRPC
     certificates.py    when a certificate expires
     policy_checks.py   whether the policy file can be used
+    credentials.py     tokens and JWTs: what expires, what is missing, whether the issuer's keys can be read
 
 Each module asks first and then decides, in functions without I/O. A part that does not answer is a finding, not the end
 of the examination.

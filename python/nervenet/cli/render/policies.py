@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from nervenet.cli.render import text
-from nervenet.security.roles import rpc_name
+from nervenet.security.roles import Role, rpc_name
 
 if TYPE_CHECKING:
     from nervenet.cli.commands.policy import Explained
@@ -41,6 +41,8 @@ def summary(policy: Policy) -> list[Text]:
         names += f" and {more} more" if more > 0 else ""
         verb = "allows" if rule.allows else "denies"
         lines.append(Text("  " + text.clean(f"line {rule.line:<4} rule {rule.name!r} {verb} {names}")))
+    if not any(binding.role is Role.NODE for binding in policy.file.bindings):
+        lines.append(Text("! Nothing gives the role node, so the nodes of a mesh cannot ask each other.", "yellow"))
     return lines
 
 

@@ -12,7 +12,10 @@ function begin() {
   if (!id || document.hidden) return null;
   const address = "./nervenet.v1.CoordinatorService/GetWorkflow";
   const token = sessionStorage.getItem("nervenet.token");
-  const headers = { "Content-Type": "application/json", "Connect-Protocol-Version": "1", ...(token && { Authorization: `Bearer ${token}` }) };
+  const namespace = new URLSearchParams(location.search).get("namespace");
+  const headers = { "Content-Type": "application/json", "Connect-Protocol-Version": "1" };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (namespace) headers["Nervenet-Namespace"] = namespace;
   try {
     const body = JSON.stringify(workflowRequest(decodeURIComponent(id)));
     const response = fetch(address, { method: "POST", headers, body, signal: AbortSignal.timeout(30_000) });

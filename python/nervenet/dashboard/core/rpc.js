@@ -2,7 +2,7 @@
 // Calls of the contract (protos/nervenet/v1) as JSON over HTTP: the Connect protocol. A refusal is an RpcError with the reason
 // that the contract names.
 import { takeFirst } from "./first.js";
-import { token, tokenRefused } from "./settings.js";
+import { namespace, namespaceRefused, token, tokenRefused } from "./settings.js";
 import { signal } from "./ui.js";
 
 const LONGEST_CALL_MS = 30_000;
@@ -54,11 +54,14 @@ export async function reach(address, options) {
 export async function refusal(response) {
   const told = await response.json().catch(() => ({}));
   if (response.status === 401) tokenRefused.value = true;
-  return new RpcError({ code: `http ${response.status}`, ...told });
+  const error = new RpcError({ code: `http ${response.status}`, ...told });
+  if (error.reason === "WRONG_NAMESPACE") namespaceRefused.value = true;
+  return error;
 }
 
 export function headers(more = {}) {
-  return token.value ? { ...more, Authorization: `Bearer ${token.value}` } : more;
+  const all = namespace ? { ...more, "Nervenet-Namespace": namespace } : more;
+  return token.value ? { ...all, Authorization: `Bearer ${token.value}` } : all;
 }
 
 /** All pages of a list as one array, at most `most` items. `isWhole` is false where there are more. */

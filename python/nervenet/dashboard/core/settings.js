@@ -16,8 +16,21 @@ export const person = stored("person", "");
 /** Address of a trace, with {trace_id} in it. "" = the page shows the id to copy. */
 export const traceAddress = stored("trace", "");
 export const token = stored("token", "", sessionStorage);
+/** Whose workflows the page shows: `?namespace=team-a` in its address. "" = what the node serves first. */
+export const namespace = new URLSearchParams(location.search).get("namespace") ?? "";
+/** Whether the node refused the namespace: it does not serve it, or the person may not use it. */
+export const namespaceRefused = signal(false);
 /** Whether the node refused the token, or its absence. */
 export const tokenRefused = signal(false);
+
+/** Show another namespace. The page starts anew, so that nothing of this one stays on it. */
+export function showNamespace(name) {
+  const address = new URL(location.href);
+  if (name) address.searchParams.set("namespace", name);
+  else address.searchParams.delete("namespace");
+  if (address.href === location.href) location.reload();
+  else location.assign(address.href);
+}
 
 theme.subscribe((chosen) => {
   if (chosen) document.documentElement.dataset.theme = chosen;

@@ -4,9 +4,9 @@ import { isHelpShown } from "../core/keys.js";
 import { useLive } from "../core/live.js";
 import { link, route } from "../core/router.js";
 import { isReachable } from "../core/rpc.js";
-import { tokenRefused } from "../core/settings.js";
+import { namespace, namespaceRefused, tokenRefused } from "../core/settings.js";
 import { html, useSignal } from "../core/ui.js";
-import { Settings, ThemeButton, TokenQuestion } from "./settings.js";
+import { NamespaceQuestion, Settings, ThemeButton, TokenQuestion } from "./settings.js";
 
 const PLACES = [
   ["overview", "Overview", "M3 12h4l3-8 4 16 3-8h4"],
@@ -23,6 +23,7 @@ export function Frame({ children }) {
     <div class="frame">
       <nav class="side" aria-label="Views">
         <a class="brand" href=${link("overview")}><img src="./icon.svg" alt="" width="26" height="26" />nervenet</a>
+        ${namespace && html`<p class="quiet namespace" title="Namespace">${namespace}</p>`}
         <ul class="places">${PLACES.map(([view, word, path]) => html`<${Place} key=${view} view=${view} word=${word} path=${path} />`)}</ul>
         <div class="side-foot">
           <${ThemeButton} />
@@ -32,7 +33,7 @@ export function Frame({ children }) {
       </nav>
       <main id="main" tabindex="-1">
         ${!isReachable.value && html`<p class="banner" role="alert">The node does not answer. The page tries again; what you see may be old.</p>`}
-        ${tokenRefused.value ? html`<${TokenQuestion} />` : children}
+        ${tokenRefused.value ? html`<${TokenQuestion} />` : namespaceRefused.value ? html`<${NamespaceQuestion} />` : children}
       </main>
     </div>
     ${isSettingsShown.value && html`<${Settings} onClose=${() => (isSettingsShown.value = false)} />`}`;

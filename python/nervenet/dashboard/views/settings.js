@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Settings of this browser: who you are, where traces are, dark or light; and the token of the mesh.
-import { isDark, person, theme, token, tokenRefused, traceAddress } from "../core/settings.js";
+// Settings of this browser: who you are, where traces are, dark or light; the token of the mesh, and the namespace.
+import { isDark, namespace, person, showNamespace, theme, token, tokenRefused, traceAddress } from "../core/settings.js";
 import { html, useState } from "../core/ui.js";
 import { Dialog } from "../parts/dialog.js";
 
@@ -26,8 +26,31 @@ export function Settings({ onClose }) {
       <select value=${theme.value} onChange=${(event) => (theme.value = event.target.value)}>
         <option value="">as the system</option><option value="light">light</option><option value="dark">dark</option>
       </select></label>
+    <${NamespaceForm} />
     <p class="quiet">This browser keeps your name, the address and the colours. It forgets the token with the tab.</p>
   </${Dialog}>`;
+}
+
+function NamespaceForm() {
+  const [typed, setTyped] = useState(namespace);
+  const show = (event) => {
+    event.preventDefault();
+    showNamespace(typed.trim());
+  };
+  return html`<form onSubmit=${show}>
+    <label class="field"><span class="field-name">Namespace</span>
+      <span class="field-help">Whose workflows the page shows. It is in the address of the page. Empty: the first one of the node.</span>
+      <input type="text" name="namespace" autocomplete="off" spellcheck="false" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></label>
+    <button class="button" disabled=${typed.trim() === namespace}>Show this namespace</button>
+  </form>`;
+}
+
+export function NamespaceQuestion() {
+  return html`<div class="token">
+    <h1>${namespace ? `The node does not show namespace ${namespace}` : "Which namespace?"}</h1>
+    <p class="quiet">It is not served here, or you may not use it.</p>
+    <${NamespaceForm} />
+  </div>`;
 }
 
 export function TokenQuestion() {

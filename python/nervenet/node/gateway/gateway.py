@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.wakes import Wakes
     from nervenet.redis_link.dial import ServerIdentity
     from nervenet.registry.etcd import Etcd
+    from nervenet.registry.leases import AgentLeases
     from nervenet.registry.table import TableChange
 
 MOST_AGENTS: Final = 5_000
@@ -62,14 +63,14 @@ _log = logging.getLogger(__name__)
 class Gateway:
     """One for each node."""
 
-    def __init__(self, context: NodeContext, wakes: Wakes, etcd: Etcd) -> None:
+    def __init__(self, context: NodeContext, wakes: Wakes, etcd: Etcd, leases: AgentLeases) -> None:
         self._context = context
         self._loop = asyncio.get_running_loop()
         self.agents: dict[str, ConnectedAgent] = {}
         self.broker = TaskBroker(context, wakes, lambda: self._reader.look_soon())
         self._reader = GatewayReader(context, self.broker, self.agents)
         self._monitor = AgentMonitor(context, self.broker, self.agents, lost=self._lost, gone=self._gone)
-        self._membership = Membership(context, etcd, self.agents, self._moved)
+        self._membership = Membership(context, etcd, leases, self.agents, self._moved)
         self._first = asyncio.Event()
         self._changed = asyncio.Event()
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.gateway.connected_agent import ConnectedAgent
     from nervenet.registry.etcd import Etcd
+    from nervenet.registry.leases import AgentLeases
 
 BATCH: Final = 100
 
@@ -67,11 +68,13 @@ class Membership:
         self,
         context: NodeContext,
         etcd: Etcd,
+        leases: AgentLeases,
         agents: Mapping[str, ConnectedAgent],
         moved: Callable[[ConnectedAgent], object],
     ) -> None:
         self._context = context
         self._etcd = etcd
+        self._leases = leases
         self._agents = agents
         self._moved = moved
         self._loop = asyncio.get_running_loop()
@@ -81,12 +84,12 @@ class Membership:
 
     async def grant(self) -> int:
         """A lease for a new agent. Raises EtcdError: no new agent without etcd."""
-        return await self._etcd.grant(GATEWAY_AGENT_LEASE)
+        return await self._leases.grant(GATEWAY_AGENT_LEASE)
 
     async def resume(self, lease_id: int) -> bool:
         """Keep the lease of an agent that comes back; False = it is over. Without etcd it is believed."""
         try:
-            await self._etcd.keep_alive(lease_id, patience=ETCD_PATIENCE)
+            await self._leases.keep_alive(lease_id, patience=ETCD_PATIENCE)
         except LeaseNotFound:
             return False
         except EtcdUnavailable as error:
@@ -108,7 +111,7 @@ class Membership:
         """It is gone for good: its lease and everything on it."""
         self.forget(agent)
         try:
-            await self._etcd.revoke(agent.lease_id, patience=ETCD_PATIENCE)
+            await self._leases.revoke(agent.lease_id, patience=ETCD_PATIENCE)
         except EtcdError as error:
             _log.info("%s: its lease is left to run out: %s", agent.agent_id, error)
 
@@ -155,7 +158,7 @@ class Membership:
 
     async def _keep(self, agent: ConnectedAgent, now: float) -> None:
         try:
-            await self._etcd.keep_alive(agent.lease_id, patience=ETCD_PATIENCE)
+            await self._leases.keep_alive(agent.lease_id, patience=ETCD_PATIENCE)
         except LeaseNotFound:
             _log.warning("%s lost its lease: it must come back under a new id", agent.agent_id)
             agent.go_elsewhere([self._context.status.address], "its lease is over: it comes back under a new id")

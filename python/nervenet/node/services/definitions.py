@@ -13,6 +13,7 @@ from nervenet.errors import AlreadyExists, Overloaded
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.payloads import format_size
 from nervenet.rpc.status import invalid, invalid_all, not_found
+from nervenet.security.permit import LISTABLE
 from nervenet.streams.keys import check_name
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import workflow_pb2 as workflow
@@ -82,6 +83,8 @@ class Definitions:
         cursor = token_in(request, str, int)
         after = None if cursor is None else (cursor[0], -cursor[1])
         names = [_name(request.name)] if request.name else await store.names()
+        if (listable := LISTABLE.get()) is not None:
+            names = [name for name in names if listable.allows(name)]
         answer, room = pb.ListDefinitionsResponse(), Room()
         for name in names:
             if after is not None and name < after[0]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from nervenet.node.recovery.failure_detector import FailureDetector
     from nervenet.registry.etcd import Etcd
+    from nervenet.registry.leases import AgentLeases
     from nervenet.registry.table import Table
 
 
@@ -43,9 +44,16 @@ class Heartbeats:
     """One for each node."""
 
     def __init__(
-        self, etcd: Etcd, table: Table, death: FailureDetector, stopping: asyncio.Event, clock: Clock = SYSTEM
+        self,
+        etcd: Etcd,
+        leases: AgentLeases,
+        table: Table,
+        death: FailureDetector,
+        stopping: asyncio.Event,
+        clock: Clock = SYSTEM,
     ) -> None:
         self.etcd = etcd
+        self.leases = leases
         self.table = table
         self.stopping = stopping
         self.clock = clock
@@ -119,7 +127,7 @@ class _Beat:
     async def _keep(self, now: float) -> bool:
         """With etcd out of reach the agent goes on: its lease outlives what it can't hear of."""
         try:
-            self._ttl = await self._all.etcd.keep_alive(self._lease, patience=ETCD_PATIENCE)
+            self._ttl = await self._all.leases.keep_alive(self._lease, patience=ETCD_PATIENCE)
         except EtcdUnavailable:
             return False
         self._kept = now

@@ -25,7 +25,7 @@ from nervenet.node.services.watches import entry_out
 from nervenet.node.workflows.close_notifier import before
 from nervenet.records import CLOSED, Close, State
 from nervenet.rpc.status import invalid, not_found
-from nervenet.security.permit import HIDDEN_WORKFLOWS
+from nervenet.security.permit import HIDDEN_WORKFLOWS, LISTABLE
 from nervenet.streams.listing import Listed, Listing
 from nervenet.streams.ownership import day_of
 from nervenet.timing import SLOW_MS
@@ -265,6 +265,7 @@ class _Wanted:
         self._states = states
         self._text = request.waiting_for.casefold()
         self._slow_ms = optional_ms(request, "slow_after")
+        self._listable = LISTABLE.get()
         self.by_waits = bool(request.stuck or request.retrying or self._text)
         """Whether it depends on what workflows wait for."""
         self.open_only = self.by_waits or request.slow
@@ -287,10 +288,12 @@ class _Wanted:
             limit = slow.get(head.definition, SLOW_MS) if self._slow_ms is None else self._slow_ms
             if now_ms - head.created_ms <= limit:
                 return False
-        if request.labels:
-            labels = labels_of(head)
-            return all(labels.get(key) == value for key, value in request.labels.items())
-        return True
+        if not request.labels and self._listable is None:
+            return True
+        labels = labels_of(head)
+        if self._listable is not None and not self._listable.allows(head.definition, labels):
+            return False
+        return all(labels.get(key) == value for key, value in request.labels.items())
 
     def waits_fit(self, told: pb.WorkflowWaits | None) -> bool:
         if told is None:

@@ -7,6 +7,7 @@ One channel for each process that was asked, closed when the process has left th
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc.aio
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from nervenet.config import Config
+    from nervenet.errors import RequestError
 
+_log = logging.getLogger(__name__)
 
 REPLAY_TIMEOUT: Final = 30.0
 """A long journal takes seconds to replay."""
@@ -97,7 +100,7 @@ class Peers:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise Unavailable(f"{address} did not answer within {within:g} s", code="UNAVAILABLE") from None
-            raise error_of(error, address) from None
+            raise _not_the_callers(error_of(error, address), address) from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -113,3 +116,14 @@ class Peers:
     async def close(self) -> None:
         channels, self._channels = self._channels, {}
         await asyncio.gather(*(channel.close() for channel in channels.values()))
+
+
+def _not_the_callers(error: RequestError, address: str) -> RequestError:
+    """The error for the caller of this node. That another process refuses the node's own credentials is not the caller's fault."""
+    if error.code != "UNAUTHENTICATED":
+        return error
+    _log.error(
+        "%s refuses the credentials of this node: %s (NERVENET_TOKEN_FILE, NERVENET_TLS_CERT)", address, error.message
+    )
+    words = f"{address} does not know this node: its log says more; ask another node"
+    return Unavailable(words, code="UNAVAILABLE", reason="NODE_REFUSED")

@@ -21,6 +21,7 @@ from nervenet.node.services.payloads import shaped
 from nervenet.node.services.starts import checked_json, checked_payload
 from nervenet.records import Action, Cancel, Decided, Failure, FailureCode, Outcome
 from nervenet.rpc.status import already_closed, invalid, not_found
+from nervenet.security.permit import LISTABLE
 from nervenet.streams.keys import check_workflow_id, escalation_id, parse_escalation_id
 from nervenet.streams.listing import Listed, Listing
 from nervenet.v1 import common_pb2 as common
@@ -77,8 +78,10 @@ class People:
         return pb.ListEscalationsResponse(escalations=escalations, next_page_token=token, open_count=count)
 
     async def _open(self, id: str) -> workflow_pb2.Escalation | None:
-        """What the list names, if the journal agrees."""
-        where = parse_escalation_id(id)
+        """What the list names, if the journal agrees and the caller may see it."""
+        where, listable = parse_escalation_id(id), LISTABLE.get()
+        if listable is not None and not await listable.allows_workflow(where.workflow_id):
+            return None
         history = await self._reads.history(where.workflow_id)
         for asked in history.asked:
             if (asked.step, asked.k, asked.state) == (where.step, where.question_number, "OPEN"):

@@ -41,9 +41,15 @@ class Probes:
     def __init__(self, config: Config, server: GrpcServer) -> None:
         self._config = config
         self._server = server
+        self._node_id = ""
 
     async def introduce(self, node_id: str) -> None:
-        await self._server.answer_to(node_id)
+        before, self._node_id = self._node_id, node_id
+        await self._server.answer_to(node_id, before)
+
+    async def leave(self) -> None:
+        """This node no longer answers, the server goes on."""
+        await self._server.forget(self._node_id)
 
     async def ask(self, address: str, process_id: str, *, node: bool) -> ProbeResult:
         try:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nervenet.node.services.peers import Peers
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.registry.etcd import Etcd
+    from nervenet.registry.leases import AgentLeases
 
 
 _AGENT_ID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}-[a-z2-7]{8}")
@@ -55,6 +56,7 @@ class Registry:
         context: NodeContext,
         hosted: HostedWorkflows,
         etcd: Etcd,
+        leases: AgentLeases,
         death: FailureDetector,
         peers: Peers,
         ejections: Ejections,
@@ -69,7 +71,8 @@ class Registry:
         self._etcd = etcd
         self._table = context.table
         self._stopping = stopping
-        self._heartbeats = Heartbeats(etcd, context.table, death, stopping)
+        self._leases = leases
+        self._heartbeats = Heartbeats(etcd, leases, context.table, death, stopping)
         self._queued = Queued(context)
         self._since = context.table.revision
         self._kept: deque[TableChange] = deque(maxlen=KEPT_NEWS)
@@ -97,9 +100,9 @@ class Registry:
         lease = request.lease_id
         try:
             if lease:
-                await self._etcd.keep_alive(lease)
+                await self._leases.keep_alive(lease)
             else:
-                lease = await self._etcd.grant(AGENT_LEASE)
+                lease = await self._leases.grant(AGENT_LEASE)
             await self._etcd.put(self._table.layout.agent(record.agent_id), to_json(record), lease=lease)
         except LeaseNotFound:
             raise not_found("lease", str(lease), "that lease is gone: register under a new agent_id") from None
@@ -122,7 +125,7 @@ class Registry:
         if stored is not None and stored.lease != request.lease_id:
             raise invalid("lease_id", f"not the lease of {request.agent_id}")
         if request.lease_id:
-            await self._etcd.revoke(request.lease_id)
+            await self._leases.revoke(request.lease_id)
         return pb.DeregisterAgentResponse()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────

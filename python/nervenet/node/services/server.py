@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,9 @@ from nervenet.node.services.reads import Reads
 from nervenet.node.services.registry import Registry
 from nervenet.node.services.reminders import Reminders
 from nervenet.node.services.repairs import Repairs
+from nervenet.node.services.scaler import METHODS as SCALER_METHODS
+from nervenet.node.services.scaler import SERVICE as SCALER
+from nervenet.node.services.scaler import Demands, Scaler
 from nervenet.node.services.start_calls import StartCalls
 from nervenet.node.services.step_inputs import StepInputs
 from nervenet.node.services.waits import Waits
@@ -42,17 +46,23 @@ from nervenet.registry.etcd import EtcdError
 from nervenet.rpc.server import GrpcServer, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from nervenet.config import Config
     from nervenet.http.server import HttpServer
+    from nervenet.metrics import Family, Histogram
     from nervenet.node.node import Node
     from nervenet.redis_link.link import Link
     from nervenet.registry.table import TableChange
-    from nervenet.rpc.guard import Guard
+    from nervenet.rpc.guard import Ready
     from nervenet.rpc.methods import RpcMethod
+    from nervenet.rpc.namespaces import Guards
 
 
 GRACE: Final = 5.0
 COORDINATOR: Final = "nervenet.v1.CoordinatorService"
+REGISTRY: Final = "nervenet.v1.RegistryService"
+AGENTS: Final = "nervenet.v1.AgentService"
 READ_PATIENCE: Final = 2.5
 """Seconds for which a call with a deadline waits for Redis to come back. Most restarts are over by then."""
 ROOM: Final = 0.5
@@ -61,16 +71,52 @@ ROOM: Final = 0.5
 
 @asynccontextmanager
 async def serve(node: Node) -> AsyncIterator[Served]:
-    """Raises ConfigError where the address can't be listened at."""
+    """Serve one node at a server of its own. Raises ConfigError where the address can't be listened at."""
+    config, stopping = node.context.config, asyncio.Event()
+    async with services_of(node, stopping) as (services, peers, hints):
+        server = await GrpcServer.start(
+            config,
+            "node",
+            services,
+            stopping,
+            translate=translate,
+            calls=node.context.metrics.calls,
+            ready=partial(is_ready, node.context.link),
+            lookups=NodeLookups(node.context, node.gateway, node.etcd),
+            process_id=lambda: node.node_id,
+        )
+        telling = asyncio.create_task(_follow_health(node, server))
+        servers: list[GrpcServer | HttpServer] = [server]
+        try:
+            address, probes, http = config.advertised(server.address), Probes(config, server), None
+            scaler: str | None = None
+            if config.http is not None:
+                servers.append(await start_http(config, server.guards))
+                http = servers[-1].address
+            if config.scaler is not None:
+                demands = {config.namespace: Demands(node.context, hints)}
+                calls, ready = node.context.metrics.calls, partial(is_ready, node.context.link)
+                servers.append(await start_scaler(config, demands, stopping, calls, ready, lambda: node.node_id))
+                scaler = servers[-1].address
+            yield Served(address, peers, probes, http, scaler)
+        finally:
+            telling.cancel()
+            await asyncio.gather(*(each.stop(GRACE) for each in servers))
+
+
+@asynccontextmanager
+async def services_of(node: Node, stopping: asyncio.Event) -> AsyncIterator[tuple[list[Service], Peers, Hints]]:
+    """The services of a node, its way to others, and what it hears of workflows. `stopping` ends its long streams."""
     context, hosted = node.context, node.hosted
-    stopping = asyncio.Event()
     peers = Peers(context.config)
     hints = Hints(context)
     waits = Waits(context, hosted, node.admission, node.placement, peers)
     inputs = StepInputs(context, node.placement, node.stored_definitions)
     reads = Reads(context, hosted, node.placement, waits, inputs, peers)
     ejections = Ejections(context, node.outliers, peers)
-    registry = Registry(context, hosted, node.etcd, node.failure_detector, peers, ejections, node.drain, stopping)
+    registry = Registry(
+        context, hosted, node.etcd, node.leases, node.failure_detector, peers, ejections, node.drain, stopping
+    )
     people = People(context, node.escalations, reads)
     reminders = Reminders(context, hosted, people)
     awaits = Awaits(CloseNotifier(context, hosted, hints), stopping)
@@ -86,11 +132,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         lambda request: WatchStream(context, hints, request, stopping),
     )
     agents = Agents(context, node.gateway, peers, registry.heartbeats, ConnectHandler(node.gateway, stopping))
-    services = [
-        Service(COORDINATOR, coordinators),
-        Service("nervenet.v1.RegistryService", registry),
-        Service("nervenet.v1.AgentService", agents),
-    ]
+    services = [Service(COORDINATOR, coordinators), Service(REGISTRY, registry), Service(AGENTS, agents)]
 
     def gone(news: TableChange) -> None:
         if getattr(news.old, "transport", "") == "GATEWAY":  # its address is its node's
@@ -102,28 +144,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
     leave = (context.table.on_change(gone), node.escalations.on_open(reminders.opened))
     await hints.start()
     try:
-        server = await GrpcServer.start(
-            context.config,
-            "node",
-            services,
-            stopping,
-            translate=translate,
-            calls=context.metrics.calls,
-            ready=partial(_ready, context.link),
-            lookups=NodeLookups(context, node.gateway, node.etcd),
-            process_id=lambda: context.status.node_id,
-        )
-        telling = asyncio.create_task(_follow_health(node, server))
-        servers: list[GrpcServer | HttpServer] = [server]
-        try:
-            address, probes, http = context.config.advertised(server.address), Probes(context.config, server), None
-            if context.config.http is not None:
-                servers.append(await _start_http(context.config, server.guard))
-                http = servers[-1].address
-            yield Served(address, peers, probes, http)
-        finally:
-            telling.cancel()
-            await asyncio.gather(*(each.stop(GRACE) for each in servers))
+        yield services, peers, hints
     finally:
         for end in leave:
             end()
@@ -133,7 +154,29 @@ async def serve(node: Node) -> AsyncIterator[Served]:
         await peers.close()
 
 
-async def _start_http(config: Config, guard: Guard) -> HttpServer:
+async def start_scaler(
+    config: Config,
+    demands: Mapping[str, Demands],
+    stopping: asyncio.Event,
+    calls: Family[Histogram],
+    ready: Ready | None = None,
+    process_id: Callable[[], str] = str,
+) -> GrpcServer:
+    """KEDA sends no token, so none is asked for; where `tls` is a CA file, it needs a certificate. Raises ConfigError where it
+    can't be served. `demands`: of each namespace that is served now."""
+    return await GrpcServer.start(
+        replace(config, listen=config.scaler, token=None, token_file=None),
+        "node",
+        [Service(SCALER, Scaler(demands, stopping), SCALER_METHODS)],
+        stopping,
+        translate=translate,
+        calls=calls,
+        ready=ready,
+        process_id=process_id,
+    )
+
+
+async def start_http(config: Config, guards: Guards) -> HttpServer:
     """Raises ConfigError where it can't be served."""
     try:
         from nervenet.http.server import HttpServer  # only nodes that serve it load a web server
@@ -142,10 +185,10 @@ async def _start_http(config: Config, guard: Guard) -> HttpServer:
             f"http is {config.http} (from {config.sources['http']}), and {error.name} is not installed: "
             "pip install 'nervenet[http]', or leave it unset"
         ) from None
-    return await HttpServer.start(config, guard)
+    return await HttpServer.start(config, guards)
 
 
-async def _ready(link: Link, rpc: RpcMethod, left: float) -> None:
+async def is_ready(link: Link, rpc: RpcMethod, left: float) -> None:
     """A caller that has a deadline hears that Redis is out of reach before its time is over. What only reads gives up then; what
     writes is not begun, so nobody has to wonder whether it was done."""
     patience = max(min(left - ROOM, READ_PATIENCE), 0.0)

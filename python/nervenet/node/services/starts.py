@@ -19,6 +19,7 @@ from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.payloads import format_size, read_json
 from nervenet.records import NO_TRACE, Payload, Trace
 from nervenet.rpc.status import invalid
+from nervenet.security.targets import TASK_PREFIX
 from nervenet.streams.keys import check_name, check_workflow_id
 from nervenet.telemetry import checked
 from nervenet.v1 import common_pb2 as common
@@ -113,7 +114,7 @@ def checked_labels(labels: Any, at: str = "") -> dict[str, str]:
 
 def task_start_of(message: pb.RunTaskRequest, config: Config, trace: Trace, codecs: Codecs = PLAIN) -> StartRequest:
     try:
-        workflow_id = check_workflow_id(f"task/{message.request_id}")
+        workflow_id = check_workflow_id(f"{TASK_PREFIX}{message.request_id}")
         if not message.request_id:
             raise ValueError("a name for this very task, so that a repeated request is the same one")
     except ValueError as error:

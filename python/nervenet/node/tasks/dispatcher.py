@@ -19,7 +19,13 @@ from nervenet.node.timers import Round
 from nervenet.redis_link.faults import RedisRefused
 from nervenet.registry.selection import require
 from nervenet.telemetry import producer
-from nervenet.timing import BLAME_SEPARATE_MS, DISPATCH_RETRY_MS, FULL_QUEUE_RETRY_MS, QUEUE_NAME_AGAIN_MS
+from nervenet.timing import (
+    BLAME_SEPARATE_MS,
+    DISPATCH_RETRY_MS,
+    FULL_QUEUE_RETRY_MS,
+    QUEUE_NAME_AGAIN_MS,
+    QUEUED_HINT_EVERY_MS,
+)
 from nervenet.wire import Envelope, encode_envelope, task_id
 
 if TYPE_CHECKING:
@@ -53,6 +59,7 @@ class Dispatcher:
         self._requirements: dict[tuple[str, Any, str | None], Requirement] = {}
         self._made: set[Requirement] = set()
         self._named: dict[Requirement, int] = {}
+        self._announced: dict[str, int] = {}
         self._accepting: dict[int, Round[tuple[Coordinator, DispatchedAttempt, int]]] = {}
 
     def send(self, coordinator: Coordinator, sent: DispatchedAttempt, avoid: tuple[str, ...] = ()) -> None:
@@ -115,6 +122,7 @@ class Dispatcher:
                 self._context.spawn(self._make(coordinator, sent, requirement, envelope))
                 return
             future = self._queues.send_queue_nowait(dispatch.capability, envelope, requirement.hash)
+            self._announce(dispatch.capability, now)
         metrics.sent.child(dispatch.capability, "queue" if agent is None else "inbox").add()
         future.add_done_callback(lambda reply: self._placed(coordinator, sent, now, avoid, reply))
 
@@ -149,6 +157,15 @@ class Dispatcher:
         self._made.add(requirement)
         if not sent.over:
             sent.entry_id = await self._queues.send_queue(requirement.capability, envelope, requirement.hash)
+            self._announce(requirement.capability, self._context.clock.now_ms())
+
+    def _announce(self, capability: str, now_ms: int) -> None:
+        """A task went to a queue of this capability: tell those who start agents for it, a few times a second at most."""
+        if now_ms - self._announced.get(capability, 0) >= QUEUED_HINT_EVERY_MS:
+            if len(self._announced) >= MOST_KNOWN:
+                self._announced.clear()
+            self._announced[capability] = now_ms
+            self._context.spawn(self._queues.announce(capability))
 
     def name_again(self, sent: DispatchedAttempt) -> None:
         """A task waits in its queue: write the queue's requirement again, in case it was changed."""

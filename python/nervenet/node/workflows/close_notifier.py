@@ -73,6 +73,10 @@ class Hints:
         """The same for news of running attempts."""
         return self._follow(self._context.keys.progress(workflow_id), look)
 
+    def follow_queues(self, capability: str, look: Callable[[], None]) -> Callable[[], None]:
+        """The same for tasks that are sent to the queues of a capability."""
+        return self._follow(self._context.keys.queued(capability), look)
+
     def _follow(self, channel: bytes, look: Callable[[], None]) -> Callable[[], None]:
         assert self._subscription is not None
         self._followers.setdefault(channel, []).append(look)

@@ -133,7 +133,7 @@ class Story:
 
 
 def workflow_spans(
-    workflow_id: str, run: int, story: Story, *, node_id: str = "", recovered: bool = False
+    workflow_id: str, run: int, story: Story, *, node_id: str = "", namespace: str = "", recovered: bool = False
 ) -> Iterator[Span]:
     """`invoke_workflow`, and below it each task with each of its sends. None for a run that is open or not traced."""
     start, close = story.start, story.close
@@ -150,6 +150,7 @@ def workflow_spans(
         "nervenet.workflow.version": start.version,
         "nervenet.workflow.state": str(close.state),
         "nervenet.node.id": node_id,
+        "nervenet.namespace": namespace,
         "nervenet.recovered": recovered,
     }
     error = None
@@ -257,6 +258,7 @@ async def export_closed(context: NodeContext, coordinator: Coordinator, story: S
         coordinator.run,
         story,
         node_id=context.status.node_id,
+        namespace=context.config.namespace,
         recovered=coordinator.recovered,
     )
     while part := list(islice(spans, AT_ONCE)):
@@ -274,6 +276,7 @@ def export_recovered(context: NodeContext, coordinator: Coordinator, lost_node: 
         "nervenet.workflow.id": workflow_id,
         "nervenet.workflow.run": run,
         "nervenet.node.id": context.status.node_id,
+        "nervenet.namespace": context.config.namespace,
         "nervenet.node.lost": lost_node,
         "nervenet.recovered": True,
         "nervenet.recovered.entries": coordinator.applied,

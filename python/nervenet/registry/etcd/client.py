@@ -214,6 +214,12 @@ class Etcd:
         answer = await self._transport.call(_TIME_TO_LIVE, pb.LeaseTimeToLiveRequest(id=lease), repeat=True)
         return answer.ttl
 
+    async def keys_of(self, lease: int, *, patience: float | None = None) -> list[str]:
+        """The keys under a lease; none if it is gone."""
+        request = pb.LeaseTimeToLiveRequest(id=lease, keys=True)
+        answer = await self._transport.call(_TIME_TO_LIVE, request, repeat=True, patience=patience)
+        return [key.decode(errors="replace") for key in answer.keys]
+
     async def status(self, *, patience: float = 1.0) -> list[MemberStatus]:
         """The answer of each configured endpoint: its version, whether it leads the cluster, how long it took, the size of
         its database, and what it complains about."""
