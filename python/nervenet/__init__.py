@@ -21,6 +21,7 @@ Where things are, from the top; imports flow down only (tested):
     cli/ testing/ integrations/ dev/    for people
     mesh_loader.py mesh.py process/ client/    a mesh, from a file or in code; a role of it; the way in
     node/ agent/    who drives workflows, who does the work; they meet only on the wire
+    archive/    closed runs as lines in a folder or a bucket
     streams/ registry/ http/    the data plane: keys, journals and queues in Redis; who lives, in etcd; HTTP of a node
     redis_link/ rpc/ durable/    the Redis client; gRPC; the replay machine, which does no I/O at all
     telemetry/ wire/ definitions.py signatures.py payloads.py

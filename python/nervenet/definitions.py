@@ -17,6 +17,7 @@ import inspect
 import os
 import sys
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import (
@@ -191,6 +192,7 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
         description: Docstring of the function.
         location: File and line of the function.
         runtime: What can replay it: the minor version of Python for code, a language version for workflows as data.
+        retention: How long its closed runs can still be read. None: as long as the mesh keeps them.
         signals: The signals that it receives. None: they are found in its code.
     """
 
@@ -204,6 +206,7 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
     description: str = ""
     location: str = ""
     runtime: str = PYTHON
+    retention: timedelta | None = None
     signals: tuple[Signal[Any], ...] | None = None  # what its author says that it receives; None: found in its code
     _fingerprint: str = field(default="", kw_only=True)
 
@@ -236,6 +239,11 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
         )
         check_name(name, "workflow")
         return Workflow(name, Codec.of(given), Codec.of(returned), version=version or 0, takes_input=given is not None)
+
+    @property
+    def retention_ms(self) -> int | None:
+        """`retention` in milliseconds."""
+        return None if self.retention is None else round(self.retention / timedelta(milliseconds=1))
 
     def fingerprint(self) -> str:
         """Hash of the module's source, read when the workflow was imported. `""` when remote."""
@@ -353,6 +361,7 @@ def define_workflow(
     options: StartOptions | None = None,
     defaults: CallOptions | None = None,
     signals: Collection[Signal[Any]] | None = None,
+    retention: timedelta | None = None,
     local: Mapping[str, Any] | None = None,
 ) -> Workflow[Any, Any]:
     """The Workflow of an `async def name(ctx: Context[, input: T]) -> R`."""
@@ -362,6 +371,7 @@ def define_workflow(
     check_on_error(on_error, f"workflow {name!r}")
     if not is_async(fn):
         raise TypeError(f"workflow {name!r} must be async def, because it awaits its agents")
+    check_retention(retention, name)
     for each in signals or ():
         if not isinstance(each, Signal):
             raise TypeError(
@@ -381,6 +391,7 @@ def define_workflow(
         parameter=shape.parameter,
         description=inspect.getdoc(underlying(fn)) or "",
         location=_location(fn),
+        retention=retention,
         signals=None if signals is None else tuple(signals),
         _fingerprint=_module_fingerprint(underlying(fn)),
     )
@@ -391,6 +402,14 @@ def check_on_error(given: Any, whose: str) -> OnError:
     if given not in ("block", "fail"):
         raise ValueError(f"{whose}: on_error is {given!r}: 'block' or 'fail'")
     return given  # type: ignore[no-any-return]  # narrowed above
+
+
+def check_retention(given: Any, name: str) -> None:
+    """Raises ValueError if it is no `retention`."""
+    if given is not None and (not isinstance(given, timedelta) or given < timedelta(milliseconds=1)):
+        raise ValueError(
+            f"workflow {name!r}: retention is {given!r}: a timedelta above zero, such as timedelta(days=30)"
+        )
 
 
 def _whole(number: object) -> bool:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from typing_extensions import TypeVar
@@ -234,6 +235,7 @@ class Mesh:
         on_error: Literal["block", "fail"] | None = None,
         options: StartOptions | None = None,
         signals: Collection[Signal[Any]] | None = None,
+        retention: timedelta | None = None,
     ) -> _WorkflowDecorator: ...
     @overload
     def workflow(self, fn: Callable[[Context, I], Coroutine[Any, Any, O]], /) -> Workflow[I, O]: ...
@@ -248,6 +250,7 @@ class Mesh:
         on_error: Literal["block", "fail"] | None = None,
         options: StartOptions | None = None,
         signals: Collection[Signal[Any]] | None = None,
+        retention: timedelta | None = None,
         **unknown: object,
     ) -> Any:
         """Make an `async def name(ctx: Context[, input: T]) -> R` a workflow of this mesh.
@@ -266,6 +269,7 @@ class Mesh:
             options: Options of its starts.
             signals: The signals that it receives. Default: nervenet finds them in the code. Other signals are refused
                 unless the sender passes `undeclared=True`.
+            retention: How long its closed runs can still be read. Default: the mesh's setting `retention`.
 
         Returns:
             The Workflow, to be passed to `client.start`, `ctx.call` and `ctx.start`. It is not callable itself.
@@ -274,7 +278,7 @@ class Mesh:
             TypeError: The function is not async, or its signature is not of this form.
             ValueError: An option has a value that it cannot take, or name and version are taken.
         """
-        refuse_unknown("@mesh.workflow", unknown, ("name", "version", "on_error", "options", "signals"))
+        refuse_unknown("@mesh.workflow", unknown, ("name", "version", "on_error", "options", "signals", "retention"))
 
         def decorate(fn: Any) -> Workflow[Any, Any]:
             workflow = define_workflow(
@@ -285,6 +289,7 @@ class Mesh:
                 options=options,
                 defaults=self.defaults,
                 signals=signals,
+                retention=retention,
                 local=_names_where_decorated(),
             )
             return self._add_workflow(workflow)

@@ -258,6 +258,17 @@ CLAIM_TAKEN_BACK_MS: Final = 500
 FLUSHED_CLAIM_TAKEN_BACK_MS: Final = 2_000
 """The same when the server is the old one, without its data: at the next renewal."""
 
+# ── the archive ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ARCHIVE_EVERY: Final = 1.0
+"""Between two looks at what waits for the archive."""
+ARCHIVE_LINGER_MS: Final = 30_000
+"""How long closed runs wait for others, so that an object has many; a quarter of the retention if that is shorter."""
+ARCHIVE_HOLD_MS: Final = 15_000
+"""How long a node has a batch without a sign of life; then another node takes it over."""
+ARCHIVE_RETRY: Final = 10.0
+"""The longest pause between two tries to write, while the sink takes nothing."""
+
 # ── relations ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 CLAIM_RESERVE: Final = CLAIM_TTL - (GATEWAY_RENEW_MOST + SILENT_AFTER + RECONNECT_WITHIN)
@@ -278,4 +289,5 @@ assert BLAME_WINDOW_MS > BLAME_WAIT_MS > CLAIM_TTL_MS
 assert FLUSHED_CLAIM_TAKEN_BACK_MS > (AGENT_RENEW_EVERY + CLAIM_TICK / 2) * 1000
 assert BLOCKED_LOOP_LIMIT + WATCHDOG_LOOK_EVERY < NODE_LEASE
 assert PROBE_TIMEOUT < NODE_LEASE
+assert ARCHIVE_HOLD_MS > 2 * NODE_LEASE * 1000
 assert ATTEMPT_OVERTIME_MS > CLAIM_TICK * 1000

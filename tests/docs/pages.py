@@ -26,10 +26,10 @@ from tests.support.mesh import ProcessMesh
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
-README, CLI, DECLARED, ERRORS, DEPLOY, FASTAPI, HTTP, SECURITY = (
+README, CLI, DECLARED, ERRORS, DEPLOY, FASTAPI, HTTP, SECURITY, ARCHIVE = (
     ROOT / page
     for page in ("README.md", "docs/cli.md", "docs/howto/declared.md", "docs/errors.md", "docs/deploy-story.md",
-                 "docs/howto/fastapi.md", "docs/http.md", "docs/security.md")
+                 "docs/howto/fastapi.md", "docs/http.md", "docs/security.md", "docs/howto/archive.md")
 )  # fmt: skip
 
 
@@ -105,6 +105,23 @@ def declared(folder: Path) -> None:
         assert len(typed) > 10
         for command in typed:
             check(command, folder, shop.address)
+
+
+# ── the archive ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def archive(folder: Path) -> None:
+    """The page's mesh with its settings, and every command in its order. What only looks is typed again until it is so."""
+    (app,) = [block for block in blocks(ARCHIVE) if block.file]
+    dev = Dev(folder, app.text, app=app.file)
+    (started,) = [block.text for block in blocks(ARCHIVE, "text") if "nervenet dev" in block.text]
+    settings = dict(re.findall(r"(NERVENET_\w+)=(\S+)", started))
+    dev.environment |= {name: value.replace("$PWD", str(folder)) for name, value in settings.items()}
+    with dev as mesh:
+        typed = commands(ARCHIVE)
+        assert len(typed) > 4
+        for command in typed:
+            check(command, folder, mesh.address, again=" start " not in command.line, of=mesh)
 
 
 # ── HTTP ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -34,6 +34,36 @@ async def world(redis_url: str, etcd_url: str, namespace: str) -> AsyncIterator[
         yield world
 
 
+async def test_an_archive_that_takes_nothing_and_then_all_of_it(world: MetricWorld, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    node = await world.node(archive=folder.as_uri(), retention="1s")
+    await world.agent("greet")
+    client = await world.client(node)
+    place = folder / world.namespace
+    place.rmdir()
+    place.write_text("no folder")
+    async with world.moves("nervenet.archive.failures"):
+        await client.run(app.welcome, "Ada", id="w")
+    await world.shows("nervenet.archive.waiting", 1)
+    await world.shows_more("nervenet.archive.oldest.age", 1.0)
+    async with world.moves("nervenet.archive.runs"), world.moves("nervenet.archive.io", by=500):
+        place.unlink()
+        place.mkdir()
+    await world.shows("nervenet.archive.waiting", 0)
+    await world.shows("nervenet.archive.oldest.age", 0)
+
+
+async def test_a_run_that_is_gone_before_it_is_archived(world: MetricWorld, tmp_path: Path) -> None:
+    node = await world.node(archive=(tmp_path / "archive").as_uri(), retention="8s")  # it gathers for two seconds
+    await world.agent("greet")
+    client = await world.client(node)
+    await client.run(app.welcome, "Ada", id="w")
+    await world.shows("nervenet.archive.waiting", 1)
+    async with world.moves("nervenet.archive.lost"):
+        keys = node.context.keys
+        await node.context.link.call("DEL", keys.head("w"), keys.journal("w"))
+
+
 async def test_a_workflow_that_succeeds(world: MetricWorld) -> None:
     node = await world.node()
     agent = await world.agent("greet", "wait", slots=3)

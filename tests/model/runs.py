@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tests.model.archive import Archive
 from tests.model.dispatch import Dispatch
 from tests.model.engine import Model
 from tests.model.escalation import Escalation
@@ -38,6 +39,8 @@ SHORT: Final[dict[str, Model[Any]]] = {
         runs=1, doubles=1, signals=0, errors=1
     ),
     "restore: Redis loses its tail twice, the owner dies between": Restore(losses=2, owner_deaths=1),
+    "archive: begun again, an archiving node dies": Archive(restarts=1, crashes=1),
+    "archive: an archiving node is slow, the bookkeeping is done again": Archive(slow=1, books_again=1),
 }
 LONG: Final[dict[str, Model[Any]]] = {
     "dispatch: a zombie agent, failures": Dispatch(agent_zombies=1, failures=1),
@@ -54,6 +57,7 @@ LONG: Final[dict[str, Model[Any]]] = {
     "runs: three of them": Renew(runs=3, doubles=1, owner_deaths=1),
     "runs: the code has an error in two of them, the owner dies": Renew(signals=0, doubles=1, owner_deaths=1, errors=1),
     "restore: Redis loses its tail three times": Restore(losses=3, owner_deaths=1),
+    "archive: all of it, two nodes die": Archive(restarts=1, crashes=2, slow=1, books_again=1),
 }
 KnockOut = tuple[Model[Any], str]
 """The model, and how one of the promises that it breaks begins."""
@@ -147,4 +151,35 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "what came meanwhile goes behind": (Restore(others_behind=False), "never again possible: what was"),
     "a name on both sides is one": (Restore(by_name=False), "a name is recorded twice"),
     "agents remember their outcomes": (Restore(agents_remember=False), "never again possible: what was"),
+    "Redis waits for the archive": (Archive(waits=False), "Redis forgets a run"),
+    "a run that is begun again is kept for the archive": (Archive(restarts=1, copies=False), "Redis forgets a run"),
+    "what is in a batch is not listed again": (
+        Archive(restarts=1, books_again=1, taken=False),
+        "a run is in the archive twice",
+    ),
+    "what is archived is marked": (
+        Archive(restarts=1, books_again=1, marks_count=False),
+        "a run is in the archive twice",
+    ),
+    "a batch is sealed before it is written": (
+        Archive(restarts=1, crashes=1, seals=False),
+        "a run is in the archive twice",
+    ),
+    "the name of an object is its content": (Archive(crashes=1, named=False), "a run is in the archive twice"),
+    "batches of the dead are taken over": (
+        Archive(crashes=1, taken_over=False),
+        "never again possible: each closed run",
+    ),
+    "listed for the archive before it leaves `running`": (
+        Archive(crashes=1, listed_last=False),
+        "never again possible: each closed run",
+    ),
+    "who begins it again lists it first": (
+        Archive(restarts=1, lists_first=False),
+        "never again possible: each closed run",
+    ),
+    "an object is never written again with less": (
+        Archive(restarts=1, crashes=1, slow=1, marked_is_written=False),
+        "Redis forgets a run",
+    ),
 }

@@ -11,6 +11,7 @@ from nervenet.client.raw import RawClient
 from nervenet.errors import NotFound, RequestError, Unauthorized
 from nervenet.v1 import coordinator_service_pb2 as pb
 from tests.policy.world import GuardedMesh
+from tests.support.waiting import until
 
 POLICY = """
 version: 1
@@ -127,3 +128,26 @@ async def test_in_a_batch_each_start_has_its_own_outcome(mesh: GuardedMesh) -> N
     assert "it starts a thousand tasks" in answer.outcomes[1].error.message
     operator = await mesh.by("operator")
     await start(operator, "three", "many")
+
+
+async def test_the_archive_shows_nobody_more_than_redis_did(guarded: GuardedMesh) -> None:
+    archive = (guarded.folder / "archive").as_uri()
+    node = await guarded.guarded(POLICY, archive=archive, retention="1s")
+    operator, billing = await guarded.by("operator"), await guarded.by("billing")
+    await start(operator, "theirs", team="sales")
+    await start(billing, "mine", **BILLING)
+    for each in ("theirs", "mine"):
+        await operator.call("CancelWorkflow", workflow_id=each)
+
+        async def is_archived(each: str = each) -> bool:
+            told = await operator.call("GetWorkflow", workflow_id=each)
+            return bool(told.workflow.archived)
+
+        await until(is_archived, f"{each} is read from the archive", 30)
+    assert (await billing.call("GetWorkflow", workflow_id="mine")).workflow.archived
+    for rpc in ("GetWorkflow", "ListJournal"):
+        assert await refused(billing.call(rpc, workflow_id="theirs")) == ("NOT_FOUND", "WORKFLOW_NOT_FOUND")
+    assert await refused(billing.call("ListWorkflows", archived=True)) == ("PERMISSION_DENIED", "OUT_OF_LIMITS")
+    found = await billing.call("ListWorkflows", archived=True, definition="call", labels=BILLING)
+    assert [workflow.workflow_id for workflow in found.workflows] == ["mine"]
+    assert node.context.archive is not None

@@ -119,6 +119,9 @@ def _list(parser: Parser) -> None:
     _which(parser)
     parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="at most N (50)")
     parser.add_argument("--next", metavar="TOKEN", help="continue after the last page")
+    parser.add_argument("--archived", action="store_true", help="what is in the archive, the last closed first")
+    parser.add_argument("--closed-since", metavar="TIME", help="closed after: 2h, 7d, 2026-05-01T09:12Z")
+    parser.add_argument("--closed-until", metavar="TIME", help="closed before")
 
 
 def _which(parser: Parser) -> None:

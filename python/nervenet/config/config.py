@@ -76,6 +76,8 @@ class Config:
         scaler: Where a node serves KEDA's external scaler. None: nowhere.
         durability: `"normal"` or `"strict"`.
         retention_ms: How long closed workflows are kept, in milliseconds.
+        archive: Where closed workflows are kept for good. None: nowhere.
+        archive_hold_ms: For how much longer they wait for the archive, in milliseconds.
         payload_limit: Largest payload, in bytes.
         codec: What encrypts and compresses values. None: nothing.
         max_workflows: Workflows that one node owns.
@@ -117,6 +119,8 @@ class Config:
     scaler: str | None
     durability: Durability
     retention_ms: int
+    archive: str | None
+    archive_hold_ms: int
     payload_limit: int
     codec: str | None
     max_workflows: int
@@ -202,6 +206,11 @@ class Config:
     def has_token(self) -> bool:
         """Whether calls of this process carry a token."""
         return self.token is not None or self.token_file is not None
+
+    @property
+    def hold_ms(self) -> int:
+        """For how much longer than its retention a closed workflow waits for the archive. 0: there is no archive."""
+        return 0 if self.archive is None else self.archive_hold_ms
 
     @property
     def wants_shared_token(self) -> bool:

@@ -17,7 +17,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from nervenet.errors import ConfigError
 
@@ -276,6 +276,17 @@ def url_with(*schemes: str) -> Callable[[str], str]:
         return value.strip()
 
     return read
+
+
+def parse_archive(value: str) -> str:
+    """`file:///folder` (an absolute path) or `s3://bucket/prefix?endpoint=…&region=…`."""
+    parts = urlsplit(_text(value))
+    options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+    folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/") and not parts.query
+    bucket = parts.scheme == "s3" and parts.netloc and options.keys() <= {"endpoint", "region"}
+    if not (folder or bucket) or parts.username or parts.fragment:
+        raise ValueError(value)
+    return value.strip()
 
 
 def readable_file(value: str | Path) -> str:

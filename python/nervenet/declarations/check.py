@@ -98,6 +98,8 @@ def _names(declaration: Declaration) -> Iterator[Problem]:
         yield Problem("version", f"{declaration.version}: a whole number, at least 1")
     if declaration.timeout_ms is not None and declaration.timeout_ms <= 0:
         yield Problem("timeout", "longer than zero, or left out")
+    if declaration.retention_ms is not None and declaration.retention_ms <= 0:
+        yield Problem("retention", "longer than zero, or left out")
     if not declaration.steps:
         yield Problem("steps", "none: a workflow has at least one step")
     if len(declaration.steps) > MOST_STEPS:

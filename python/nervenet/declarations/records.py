@@ -90,3 +90,4 @@ class Declaration:
     description: str = ""
     options: CallOptions = field(default_factory=CallOptions)
     timeout_ms: int | None = None
+    retention_ms: int | None = field(default=None, repr=False)  # no part of what runs

@@ -67,6 +67,7 @@ def workflow_of(declaration: Declaration) -> Workflow[Any, Any]:
         description=declaration.description,
         location=f"{declaration.name} v{declaration.version}",
         runtime=LANGUAGE,
+        retention=None if declaration.retention_ms is None else timedelta(milliseconds=declaration.retention_ms),
         _fingerprint=hashlib.blake2b(repr(declaration).encode(), digest_size=8).hexdigest(),
     )
 

@@ -414,6 +414,42 @@ REDIS_ROUND_TRIP: Final = Metric(
     "node, agent",
     bounds=_SHORT,
 )  # fmt: skip
+ARCHIVE_WAITING: Final = Metric(
+    "nervenet.archive.waiting", "gauge", "{run}", (),
+    "Closed runs of the namespace that are not in the archive yet. Every node tells the same number.",
+    "Workflows close; nodes write them to the archive.",
+    "It grows: the archive takes nothing or is too slow. Look at a node's log and run `nervenet doctor`.",
+)  # fmt: skip
+ARCHIVE_AGE: Final = Metric(
+    "nervenet.archive.oldest.age", "gauge", "s", (),
+    "How long ago the run closed that waits longest for the archive; 0: none waits.",
+    "The archive takes nothing, or takes less than what closes.",
+    "Repair the archive before `retention` and `archive_hold` have passed: then Redis forgets those runs.",
+)  # fmt: skip
+ARCHIVE_RUNS: Final = Metric(
+    "nervenet.archive.runs", "counter", "{run}", (),
+    "Closed runs that this node has archived.",
+    "Workflows close.",
+    "None.",
+)  # fmt: skip
+ARCHIVE_BYTES: Final = Metric(
+    "nervenet.archive.io", "counter", "By", (),
+    "Bytes that this node has written to the archive.",
+    "Runs are archived.",
+    "Divide by `nervenet.archive.runs` for the size of a run.",
+)  # fmt: skip
+ARCHIVE_FAILURES: Final = Metric(
+    "nervenet.archive.failures", "counter", "{call}", (),
+    "Calls of the archive that failed. Each is made again.",
+    "The folder or the bucket is away, full, slow, or refuses the credentials.",
+    "The log has the cause. No workflow waits for the archive, but Redis keeps what waits.",
+)  # fmt: skip
+ARCHIVE_LOST: Final = Metric(
+    "nervenet.archive.lost", "counter", "{run}", (),
+    "Closed runs that Redis forgot before they were archived.",
+    "The archive took nothing for longer than `retention` and `archive_hold` together, or somebody deleted keys.",
+    "The log names each run. Raise `archive_hold`, and look at `nervenet.archive.oldest.age` sooner.",
+)  # fmt: skip
 LOOP_LAG: Final = Metric(
     "nervenet.loop.lag", "histogram", "s", (),
     "How much later than planned the event loop called a timer.",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from nervenet.archive.reader import ArchiveReader
     from nervenet.clock import Entropy
     from nervenet.codecs import Codecs
     from nervenet.config import Config
@@ -52,6 +53,8 @@ class NodeContext:
     journal: JournalStore
     queues: Queues
     ownership: Ownership
+    archive: ArchiveReader | None
+    """None: the mesh has no archive."""
     table: Table
     clock: MeshClock
     timers: Timers

@@ -17,6 +17,7 @@ from nervenet.clock import SYSTEM
 from nervenet.metrics import catalog
 from nervenet.records import State
 from nervenet.redis_link.faults import LinkError
+from nervenet.streams.archive import ArchiveList
 from nervenet.streams.backlog import Backlog
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ class NodeGauges:
         self._slots: Values = {}
         self._memory: Values = {}
         self._full = 0.0
+        self._archive_list = ArchiveList(context.link, context.keys) if context.config.archive else None
+        self._archive_waiting = 0
+        self._archive_age = 0.0
         registry, config = context.metrics.registry, context.config
         registry.read(catalog.WORKFLOWS_OPEN, lambda: self._open)
         registry.read(catalog.ESCALATIONS_OPEN, lambda: self._questions)
@@ -90,6 +94,9 @@ class NodeGauges:
         registry.read(catalog.EJECTED, lambda: outliers.count)
         registry.read(catalog.JOURNAL_HELD, lambda: remembered.size)
         registry.read(catalog.GATEWAY_AGENTS, lambda: len(gateway.agents))
+        if self._archive_list is not None:
+            registry.read(catalog.ARCHIVE_WAITING, lambda: self._archive_waiting)
+            registry.read(catalog.ARCHIVE_AGE, lambda: self._archive_age)
 
     async def run(self) -> None:
         """For as long as the node lives."""
@@ -110,6 +117,9 @@ class NodeGauges:
         self._look_at_agents()
         try:
             await self._look_at_queues()
+            if self._archive_list is not None:
+                self._archive_waiting, oldest_ms = await self._archive_list.backlog()
+                self._archive_age = max(0, self._context.clock.now_ms() - oldest_ms) / 1000 if oldest_ms else 0.0
         except LinkError as error:
             self._depth, self._age = {}, {}
             _log.debug("%s: no look at the queues: %s", self._context.status.node_id, error)

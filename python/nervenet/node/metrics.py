@@ -25,12 +25,39 @@ MOST_DEATHS: Final = 200
 """Nodes whose time of death is remembered."""
 
 
+class ArchiveMetrics:
+    """What the archiver counts."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._runs = registry.counters(catalog.ARCHIVE_RUNS).child()
+        self._bytes = registry.counters(catalog.ARCHIVE_BYTES).child()
+        self._failures = registry.counters(catalog.ARCHIVE_FAILURES).child()
+        self._lost = registry.counters(catalog.ARCHIVE_LOST).child()
+
+    def archived(self, runs: int) -> None:
+        """This number of runs is in the archive and marked, by this node."""
+        self._runs.add(runs)
+
+    def wrote(self, size: int) -> None:
+        """The objects of a batch are written."""
+        self._bytes.add(size)
+
+    def failed(self) -> None:
+        """A call of the sink failed."""
+        self._failures.add()
+
+    def lost(self) -> None:
+        """A run is gone, and nobody archived it."""
+        self._lost.add()
+
+
 class NodeMetrics:
     """One for each node."""
 
     def __init__(self, registry: Registry, clock: Clock) -> None:
         self.registry = registry
         self.tasks = TaskMetrics(registry)
+        self.archive = ArchiveMetrics(registry)
         self.calls = registry.histograms(catalog.RPC_SERVER)
         self.refused = registry.counters(catalog.WORKFLOWS_REFUSED)
         self.blocked = registry.counters(catalog.WORKFLOWS_BLOCKED)

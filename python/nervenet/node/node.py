@@ -19,8 +19,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from nervenet import telemetry
+from nervenet.archive.reader import ArchiveReader
+from nervenet.archive.sink import open_sink
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.metrics import Registry, catalog
+from nervenet.node.archiving.archiver import Archiver
 from nervenet.node.background import BackgroundTasks
 from nervenet.node.context import NodeContext
 from nervenet.node.metrics import NodeMetrics
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from nervenet.archive.sink import Sink
     from nervenet.config import Config
     from nervenet.definitions import Workflow
     from nervenet.node.served import Served
@@ -80,8 +84,10 @@ class Node(NodeParts):
         *,
         last_line: LastLine | None = None,
         on_failure: Callable[[str, Exception], None] | None = None,
+        sink: Sink | None = None,
     ) -> None:
         super().__init__(context, etcd, last_line)
+        self._archiver = None if sink is None else Archiver(context, sink)
         self.status = context.status
         self._on_failure = on_failure
         self.registration = NodeRegistration(
@@ -129,6 +135,7 @@ class Node(NodeParts):
         last_line: LastLine | None = None,
         on_failure: Callable[[str, Exception], None] | None = None,
         metrics: Registry | None = None,
+        sink: Sink | None = None,
         parts: ProcessParts | None = None,
     ) -> AsyncIterator[Self]:
         """Connect, register, serve. Raises LinkError, EtcdError or OSError in words when something is out of reach.
@@ -138,6 +145,7 @@ class Node(NodeParts):
             on_failure: ends this node when a part of it fails, and gets the node's id and the error. None: the process is
                 the node's, and ends at once.
             metrics: where this node counts. None: a registry that nobody reads.
+            sink: the archive. None: that of the setting `archive`, if there is one.
             parts: what it shares with other nodes of this process. None: it has its own, and counts for the process too.
         """
         node_id = new_id("n", entropy)
@@ -151,6 +159,7 @@ class Node(NodeParts):
             timers = Timers(parts.clock, asyncio.get_running_loop())
             stack.callback(timers.close)
             keys, background = Keys(config.namespace), BackgroundTasks(status)
+            sink = open_sink(config.archive, config.namespace) if sink is None and config.archive else sink
             context = NodeContext(
                 status=status,
                 config=config,
@@ -162,6 +171,7 @@ class Node(NodeParts):
                 journal=JournalStore(parts.link, keys),
                 queues=Queues(parts.link, keys),
                 ownership=Ownership(parts.link, keys),
+                archive=None if sink is None else ArchiveReader(sink),
                 table=await stack.enter_async_context(Table(parts.etcd, config.namespace, clock=clock)),
                 clock=parts.clock,
                 timers=timers,
@@ -173,7 +183,7 @@ class Node(NodeParts):
                 background=background,
                 spawn=background.spawn,
             )
-            node = cls(context, parts.etcd, clock, last_line=last_line, on_failure=on_failure)
+            node = cls(context, parts.etcd, clock, last_line=last_line, on_failure=on_failure, sink=sink)
             stack.push_async_callback(lambda: status.session.close())  # the last one: it may have been replaced
             await stack.enter_async_context(node._running(serve))
             yield node
@@ -198,6 +208,7 @@ class Node(NodeParts):
                 self.registration.report_room,
                 self.gateway.run,
                 self._gauges.run,
+                *(() if self._archiver is None else (self._archiver.run,)),
             )
             self._tasks = [
                 asyncio.create_task(self._supervised(work), name=f"{self.node_id} {work.__qualname__}")

@@ -36,11 +36,12 @@ FIELDS: Final = {
     "adopted_at": b"adopted_at",
     "watch_until_ms": b"watch_until",
     "blocked": b"blocked",
+    "retention_ms": b"retention",
 }
 """Attribute of `Head` → field of the hash."""
 
 _NUMBERS: Final = frozenset(
-    {"run", "size", "created_ms", "closed_ms", "version", "suppressed", "adoptions", "watch_until_ms"}
+    {"run", "size", "created_ms", "closed_ms", "version", "suppressed", "adoptions", "watch_until_ms", "retention_ms"}
 )
 _LARGEST: Final = dict.fromkeys(("run", "version", "suppressed", "adoptions"), (1 << 31) - 1)
 _IDS: Final = frozenset({"last"})
@@ -56,7 +57,7 @@ class Head(NamedTuple):
     what can run the definition: a Python version such as `3.11`, or `declared-1`. `suppressed` counts the duplicates
     that were refused. `adoptions` counts the consecutive adoptions without a new entry, `adopted_at` is the value of
     `last` at the latest of them (empty once that node has replayed the workflow and survived). `blocked` is the diff of
-    a BLOCKED run.
+    a BLOCKED run. `retention_ms` is that of its definition, 0 where it has the mesh's.
     """
 
     run: int = 1
@@ -79,6 +80,7 @@ class Head(NamedTuple):
     adopted_at: bytes = b""
     watch_until_ms: int = 0
     blocked: bytes = b""
+    retention_ms: int = 0
 
     @property
     def closed(self) -> bool:

@@ -97,14 +97,22 @@ class JournalStore:
         retention_ms: int,
         at: str = "",
         note: str = "",
+        *,
+        hold_ms: int = 0,
+        own_retention: bool = False,
     ) -> Awaitable[Appended]:
         """Append the last entry, set the state and start the retention. Status `closed`: it was closed before. The
         caller must still update the index (`Ownership.finish`).
 
+        `hold_ms`: for how much longer it waits for the archive; 0: there is none. `own_retention`: the retention is not
+        that of the mesh.
+
         `at` and `note` are the step that failed and the reason, for lists.
         """
         return _parsed(
-            self._link.call(*self._closing(workflow_id, run, owner, entry, state, retention_ms, at, note)),
+            self._link.call(
+                *self._closing(workflow_id, run, owner, entry, state, retention_ms, at, note, hold_ms, own_retention)
+            ),
             Appended.parse,
             workflow_id,
         )
@@ -119,9 +127,13 @@ class JournalStore:
         retention_ms: int,
         at: str = "",
         note: str = "",
+        *,
+        hold_ms: int = 0,
+        own_retention: bool = False,
     ) -> asyncio.Future[Any]:
         """`close`, one try; `Appended.parse` reads the future's result."""
-        return self._link.send(*self._closing(workflow_id, run, owner, entry, state, retention_ms, at, note))
+        words = self._closing(workflow_id, run, owner, entry, state, retention_ms, at, note, hold_ms, own_retention)
+        return self._link.send(*words)
 
     def begin_next(
         self,
@@ -142,7 +154,11 @@ class JournalStore:
         With `owner` "" it begins a closed workflow again: the first caller succeeds, until `not_after_ms`.
         """
         fields = [word for pair in head.items() for word in pair]
-        keys = (*self._keys.written(workflow_id), self._keys.live(workflow_id))
+        keys = (
+            *self._keys.written(workflow_id),
+            self._keys.live(workflow_id),
+            *self._keys.copy_of_run(workflow_id, run),
+        )
         args = (run, owner, next_owner, not_after_ms, entry, folded, len(unread), *unread, *fields)
         return _parsed(self._link.script(self._scripts["workflow_renew"], keys, args), Appended.parse, workflow_id)
 
@@ -157,6 +173,7 @@ class JournalStore:
         taken_from: str = "",
         closed: State | None = None,
         retention_ms: int = 0,
+        hold_ms: int = 0,
     ) -> Awaitable[Restored]:
         """Write back those of the remembered entries that Redis has lost. They have their own ids, without gaps.
 
@@ -164,7 +181,7 @@ class JournalStore:
         """
         fields = [word for pair in (head or {}).items() for word in pair]
         args: list[Arg] = [run, node_id, taken_from, "0" if head is None else "1", closed.value if closed else ""]
-        args += [retention_ms, len(fields), *fields]
+        args += [retention_ms, hold_ms, len(fields), *fields]
         for entry in entries:
             args += [entry.id, entry.name, entry.data]
         reply = self._link.script(self._scripts["journal_restore"], self._keys.written(workflow_id), args)
@@ -405,11 +422,14 @@ class JournalStore:
         retention_ms: int,
         at: str,
         note: str,
+        hold_ms: int,
+        own_retention: bool,
     ) -> tuple[Arg, ...]:
         k = self._keys
         keys = (*k.written(workflow_id), k.live(workflow_id), k.view(workflow_id))
         texts = (clipped_note(at), clipped_note(note))
-        return ("EVALSHA", self._close, 5, *keys, run, owner, entry, state.value, retention_ms, *texts)
+        last = (hold_ms, int(own_retention))
+        return ("EVALSHA", self._close, 5, *keys, run, owner, entry, state.value, retention_ms, *texts, *last)
 
     def _claiming(
         self, workflow_id: str, run: int, step: str, attempt: int, agent_id: str, ttl_ms: int

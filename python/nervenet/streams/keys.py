@@ -30,8 +30,9 @@ __all__ = [
 
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _OURS: Final = re.compile(
-    rb"nn:[^:]+:(?:running|restarting|escalations|definitions"
-    rb"|(?:wf|inbox|wake|owned|queue|queues|closed|definition|checkpoints|checkpoint-runs|flows):\{.*\}(?::[a-z]+)?)",
+    rb"nn:[^:]+:(?:running|restarting|escalations|definitions|retentions"
+    rb"|(?:wf|inbox|wake|owned|queue|queues|closed|definition|checkpoints|checkpoint-runs|flows|archive):\{.*\}"
+    rb"(?::[a-z]+|:run:\d+(?::journal)?)?)",
     re.DOTALL,
 )
 _WORKFLOW_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}")
@@ -52,10 +53,12 @@ class Keys:
         "_queues",
         "_wake",
         "_wf",
+        "archive",
         "definitions",
         "escalations",
         "namespace",
         "restarting",
+        "retentions",
         "running",
     )
 
@@ -76,6 +79,10 @@ class Keys:
         self.restarting = ns + b"restarting"
         self.escalations = ns + b"escalations"
         self.definitions = ns + b"definitions"
+        self.retentions = ns + b"retentions"
+        waiting = ns + b"archive:{runs}"
+        self.archive = (waiting, *(waiting + part for part in (b":taken", b":batches", b":holders", b":members")))
+        """What waits for the archive, and the batches that are being written (archive_take.lua)."""
 
     def __repr__(self) -> str:
         return f"<Keys {self.namespace}>"
@@ -96,6 +103,11 @@ class Keys:
 
     def view(self, workflow_id: str) -> bytes:
         return self._wf + workflow_id.encode() + b"}:view"
+
+    def copy_of_run(self, workflow_id: str, run: int) -> tuple[bytes, bytes]:
+        """Head and journal of a run that waits for the archive while the next one is under way."""
+        head = self._wf + workflow_id.encode() + b"}:run:%d" % run
+        return head, head + b":journal"
 
     def written(self, workflow_id: str) -> tuple[bytes, bytes, bytes]:
         """Head, journal and checkpoints: the keys that an append writes. One call, because this is on the hot path."""

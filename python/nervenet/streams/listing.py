@@ -61,6 +61,14 @@ class Listing:
         """Open escalations by deadline; members are escalation ids (`parse_escalation_id`)."""
         return await self._page(self._keys.escalations, after, count, newest=False)
 
+    async def longest_retention(self) -> int:
+        """The longest retention of a definition, in ms; 0 where none has one of its own."""
+        key = self._keys.retentions
+        found = await DerivedKeyCall(
+            self._link, key, ("ZREVRANGEBYSCORE", key, "+inf", "-inf", "WITHSCORES", "LIMIT", 0, 1)
+        )
+        return int(float(found[1])) if found else 0
+
     async def count(self, *keys: bytes) -> int:
         """The number of rows in these lists together."""
         return sum(await asyncio.gather(*(DerivedKeyCall(self._link, key, ("ZCARD", key)) for key in keys)))

@@ -19,11 +19,11 @@ overtake each other. The caller checks all three replies before it reports the s
 command failed (Redis was full for a moment), the caller repeats that one at once; after `expired` it begins again.
 
 **Start of an existing workflow** (`exists`): `running_add` has changed the start time. For an open workflow
-`running_keep` restores it; for a closed one `finish` removes the row. To start a closed workflow again: `restart_mark`
+`running_keep` restores it; for a closed one `finish` removes the row. To start a closed workflow again: `list_for_archive` (with an archive) → `restart_mark`
 → `JournalStore.begin_next` → `reopen` → `own` → `restart_unmark`. If the node dies in between, the sweep finds the next
 run by the mark (decision 0017).
 
-**Close**: `JournalStore.close` → `finish`. `finish` may run late, and on several nodes: a score above those that it
+**Close**: `JournalStore.close` → `finish`. With an archive, `finish` lists the run there before it leaves `running`. `finish` may run late, and on several nodes: a score above those that it
 knows belongs to the next run and stays. (Without this rule the late `finish` of one run took the next run out of
 `running`, and no node found it.)
 
@@ -47,6 +47,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from nervenet.redis_link.connection import Arg
 from nervenet.redis_link.link import Link
+from nervenet.streams.archive import ArchiveList, WaitingRun
 from nervenet.streams.derived import DerivedKeyCall
 from nervenet.streams.keys import Keys
 from nervenet.streams.script import packaged_scripts
@@ -68,21 +69,25 @@ class Moved(NamedTuple):
 
 class ClosedWorkflow(NamedTuple):
     """A closed workflow whose index must be updated. `score` is the one that was read in `running` before it was found
-    closed."""
+    closed. `retention_ms` is that of its definition, 0 where it has the mesh's."""
 
     workflow_id: str
     owner: str
     created_ms: int
     closed_ms: int
     score: int = 0
+    run: int = 1
+    retention_ms: int = 0
+    definition: str = ""
 
 
 class Ownership:
     """The owned sets, `running` and the closed buckets of one namespace."""
 
-    __slots__ = ("_keys", "_link", "_scripts")
+    __slots__ = ("_archive", "_keys", "_link", "_scripts")
 
     def __init__(self, link: Link, keys: Keys) -> None:
+        self._archive = ArchiveList(link, keys)
         self._link = link
         self._keys = keys
         self._scripts = {script.name: script for script in packaged_scripts()}
@@ -172,16 +177,18 @@ class Ownership:
         status, owner = await self._link.script(self._scripts["owner_move"], keys, args)
         return Moved(cast("MoveStatus", status.decode()), owner.decode(errors="replace"))
 
-    async def finish(self, closed: Sequence[ClosedWorkflow], retention_ms: int) -> None:
+    async def finish(self, closed: Sequence[ClosedWorkflow], retention_ms: int, hold_ms: int = 0) -> None:
         """Update the index after closes: the owner does it, or a sweep. One command of each kind for many workflows.
 
-        The row in `running` is removed last: until then the sweep repeats the rest.
+        The row in `running` is removed last: until then the sweep repeats the rest. `hold_ms`: for how much longer than
+        its retention a run waits for the archive; 0: there is none.
         """
         for i in range(0, len(closed), _PAGE):
-            await self._finish(closed[i : i + _PAGE], retention_ms)
+            await self._finish(closed[i : i + _PAGE], retention_ms, hold_ms)
 
-    async def _finish(self, closed: Sequence[ClosedWorkflow], retention_ms: int) -> None:
-        keep = retention_ms + retention_ms // 10 + _BUCKET_MARGIN_MS
+    async def _finish(self, closed: Sequence[ClosedWorkflow], retention_ms: int, hold_ms: int) -> None:
+        longest = max(retention_ms, *(one.retention_ms for one in closed))
+        keep = longest + longest // 10 + _BUCKET_MARGIN_MS + hold_ms
         days: dict[str, list[Arg]] = {}
         owned: dict[str, list[str]] = {}
         for one in closed:
@@ -191,9 +198,20 @@ class Ownership:
             self._on_set(self._keys.closed(day), "closed_add", (keep, *rows)) for day, rows in days.items()
         ]
         calls += [self.disown(owner, *ids) for owner, ids in owned.items()]
+        own = {one.definition: one.retention_ms for one in closed if one.retention_ms > retention_ms}
+        if own:
+            calls.append(
+                self._derived("ZADD", self._keys.retentions, *(w for name, ms in own.items() for w in (ms, name)))
+            )
+        if hold_ms:
+            calls.append(self._archive.add([WaitingRun(one.closed_ms, one.run, one.workflow_id) for one in closed]))
         await asyncio.gather(*calls)
         rows = [word for one in closed for word in (one.workflow_id, max(one.closed_ms, one.score))]
         await self._on_set(self._keys.running, "running_done", rows)
+
+    async def list_for_archive(self, workflow_id: str, run: int, closed_ms: int) -> None:
+        """List one closed run for the archive, before the workflow begins again."""
+        await self._archive.add([WaitingRun(closed_ms, run, workflow_id)])
 
     # ── keys that are repaired when they hold another type ───────────────────────────────────────────────────────────
 

@@ -36,7 +36,7 @@ _CONNECTION: Final = (
     "ASKING", "AUTH", "CLIENT|SETNAME", "CLUSTER|NODES", "EVALSHA", "INFO", "PING", "SCRIPT|LOAD", "SELECT",
 )  # fmt: skip
 _NODE: Final = (
-    "CONFIG|GET", "DEL", "EXISTS", "GET", "HDEL", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HMGET", "HSET", "HSETNX",
+    "CONFIG|GET", "DEL", "EXISTS", "GET", "HDEL", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "HSET", "HSETNX", "HVALS",
     "PEXPIRE", "SADD", "SCAN", "SCARD", "SMISMEMBER", "SREM", "SSCAN", "SUBSCRIBE", "TIME", "TYPE", "UNSUBSCRIBE",
     "XACK", "XADD", "XDEL", "XGROUP|CREATE", "XGROUP|DESTROY", "XINFO|CONSUMERS", "XINFO|GROUPS", "XLEN", "XPENDING",
     "XRANGE", "XREAD", "XREADGROUP", "XTRIM", "ZADD", "ZCARD", "ZRANGEBYSCORE", "ZREM", "ZREVRANGEBYSCORE",
@@ -105,6 +105,6 @@ def permissions_of(role: RedisRole) -> StorePermissions:
     inside = set[str]().union(*scripts.values())
     every = (
         "wf:{*", "inbox:{*", "queue:{*", "queues:{*", "wake:{*", "owned:{*", "closed:{*",
-        "running", "restarting", "escalations", "definitions", "definition:{*",
+        "running", "restarting", "escalations", "definitions", "definition:{*", "archive:{*", "retentions",
     )  # fmt: skip
     return StorePermissions(sorted({*_CONNECTION, *_NODE, *inside}), every, ("events:{*", "progress:{*", "queued:{*"))

@@ -116,6 +116,7 @@ class _DeclarationReader:
             message.description,
             self._options("", message),
             optional_ms(message, "timeout"),
+            optional_ms(message, "retention"),
         )
 
     def _step(self, at: str, message: workflow.Step) -> DeclaredStep:

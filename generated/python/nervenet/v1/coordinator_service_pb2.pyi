@@ -167,7 +167,7 @@ class GetWorkflowResponse(_message.Message):
     def __init__(self, workflow: _Optional[_Union[_workflow_pb2.Workflow, _Mapping]] = ...) -> None: ...
 
 class ListWorkflowsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "states", "definition", "labels", "started_after", "include_waits", "include_counts", "stuck", "retrying", "slow", "waiting_for", "stuck_after", "slow_after")
+    __slots__ = ("page_size", "page_token", "states", "definition", "labels", "started_after", "include_waits", "include_counts", "stuck", "retrying", "slow", "waiting_for", "stuck_after", "slow_after", "archived", "closed_after", "closed_before")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -189,6 +189,9 @@ class ListWorkflowsRequest(_message.Message):
     WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
     STUCK_AFTER_FIELD_NUMBER: _ClassVar[int]
     SLOW_AFTER_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVED_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_AFTER_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_BEFORE_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[_workflow_pb2.WorkflowState]
@@ -203,7 +206,10 @@ class ListWorkflowsRequest(_message.Message):
     waiting_for: str
     stuck_after: _duration_pb2.Duration
     slow_after: _duration_pb2.Duration
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_workflow_pb2.WorkflowState, str]]] = ..., definition: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., started_after: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., include_waits: bool = ..., include_counts: bool = ..., stuck: bool = ..., retrying: bool = ..., slow: bool = ..., waiting_for: _Optional[str] = ..., stuck_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., slow_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    archived: bool
+    closed_after: _timestamp_pb2.Timestamp
+    closed_before: _timestamp_pb2.Timestamp
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_workflow_pb2.WorkflowState, str]]] = ..., definition: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., started_after: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., include_waits: bool = ..., include_counts: bool = ..., stuck: bool = ..., retrying: bool = ..., slow: bool = ..., waiting_for: _Optional[str] = ..., stuck_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., slow_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., archived: bool = ..., closed_after: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., closed_before: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListWorkflowsResponse(_message.Message):
     __slots__ = ("workflows", "next_page_token", "namespace_count", "state_counts", "uncounted")

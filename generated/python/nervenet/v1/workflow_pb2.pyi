@@ -156,7 +156,7 @@ class UnreadSignal(_message.Message):
     def __init__(self, signal: _Optional[str] = ..., count: _Optional[int] = ..., oldest_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Workflow(_message.Message):
-    __slots__ = ("workflow_id", "run", "definition", "version", "state", "input", "output", "failure", "view", "tasks", "start_time", "close_time", "labels", "trace_id", "node_id", "blocked", "suppressed_duplicates", "partial", "adoptions", "journal_entries", "at", "note", "open_escalations", "waits", "more_waits", "unread_signals")
+    __slots__ = ("workflow_id", "run", "definition", "version", "state", "input", "output", "failure", "view", "tasks", "start_time", "close_time", "labels", "trace_id", "node_id", "blocked", "suppressed_duplicates", "partial", "adoptions", "journal_entries", "at", "note", "open_escalations", "waits", "more_waits", "unread_signals", "archived")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -190,6 +190,7 @@ class Workflow(_message.Message):
     WAITS_FIELD_NUMBER: _ClassVar[int]
     MORE_WAITS_FIELD_NUMBER: _ClassVar[int]
     UNREAD_SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVED_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run: int
     definition: str
@@ -216,7 +217,8 @@ class Workflow(_message.Message):
     waits: _containers.RepeatedCompositeFieldContainer[Wait]
     more_waits: int
     unread_signals: _containers.RepeatedCompositeFieldContainer[UnreadSignal]
-    def __init__(self, workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., definition: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[WorkflowState, str]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., view: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., trace_id: _Optional[str] = ..., node_id: _Optional[str] = ..., blocked: _Optional[_Union[Blocked, _Mapping]] = ..., suppressed_duplicates: _Optional[int] = ..., partial: bool = ..., adoptions: _Optional[int] = ..., journal_entries: _Optional[int] = ..., at: _Optional[str] = ..., note: _Optional[str] = ..., open_escalations: _Optional[_Iterable[str]] = ..., waits: _Optional[_Iterable[_Union[Wait, _Mapping]]] = ..., more_waits: _Optional[int] = ..., unread_signals: _Optional[_Iterable[_Union[UnreadSignal, _Mapping]]] = ...) -> None: ...
+    archived: bool
+    def __init__(self, workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., definition: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[WorkflowState, str]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., view: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., trace_id: _Optional[str] = ..., node_id: _Optional[str] = ..., blocked: _Optional[_Union[Blocked, _Mapping]] = ..., suppressed_duplicates: _Optional[int] = ..., partial: bool = ..., adoptions: _Optional[int] = ..., journal_entries: _Optional[int] = ..., at: _Optional[str] = ..., note: _Optional[str] = ..., open_escalations: _Optional[_Iterable[str]] = ..., waits: _Optional[_Iterable[_Union[Wait, _Mapping]]] = ..., more_waits: _Optional[int] = ..., unread_signals: _Optional[_Iterable[_Union[UnreadSignal, _Mapping]]] = ..., archived: bool = ...) -> None: ...
 
 class ParentStep(_message.Message):
     __slots__ = ("workflow_id", "run", "step")
@@ -422,7 +424,7 @@ class Escalation(_message.Message):
     def __init__(self, escalation_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., step: _Optional[str] = ..., question: _Optional[_Union[_task_pb2.Question, _Mapping]] = ..., state: _Optional[_Union[EscalationState, str]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., resolve_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., resolution: _Optional[_Union[EscalationResolution, _Mapping]] = ..., definition: _Optional[str] = ...) -> None: ...
 
 class Definition(_message.Message):
-    __slots__ = ("name", "version", "description", "steps", "output", "retry", "timeouts", "timeout", "create_time")
+    __slots__ = ("name", "version", "description", "steps", "output", "retry", "timeouts", "timeout", "create_time", "retention")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -432,6 +434,7 @@ class Definition(_message.Message):
     TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     description: str
@@ -441,7 +444,8 @@ class Definition(_message.Message):
     timeouts: _common_pb2.Timeouts
     timeout: _duration_pb2.Duration
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., description: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., output: _Optional[str] = ..., retry: _Optional[_Union[_common_pb2.RetryPolicy, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    retention: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., description: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., output: _Optional[str] = ..., retry: _Optional[_Union[_common_pb2.RetryPolicy, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., retention: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Step(_message.Message):
     __slots__ = ("name", "depends_on", "condition", "for_each", "call", "ask", "workflow", "value", "sleep", "retry", "timeouts", "selection", "labels", "recover", "publish")

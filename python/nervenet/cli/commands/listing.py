@@ -13,21 +13,26 @@ from nervenet.clock import SYSTEM
 
 PAGE = 1000
 FILTERS = ("state", "definition", "label", "since", "stuck", "retrying", "slow", "waiting_for")
+OF_LISTS = ("archived", "closed_since", "closed_until")
 
 
 def run(args: argparse.Namespace) -> int:
     wanted, filters = states(args.state), filters_of(args)
 
     async def work(context: CommandContext) -> None:
-        shown = {"include_waits": True, "include_counts": True}
-        response = await collect(context, args.limit, args.next or "", wanted, filters | shown)
+        shown = {"archived": True} if args.archived else {"include_waits": True, "include_counts": True}
+        response = await collect(context, args.limit, args.next or "", wanted, filters | shown | _by_close(args))
         screen = context.screen
         if args.json:
             screen.rows(response.workflows, response, "workflows")
             return
         screen.lines(workflows.listed(response, screen.view()))
-        filtered = any(getattr(args, name) not in (None, [], False) for name in FILTERS if name != "state")
-        command = repeated("nervenet list", args, *FILTERS)
+        names = (*FILTERS, *OF_LISTS)
+        filtered = any(getattr(args, name) not in (None, [], False) for name in names if name != "state")
+        command = repeated("nervenet list", args, *names)
+        if args.archived:
+            screen.note(workflows.archived_footer(response, command))
+            return
         namespace = context.config.namespace
         screen.note(workflows.list_footer(response, namespace, wanted=wanted, filtered=filtered, command=command))
 
@@ -40,6 +45,12 @@ def filters_of(args: argparse.Namespace) -> dict[str, Any]:
     if args.since:
         filters["started_after"] = workflows.moment(since(args.since, SYSTEM.now_ms()))
     return filters | _by_waits(args)
+
+
+def _by_close(args: argparse.Namespace) -> dict[str, Any]:
+    """The filters by when workflows closed."""
+    given = {"closed_after": args.closed_since, "closed_before": args.closed_until}
+    return {name: workflows.moment(since(text, SYSTEM.now_ms())) for name, text in given.items() if text}
 
 
 def _by_waits(args: argparse.Namespace) -> dict[str, Any]:

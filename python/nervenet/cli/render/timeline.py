@@ -102,9 +102,17 @@ def shown(one: workflow.Workflow, view: View, wish: Wish = Wish()) -> list[Text]
         lines += frames(one.failure, FRAMES)
     for escalation in one.open_escalations:
         lines.append(Text(f"? answer: nervenet escalations resolve {escalation.removesuffix('#1')}", style="yellow"))
+    return lines + _provenance(one)
+
+
+def _provenance(one: workflow.Workflow) -> list[Text]:
+    """Where it was read, if that is not its node."""
+    found = []
+    if one.archived:
+        found.append(Text("It was read from the archive: Redis no longer has it.", style="dim"))
     if one.partial:
-        lines.append(Text("Its node cannot be reached, so pending steps are missing here.", style="dim"))
-    return lines
+        found.append(Text("Its node cannot be reached, so pending steps are missing here.", style="dim"))
+    return found
 
 
 def _is_shown(failure: common.Failure, steps: Sequence[task.Task]) -> bool:

@@ -86,6 +86,13 @@ def _waits_or_note(one: workflow.Workflow, view: View) -> Cell:
     return note(one) if told is None else told
 
 
+def archived_footer(response: service.ListWorkflowsResponse, command: str) -> str:
+    """How many lines there are of the archive, and how to see more."""
+    shown = len(response.workflows)
+    said = f"{text.plural(shown, 'workflow')} of the archive." if shown else "No workflow of the archive on this page."
+    return said + (f" More: {command} --next {response.next_page_token}" if response.next_page_token else "")
+
+
 def list_footer(
     response: service.ListWorkflowsResponse,
     namespace: str,

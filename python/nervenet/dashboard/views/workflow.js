@@ -72,6 +72,7 @@ function Head({ one, read }) {
     ["duplicates", Number(one.suppressedDuplicates ?? 0) ? plural(one.suppressedDuplicates, "duplicate delivery", "duplicate deliveries") + " changed nothing" : ""],
     ["trace", one.traceId && html`<${Trace} id=${one.traceId} />`],
   ].filter(([, said]) => !Array.isArray(said) || said.length)} />
+  ${one.archived && html`<p class="banner">It was read from the archive: Redis no longer has it.</p>`}
   ${one.partial && html`<p class="banner">Its node cannot be reached, so pending steps are missing here.</p>`}`;
 }
 

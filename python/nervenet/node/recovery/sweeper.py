@@ -56,6 +56,7 @@ _log = logging.getLogger(__name__)
 PAGE = 500
 FIELDS = (
     "owner", "state", "definition", "version", "runtime", "created_ms", "closed_ms", "last", "adoptions", "adopted_at",
+    "retention_ms",
 )  # fmt: skip
 
 
@@ -213,7 +214,7 @@ class Sweeper:
         async for page in context.ownership.owned(dead):
             plan = sort_dead_set(await context.journal.heads(page, FIELDS), dead, is_ours)
             for workflow_id, head in plan.closed:
-                self._bookkeeping.finish(workflow_id, dead, head.created_ms, head.closed_ms)
+                self._bookkeeping.finish_by_head(workflow_id, head, owner=dead)
             orphans += plan.orphans
             if plan.anothers:
                 await self._handover.disown(dead, *plan.anothers)
@@ -262,7 +263,7 @@ class Sweeper:
             for workflow_id in plan.never_started:
                 await context.ownership.running_remove(workflow_id, scores[workflow_id])
             for workflow_id, head in plan.closed:
-                self._bookkeeping.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, scores[workflow_id])
+                self._bookkeeping.finish_by_head(workflow_id, head, score=scores[workflow_id])
             for _, head in plan.orphans:  # its owner may have died before this node came: look sooner than in a minute
                 self._dead.setdefault(head.owner, _now())
             for part in in_turn([orphan for orphan in plan.orphans if self._is_mine(*orphan)]):

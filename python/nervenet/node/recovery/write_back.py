@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from nervenet.node.recovery.remembered import chunks, head_of, lacking
+from nervenet.streams.ownership import ClosedWorkflow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +83,7 @@ class WriteBack:
             taken_from=taken_from,
             closed=closed,
             retention_ms=self._context.config.retention_ms,
+            hold_ms=self._context.config.hold_ms,
         )
 
     async def may_make_heads(self) -> bool:
@@ -100,5 +102,6 @@ class WriteBack:
         if found is not None and found.written:
             first = remembered.entries()[0]
             closed_ms = remembered.entry_log[1]
-            self._bookkeeping.finish(remembered.workflow_id, self._context.status.node_id, first.ms, closed_ms)
+            own = (self._context.status.node_id, first.ms, closed_ms, 0, remembered.run)
+            self._bookkeeping.finish(ClosedWorkflow(remembered.workflow_id, *own))
         return True

@@ -75,8 +75,7 @@ class Coordinators:
 
     async def GetWorkflow(self, request: pb.GetWorkflowRequest, context: Any) -> pb.GetWorkflowResponse:
         hopped = _is_hopped(context)
-        if request.HasField("wait"):
-            await self._reads.head(request.workflow_id)
+        if request.HasField("wait") and await self._reads.exists(request.workflow_id):
             await self._awaits.one(request.workflow_id, request.wait, context)
         return pb.GetWorkflowResponse(workflow=await self._reads.workflow(request, hopped=hopped))
 

@@ -15,6 +15,8 @@ import heapq
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from nervenet.archive.reader import Period
+from nervenet.node.services.archived import archived_page, archived_run
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.reads import from_head, labels_of
 from nervenet.node.services.state_counts import StateCounts
@@ -59,17 +61,17 @@ class Lists:
     # ── workflows ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def workflows(self, request: pb.ListWorkflowsRequest) -> pb.ListWorkflowsResponse:
+        if request.archived:
+            return await self._archived(request)
         size = page_size(request.page_size)
         cursor = token_in(request, float, str)
         after = Listed(*cursor) if cursor is not None else None
-        try:
-            states = {state_in(number) for number in request.states}
-        except ValueError:
-            raise invalid("states", f"{list(request.states)}: not all are states") from None
+        states = _states(request)
         wanted = _Wanted(request, states)
         if wanted.open_only:
             states = (states or set(State)) - CLOSED or {State.RUNNING}
-        total = asyncio.create_task(self._total())
+        days = await self._days()
+        total = asyncio.create_task(self._total(days))
         total.add_done_callback(
             lambda task: task.cancelled() or task.exception()
         )  # nobody awaits it if a read below fails
@@ -78,7 +80,7 @@ class Lists:
         waits: dict[str, pb.WorkflowWaits | None] = {}
         read, more = 0, True
         while more and len(found) < size and read < MOST_HEADS:
-            rows, more = await self._rows(states, after, min(CHUNK, MOST_HEADS - read), request)
+            rows, more = await self._rows(states, after, min(CHUNK, MOST_HEADS - read), request, days)
             heads = dict(await self._context.journal.heads(row.member for row in rows))
             read += len(rows)
             now = self._context.clock.now_ms()
@@ -127,7 +129,7 @@ class Lists:
 
     async def _slow_after(self) -> dict[str, int]:
         """By definition, how long 95 % of its last runs took."""
-        pages = await asyncio.gather(*(self._listing.closed(day, None, SAMPLE) for day in self._days()))
+        pages = await asyncio.gather(*(self._listing.closed(day, None, SAMPLE) for day in await self._days()))
         rows = list(heapq.merge(*pages, reverse=True))[:SAMPLE]
         fields = ("definition", "created_ms", "closed_ms")
         took: dict[str, list[int]] = {}
@@ -137,14 +139,19 @@ class Lists:
         return {name: sorted(all_)[len(all_) * 95 // 100] for name, all_ in took.items() if len(all_) >= LEAST_SAMPLE}
 
     async def _rows(
-        self, states: Collection[State], after: Listed | None, count: int, request: pb.ListWorkflowsRequest
+        self,
+        states: Collection[State],
+        after: Listed | None,
+        count: int,
+        request: pb.ListWorkflowsRequest,
+        days: Iterable[str],
     ) -> tuple[list[Listed], bool]:
         """The next rows of all sources together, newest first, and whether there are more."""
         wanted = []
         if not states or set(states) - CLOSED:
             wanted.append(self._listing.running(after, count, newest=True))
         if not states or set(states) & CLOSED:
-            wanted += [self._listing.closed(day, after, count) for day in self._days()]
+            wanted += [self._listing.closed(day, after, count) for day in days]
         pages = await asyncio.gather(*wanted)
         merged = heapq.merge(*pages, reverse=True)
         rows = list(dict.fromkeys(merged))[:count]  # one that closes right now may be in two of them
@@ -155,13 +162,36 @@ class Lists:
             return recent, more and len(recent) == len(rows)
         return rows, more
 
-    def _days(self) -> list[str]:
-        now = self._context.clock.now_ms()
-        days = int(self._context.config.retention_ms * 1.1) // DAY_MS + 2
+    async def _days(self) -> list[str]:
+        """The days of which closed workflows may be in Redis: by the longest retention, and what waits for the archive."""
+        now, config = self._context.clock.now_ms(), self._context.config
+        longest = max(config.retention_ms, await self._listing.longest_retention())
+        days = int(longest * 1.1 + config.hold_ms) // DAY_MS + 2
         return [day_of(now - back * DAY_MS) for back in range(-1, days)]
 
-    async def _total(self) -> int:
-        return await self._listing.count(self._context.keys.running, *map(self._context.keys.closed, self._days()))
+    async def _total(self, days: Iterable[str]) -> int:
+        return await self._listing.count(self._context.keys.running, *map(self._context.keys.closed, days))
+
+    async def _archived(self, request: pb.ListWorkflowsRequest) -> pb.ListWorkflowsResponse:
+        """A page of what is in the archive."""
+        for name in ("stuck", "retrying", "slow", "waiting_for"):
+            if getattr(request, name):
+                raise invalid(
+                    name, "it concerns open workflows, and the archive has closed ones: leave it out, or `archived`"
+                )
+        wanted = _Wanted(request, _states(request))
+        now = self._context.clock.now_ms()
+        least = optional_ms(request, "started_after") or 0
+
+        def fits(head: Head) -> bool:
+            return head.created_ms >= least and wanted.fits(head, now, {})
+
+        cursor = token_in(request, str, int)
+        page = await archived_page(self._context, page_size(request.page_size), fits, wanted.period, cursor)
+        return pb.ListWorkflowsResponse(
+            workflows=[_archived_row(row.workflow_id, row.head) for row in page.rows],
+            next_page_token="" if page.cursor is None else token_out(request, *page.cursor),
+        )
 
     async def _told(self, found: Iterable[tuple[Listed, Head]]) -> list[workflow_pb2.Workflow]:
         """With the failure of those that failed, which their last entry has."""
@@ -183,11 +213,15 @@ class Lists:
         size = page_size(request.page_size)
         cursor = token_in(request, str)
         head = await self._context.journal.head(request.workflow_id, ("last",))
+        kept: list[RawEntry] | None = None
         if head is None:
-            raise not_found("workflow", request.workflow_id, namespace=self._context.config.namespace)
+            found = await archived_run(self._context, request.workflow_id)
+            if found is None:
+                raise not_found("workflow", request.workflow_id, namespace=self._context.config.namespace)
+            kept = found.entries
         entries: list[workflow_pb2.JournalEntry] = []
         last, room = "" if cursor is None else cursor[0], Room()
-        async for raw in self._entries(request.workflow_id, last):
+        async for raw in self._entries(request.workflow_id, last, kept):
             if raw.n <= request.after_sequence:
                 continue
             if len(entries) == size or not room.takes(len(raw.data)):
@@ -196,11 +230,31 @@ class Lists:
             last = raw.id.decode()
         return pb.ListJournalResponse(entries=entries)
 
-    async def _entries(self, workflow_id: str, last: str) -> AsyncIterator[RawEntry]:
+    async def _entries(self, workflow_id: str, last: str, kept: list[RawEntry] | None) -> AsyncIterator[RawEntry]:
+        """Behind `last`. `kept`: what the archive has."""
+        if kept is not None:
+            after = int(last.partition("-")[2] or 0)
+            for raw in kept:
+                if raw.n > after:
+                    yield raw
+            return
         while page := await self._context.journal.read(workflow_id, last):
             for raw in page:
                 yield raw
             last = page[-1].id.decode()
+
+
+def _states(request: pb.ListWorkflowsRequest) -> set[State]:
+    try:
+        return {state_in(number) for number in request.states}
+    except ValueError:
+        raise invalid("states", f"{list(request.states)}: not all are states") from None
+
+
+def _archived_row(workflow_id: str, head: Head) -> workflow_pb2.Workflow:
+    told = from_head(workflow_id, head)
+    told.archived = True
+    return told
 
 
 class _Wanted:
@@ -215,6 +269,9 @@ class _Wanted:
         self.by_waits = bool(request.stuck or request.retrying or self._text)
         """Whether it depends on what workflows wait for."""
         self.open_only = self.by_waits or request.slow
+        after, before = optional_ms(request, "closed_after"), optional_ms(request, "closed_before")
+        self.period = Period(after or 0, Period().before_ms if before is None else before)
+        self._by_close = after is not None or before is not None
 
     def fits(self, head: Head, now_ms: int, slow: Mapping[str, int]) -> bool:
         """By its head alone. `slow`: by definition, the age from which it is slow."""
@@ -222,6 +279,8 @@ class _Wanted:
         if self._states and head.state not in self._states:
             return False
         if self.open_only and head.closed:
+            return False
+        if self._by_close and not self.period.after_ms <= (head.closed_ms or -1) < self.period.before_ms:
             return False
         if request.definition and head.definition != request.definition:
             return False

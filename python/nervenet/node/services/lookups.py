@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nervenet.node.services.archived import archived_run
 from nervenet.node.services.reads import labels_of
 from nervenet.node.services.records import agent_record
 from nervenet.rpc.status import not_found
@@ -29,6 +30,9 @@ class NodeLookups:
 
     async def workflow(self, workflow_id: str) -> WorkflowFacts | None:
         head = await self._context.journal.head(workflow_id, ("definition", "labels"))
+        if head is None:  # the archive gives it to no one whom Redis would not have given it to
+            found = await archived_run(self._context, workflow_id)
+            head = None if found is None else found.head
         return None if head is None else WorkflowFacts(head.definition, labels_of(head))
 
     async def agent(self, agent_id: str) -> AgentFacts | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.durable.pending import ASKING, OPEN
 from nervenet.errors import RequestError
+from nervenet.node.services.archived import archived_run
 from nervenet.node.services.history import MOST_SPANS, Asked, History, PhaseName, Span, Step
 from nervenet.node.services.pages import Room
 from nervenet.node.services.payloads import shaped
@@ -30,6 +31,7 @@ from nervenet.v1 import task_pb2, workflow_pb2
 from nervenet.wire import decode_entry, failure_out, set_ms, state_out, task_id, timestamp
 
 if TYPE_CHECKING:
+    from nervenet.archive.record import ArchivedRun
     from nervenet.durable import Pending
     from nervenet.node.context import NodeContext
     from nervenet.node.services.peers import Peers
@@ -163,7 +165,9 @@ class Reads:
     async def workflow(self, request: pb.GetWorkflowRequest, *, hopped: bool = False) -> workflow_pb2.Workflow:
         if len(request.input_steps) > MOST_INPUTS:
             raise invalid("input_steps", f"{len(request.input_steps)} steps; at most {MOST_INPUTS} at once")
-        head = await self.head(request.workflow_id)
+        head = await self._context.journal.head(request.workflow_id)
+        if head is None:
+            return await self._archived(request)
         coordinator = self._hosted.get(request.workflow_id)
         if not head.closed and coordinator is None and not hopped:
             told = await self._ask_node(head.owner, request)
@@ -175,6 +179,31 @@ class Reads:
                 if told is not None:
                     return told
         return await self._told_here(request, head, coordinator)
+
+    async def exists(self, workflow_id: str) -> bool:
+        """Whether Redis has the workflow. False: the archive has it. Raises NotFound."""
+        if await self._context.journal.head(workflow_id, ("run",)) is not None:
+            return True
+        await self._from_archive(workflow_id)
+        return False
+
+    async def _from_archive(self, workflow_id: str) -> ArchivedRun:
+        found = await archived_run(self._context, workflow_id)
+        if found is None:
+            raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
+        return found
+
+    async def _archived(self, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow:
+        """A workflow that Redis no longer has."""
+        found = await self._from_archive(request.workflow_id)
+        history = History(decode_entry(raw.name, raw.data, raw.n, raw.ms) for raw in found.entries)
+        told = await self._told_of(request, found.head, None, history, found.view)
+        told.archived = True
+        if request.input_steps:
+            for task in told.tasks:
+                if task.step in request.input_steps:
+                    task.input_problem = "the workflow is in the archive: nervenet replay shows what its code asked for"
+        return told
 
     async def _ask_node(self, node_id: str, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow | None:
         node = self._context.table.nodes.get(node_id)
@@ -192,8 +221,23 @@ class Reads:
     async def _told_here(
         self, request: pb.GetWorkflowRequest, head: Head, coordinator: Coordinator | None
     ) -> workflow_pb2.Workflow:
-        workflow_id, form = request.workflow_id, request.payload_format
+        workflow_id = request.workflow_id
         history, view = await asyncio.gather(self.history(workflow_id), self._context.journal.view(workflow_id))
+        told = await self._told_of(request, head, coordinator, history, view)
+        if request.input_steps:
+            await self._add_inputs(told, request, head, Room(TASK_BYTES - told.ByteSize()))
+        return told
+
+    async def _told_of(
+        self,
+        request: pb.GetWorkflowRequest,
+        head: Head,
+        coordinator: Coordinator | None,
+        history: History,
+        view: bytes | None,
+    ) -> workflow_pb2.Workflow:
+        """A workflow from its head and journal, wherever they were read."""
+        workflow_id, form = request.workflow_id, request.payload_format
         told = from_head(workflow_id, head)
         if history.start is not None:
             told.input.CopyFrom(shaped(history.start.input, form))
@@ -216,8 +260,6 @@ class Reads:
             if count % AT_A_TIME == 0:
                 await asyncio.sleep(0)
         told.tasks.extend(pending.values())
-        if request.input_steps:
-            await self._add_inputs(told, request, head, room)
         told.open_escalations.extend(
             escalation_id(workflow_id, asked.step, asked.k) for asked in history.asked if asked.state == "OPEN"
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.records import State
@@ -52,7 +52,7 @@ class Counts(NamedTuple):
 class StateCounts:
     """One for each node. `days`: of which closed workflows are listed."""
 
-    def __init__(self, context: NodeContext, listing: Listing, days: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, context: NodeContext, listing: Listing, days: Callable[[], Awaitable[Iterable[str]]]) -> None:
         self._context = context
         self._listing = listing
         self._days = days
@@ -70,7 +70,7 @@ class StateCounts:
 
     async def _count(self) -> Counter[State]:
         running = await self._listing.running(None, MOST_COUNTED, newest=True)
-        closed = await asyncio.gather(*(self._listing.closed(day, None, MOST_COUNTED) for day in self._days()))
+        closed = await asyncio.gather(*(self._listing.closed(day, None, MOST_COUNTED) for day in await self._days()))
         rows: list[Listed] = [*running, *list(heapq.merge(*closed, reverse=True))[:MOST_COUNTED]]
         ids = list(dict.fromkeys(row.member for row in rows))
         counts: Counter[State] = Counter()

@@ -10,6 +10,7 @@ from nervenet.streams.ownership import ClosedWorkflow
 
 if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
+    from nervenet.streams.heads import Head
 
 TOGETHER_S = 0.02
 """Nobody waits for these lists, and three commands for twenty workflows are cheaper than for two."""
@@ -23,14 +24,30 @@ class CloseBookkeeping:
         self._loop = asyncio.get_running_loop()
         self._finished: list[ClosedWorkflow] = []
 
-    def finish(self, workflow_id: str, owner: str, created_ms: int, closed_ms: int, score: int = 0) -> None:
+    def finish(self, closed: ClosedWorkflow) -> None:
         """It has closed: move it from the open workflows to the closed ones, soon."""
         if not self._finished:
             self._loop.call_later(TOGETHER_S, self.flush)
-        self._finished.append(ClosedWorkflow(workflow_id, owner, created_ms, closed_ms, score))
+        self._finished.append(closed)
+
+    def finish_by_head(self, workflow_id: str, head: Head, *, owner: str = "", score: int = 0) -> None:
+        """The same for one that was found closed. `owner`: whose set has it, if that is not the owner in its head."""
+        self.finish(
+            ClosedWorkflow(
+                workflow_id,
+                owner or head.owner,
+                head.created_ms,
+                head.closed_ms,
+                score,
+                head.run,
+                head.retention_ms,
+                head.definition,
+            )
+        )
 
     def flush(self) -> None:
         """Write now what waits."""
         closed, self._finished = self._finished, []
         if closed:
-            self._context.spawn(self._context.ownership.finish(closed, self._context.config.retention_ms))
+            config = self._context.config
+            self._context.spawn(self._context.ownership.finish(closed, config.retention_ms, config.hold_ms))

@@ -168,7 +168,7 @@ class Children:
         except LinkError:
             parent.unconfirmed_entries["close"] = close
             raise
-        parent.close_run(close, parent.machine.failed_at)
+        parent.close_run(close, parent.machine.failed_at, parent.machine.workflow.retention_ms)
 
     async def cancel_orphans(self, parent: Coordinator) -> None:
         for child in parent.orphans:

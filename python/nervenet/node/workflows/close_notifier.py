@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from nervenet.archive.sink import SinkError
 from nervenet.node.workflows.owned_journal import blocked_json
 from nervenet.records import Close, Failure, FailureCode, State, UnreadableEntry
 from nervenet.redis_link.faults import LinkError
@@ -247,10 +248,27 @@ class CloseNotifier:
         now = self._loop.time()
         since = self._without_head.setdefault(workflow_id, now)
         if now - since >= UNKNOWN_WORKFLOW_AFTER:
-            self._tell(Closed(workflow_id, 0, None))
+            self._context.spawn(self._look_into_archive(workflow_id))
         elif since == now:
             self._loop.call_later(UNKNOWN_WORKFLOW_AFTER, self._look, workflow_id)
         return False
+
+    async def _look_into_archive(self, workflow_id: str) -> None:
+        """Redis does not have it. An archive that cannot be read has no answer either: it is asked again."""
+        archive, closed = self._context.archive, Closed(workflow_id, 0, None)
+        if archive is not None:
+            try:
+                found = await archive.find(workflow_id)
+            except (SinkError, ValueError) as error:
+                _log.warning("the archive cannot say whether it has %s: %s", workflow_id, error)
+                return
+            if found is not None and found.entries:
+                raw = found.entries[-1]
+                body = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
+                if isinstance(body, Close):
+                    closed = Closed(workflow_id, found.head.run, body)
+        if workflow_id in self._waiting:
+            self._tell(closed)
 
     async def _read_closes(self, over: Iterable[tuple[str, Head | None]]) -> None:
         """The last entry of each: its number is in the head."""

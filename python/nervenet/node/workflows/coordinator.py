@@ -413,7 +413,7 @@ class Coordinator(OwnedJournal):
         if self.machine.children and self.orphans:
             self._context.spawn(self._effects.cancel_children(self, close))
         else:
-            self.close_run(close, self.machine.failed_at)
+            self.close_run(close, self.machine.failed_at, self.machine.workflow.retention_ms)
 
     @property
     def busy(self) -> bool:

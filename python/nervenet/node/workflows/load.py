@@ -21,6 +21,7 @@ from nervenet.node.workflows.owned_journal import blocked_json
 from nervenet.node.workflows.tracing import export_recovered
 from nervenet.records import Cancel, Entry, Mismatch, Start, State, UnreadableEntry
 from nervenet.streams.answers import RawEntry
+from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ class Loader:
         head = adopted.head
         if adopted.status == "closed":
             if head is not None:
-                self._bookkeeping.finish(workflow_id, head.owner, head.created_ms, head.closed_ms)
+                self._bookkeeping.finish_by_head(workflow_id, head)
             return True
         await self._handover.disown(node_id, workflow_id)
         return adopted.status == "refused"
@@ -262,10 +263,11 @@ class Loader:
         cancel = next((entry.body for entry in entries if isinstance(entry.body, Cancel)), None)
         if cancel is not None:
             data = encode_entry(canceled_close(cancel), context.status.node_id)
-            await context.journal.close(
-                workflow_id, head.run, context.status.node_id, data, State.CANCELED, context.config.retention_ms
-            )
-            self._bookkeeping.finish(workflow_id, context.status.node_id, head.created_ms, context.clock.now_ms())
+            node_id, config = context.status.node_id, context.config
+            ends = (workflow_id, head.run, node_id, data, State.CANCELED, config.retention_ms)
+            answer = await context.journal.close(*ends, hold_ms=config.hold_ms)
+            closed_ms = int(answer.id.partition(b"-")[0] or context.clock.now_ms())
+            self._bookkeeping.finish(ClosedWorkflow(workflow_id, node_id, head.created_ms, closed_ms, 0, head.run))
         elif head.state is not State.BLOCKED:
             _log.error("%s is BLOCKED: %s", workflow_id, blocked.detail)
             told = blocked_json(blocked, context.clock.now_ms())

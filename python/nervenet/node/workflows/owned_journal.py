@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import logging
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from nervenet.records import Cancel, Entry
 from nervenet.redis_link.faults import LinkError, Unreadable
@@ -33,6 +33,14 @@ _log = logging.getLogger(__name__)
 
 EntryLog: TypeAlias = "tuple[EntryLog | None, int, str, bytes]"
 """The folded entries as they are stored, the last one first: those before it, its time, name and message."""
+
+
+class _Kept(TypedDict):
+    """How long a closed run is kept, as `JournalStore.close` takes it."""
+
+    hold_ms: int
+    own_retention: bool
+
 
 LOSS = "loss"
 """What entries wait for while it is not known what Redis has lost."""
@@ -237,25 +245,30 @@ class OwnedJournal(ABC):
             self.unconfirmed_entries[name] = body
             self._head_missing()
 
-    def close_run(self, close: Close, failed_at: str) -> None:
-        """Append the end of this run. `failed_at`: the step that failed it, for the head."""
+    def close_run(self, close: Close, failed_at: str, own_ms: int | None) -> None:
+        """Append the end of this run. `failed_at`: the step that failed it, for the head. `own_ms`: the retention of its
+        definition."""
         context, node_id = self._context, self._context.status.node_id
         data = encode_entry(close, node_id)
-        where = (self.workflow_id, self.run, node_id, data, close.state, context.config.retention_ms, failed_at)
+        config = context.config
+        where = (self.workflow_id, self.run, node_id, data, close.state, own_ms or config.retention_ms, failed_at)
         command = (*where, _why(close))
-        reply = context.journal.close_nowait(*command)
+        kept = _Kept(hold_ms=config.hold_ms, own_retention=own_ms is not None)
+        reply = context.journal.close_nowait(*command, **kept)
 
         def answered(reply: asyncio.Future[Any]) -> None:
             if reply.cancelled() or reply.exception() is not None:
-                context.spawn(self._close_patiently(close, command))
+                context.spawn(self._close_patiently(close, command, kept))
             else:
                 self._close_answered(close, Appended.parse(reply.result()), data)
 
         reply.add_done_callback(answered)
 
-    async def _close_patiently(self, close: Close, command: tuple[str, int, str, bytes, State, int, str, str]) -> None:
+    async def _close_patiently(
+        self, close: Close, command: tuple[str, int, str, bytes, State, int, str, str], kept: _Kept
+    ) -> None:
         try:
-            answer = await self._context.journal.close(*command)
+            answer = await self._context.journal.close(*command, **kept)
         except LinkError:
             self.unconfirmed_entries["close"] = close
             raise

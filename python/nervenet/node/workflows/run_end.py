@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nervenet.node.workflows.tracing import export_closed
+from nervenet.streams.ownership import ClosedWorkflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,9 @@ class RunEnd:
         self.release(coordinator, "the workflow is over")
         self._remember(coordinator, close)
         self._hosted.forget(coordinator, close)
-        self._bookkeeping.finish(workflow_id, context.status.node_id, created_ms, closed_ms)
+        own_ms = coordinator.machine.workflow.retention_ms or 0
+        about = (context.status.node_id, created_ms, closed_ms, 0, coordinator.run, own_ms)
+        self._bookkeeping.finish(ClosedWorkflow(workflow_id, *about, coordinator.machine.workflow.name))
         if coordinator.parent is not None:
             definition = coordinator.machine.workflow.name
             context.spawn(self._children.report(workflow_id, definition, coordinator.parent, close))

@@ -240,7 +240,7 @@ class Starter:
         if existing is Existing.RESTART:
             return await self._restart(plan, head)
         if head.closed:
-            self._bookkeeping.finish(workflow_id, head.owner, head.created_ms, head.closed_ms, made.score)
+            self._bookkeeping.finish_by_head(workflow_id, head, score=made.score)
         elif head.run == 1:  # a later run may follow an end, whose bookkeeping knows its start time
             await self._context.ownership.running_keep(workflow_id, head.created_ms)
         if (
@@ -284,6 +284,8 @@ class Starter:
 
     async def _begin_again(self, plan: Plan, head: Head) -> tuple[int, Appended]:
         request = plan.request
+        if self._context.config.hold_ms:  # before: from the next run's begin on nobody finds this one
+            await self._context.ownership.list_for_archive(request.workflow_id, head.run, head.closed_ms)
         mark = await self._context.ownership.restart_mark(request.workflow_id)
         answer = await self._context.journal.begin_next(
             request.workflow_id,

@@ -6,7 +6,8 @@
 -- KEYS[3]  nn:<ns>:wf:{<id>}:ckpt      hash: deleted, nobody resumes any more
 -- KEYS[4]  nn:<ns>:wf:{<id>}:live      stream
 -- KEYS[5]  nn:<ns>:wf:{<id>}:view      string
--- ARGV     run, owner, entry, state, retention in ms, at, note (for lists: where it failed and why; empty when it did not)
+-- ARGV     run, owner, entry, state, retention in ms, at, note (for lists: where it failed and why; empty when it did not),
+--          for how many ms more it waits for the archive ('0' = there is none), '1' = the retention is its definition's own
 -- Answers  {status, journal id, owner, run, state}: 'new' · 'closed' it was already (the id of its `close`)
 --          · 'not_owner' · 'stale' · 'unknown'
 local head = KEYS[1]
@@ -33,7 +34,16 @@ redis.call('DEL', KEYS[3])
 -- ± 10 %, so that what was closed together does not expire together; the last digits of the clock are the dice. All
 -- keys go in the same millisecond: a head without a journal would read as a lost tail.
 local keep = math.floor(ARGV[5] * (0.9 + (t[2] % 1000) / 5000))
-local gone = string.format('%.0f', now + math.max(keep, 1))
+local gone = now + math.max(keep, 1)
+if ARGV[8] ~= '0' then
+  -- the archive shortens it to `keep` (run_archived)
+  redis.call('HSET', head, 'keep', string.format('%.0f', gone))
+  gone = gone + ARGV[8]
+end
+if ARGV[9] == '1' then
+  redis.call('HSET', head, 'retention', ARGV[5])
+end
+gone = string.format('%.0f', gone)
 for _, key in ipairs({head, KEYS[2], KEYS[4], KEYS[5]}) do
   redis.call('PEXPIREAT', key, gone)
 end

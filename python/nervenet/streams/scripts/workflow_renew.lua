@@ -6,6 +6,8 @@
 -- KEYS[2]  nn:<ns>:wf:{<id>}:journal   stream: n = entry name, e = entry; id <ms>-<n>
 -- KEYS[3]  nn:<ns>:wf:{<id>}:ckpt      hash: deleted
 -- KEYS[4]  nn:<ns>:wf:{<id>}:live      stream: deleted
+-- KEYS[5]  nn:<ns>:wf:{<id>}:run:<n>           copy of the head of a closed run that waits for the archive
+-- KEYS[6]  nn:<ns>:wf:{<id>}:run:<n>:journal   and of its journal; n is the run that ends
 -- ARGV     run that ends, owner ('' = a closed run is begun again, by anyone), next owner, not_after ms (0 = at any time),
 --          `start` entry of the next run, id of the last entry that was folded, how many unread entries, their ids, then
 --          head fields and values in pairs (definition, version, python)
@@ -15,7 +17,7 @@
 --
 -- What was appended behind the last folded entry is unread too, if it came from outside: a signal, a cancel.
 local head, journal = KEYS[1], KEYS[2]
-local h = redis.call('HMGET', head, 'run', 'closed', 'owner', 'last', 'state')
+local h = redis.call('HMGET', head, 'run', 'closed', 'owner', 'last', 'state', 'keep', 'archived')
 local run, owner, last, state = h[1], h[3], h[4], h[5]
 if not run then
   return {'unknown', '', '', '0', ''}
@@ -33,6 +35,11 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 if ARGV[4] ~= '0' and now > tonumber(ARGV[4]) then
   return {'expired', '', owner, run, state}
+end
+
+if h[2] and h[6] and not h[7] then -- with the time to live that they have
+  redis.call('COPY', head, KEYS[5], 'REPLACE')
+  redis.call('COPY', journal, KEYS[6], 'REPLACE')
 end
 
 local kept, unread = {}, tonumber(ARGV[7])
@@ -56,7 +63,7 @@ redis.call('XADD', journal, start, 'n', 'start', 'e', ARGV[5])
 redis.call('XTRIM', journal, 'MINID', start)
 redis.call('PERSIST', head)
 redis.call('PERSIST', journal)
-local gone = {'closed', 'at', 'note', 'blocked', 'adoptions', 'adopted_at'}
+local gone = {'closed', 'at', 'note', 'blocked', 'adoptions', 'adopted_at', 'keep', 'archived', 'retention'}
 for _, field in ipairs(redis.call('HKEYS', head)) do
   local kind = string.sub(field, 1, 2)
   if kind == 'e:' or kind == 'c:' then

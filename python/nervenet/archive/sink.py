@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the archive lies: a folder or a bucket of S3, behind five calls.
+
+It hides obstore and its errors: whatever goes wrong is a `SinkError` in words. obstore runs in threads of its own, so no call
+blocks the loop. Objects are created once and never changed; what is there already stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from nervenet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["ObjectMissing", "ObjectSink", "Sink", "SinkError", "open_sink"]
+
+PATIENCE: Final = 60.0
+"""Seconds for one call. A slower one has failed, and is made again."""
+
+
+class SinkError(Exception):
+    """The sink is away, refuses, or is full; the text says which."""
+
+
+class ObjectMissing(SinkError):
+    """There is no object of that name."""
+
+
+class Sink(Protocol):
+    """Objects by name. Every call may raise SinkError."""
+
+    async def create(self, name: str, data: bytes) -> None:
+        """Store an object. One of that name that is there already stays as it is."""
+
+    async def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        """An object, or a part of it. Raises ObjectMissing."""
+
+    async def names(self, prefix: str) -> list[str]:
+        """The names below `prefix/`, sorted."""
+
+    async def folders(self, prefix: str) -> list[str]:
+        """The folders directly below `prefix/`, sorted; last parts of their names."""
+
+    async def delete(self, name: str) -> None:
+        """Remove an object. None of that name: nothing changes."""
+
+
+def open_sink(url: str, namespace: str) -> ObjectSink:
+    """The sink of the setting `archive`, in the folder of a namespace. Nothing is read or written yet.
+
+    Raises ConfigError: obstore is not installed, or the folder cannot be made.
+    """
+    try:
+        from obstore.store import LocalStore, S3Store  # only nodes with an archive load it
+    except ModuleNotFoundError:
+        raise ConfigError(
+            f"archive is {url}, and obstore is not installed: pip install 'nervenet[blobs]', or leave archive unset"
+        ) from None
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        folder = Path(unquote(parts.path)) / namespace
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"archive: the folder {folder} cannot be made: {error.strerror}. Make it writable for this process, or choose "
+                "another one"
+            ) from None
+        return ObjectSink(LocalStore(folder), folder)
+    options = dict(parse_qsl(parts.query))
+    endpoint = options.get("endpoint")
+    given: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
+    if endpoint and endpoint.startswith("http://"):
+        given["client_options"] = {"allow_http": True}
+    region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    store = S3Store(
+        parts.netloc,
+        prefix=f"{parts.path.strip('/')}/{namespace}".lstrip("/"),
+        region=region or "us-east-1",
+        retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=10)},
+        **given,
+    )
+    return ObjectSink(store, None)
+
+
+class ObjectSink:
+    """A sink in a store of obstore. `folder`: where it is one of this machine; its objects are flushed to the disk."""
+
+    def __init__(self, store: Any, folder: Path | None) -> None:
+        self._store = store
+        self._folder = folder
+
+    def __repr__(self) -> str:
+        return f"<ObjectSink {self._folder or self._store}>"
+
+    async def create(self, name: str, data: bytes) -> None:
+        from obstore import put_async
+        from obstore.exceptions import AlreadyExistsError
+
+        try:
+            await _within(put_async(self._store, name, data, mode="create"))
+        except AlreadyExistsError:
+            return
+        except Exception as error:
+            raise _told(error) from error
+        if self._folder is not None:
+            await asyncio.to_thread(_flush, self._folder / name)
+
+    async def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
+        from obstore import get_async, get_range_async
+
+        try:
+            if end is None:
+                result = await _within(get_async(self._store, name))
+                return bytes(await _within(result.bytes_async()))
+            return bytes(await _within(get_range_async(self._store, name, start=start, end=end)))
+        except Exception as error:
+            raise _told(error) from error
+
+    async def names(self, prefix: str) -> list[str]:
+        from obstore import list as list_objects
+
+        try:
+            found = await _within(list_objects(self._store, prefix).collect_async())
+        except Exception as error:
+            raise _told(error) from error
+        return sorted(one["path"] for one in found)
+
+    async def folders(self, prefix: str) -> list[str]:
+        from obstore import list_with_delimiter_async
+
+        try:
+            found = await _within(list_with_delimiter_async(self._store, prefix))
+        except Exception as error:
+            raise _told(error) from error
+        return sorted(one.rstrip("/").rpartition("/")[2] for one in found["common_prefixes"])
+
+    async def delete(self, name: str) -> None:
+        from obstore import delete_async
+
+        try:
+            await _within(delete_async(self._store, name))
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise _told(error) from error
+
+
+async def _within(call: Any) -> Any:
+    async def awaited() -> Any:
+        return await call
+
+    work: Coroutine[Any, Any, Any] = awaited()
+    async with asyncio.timeout(PATIENCE):
+        return await work
+
+
+def _told(error: Exception) -> SinkError:
+    """In one line: obstore adds the whole configuration of its client, which is no help and may have secrets."""
+    if isinstance(error, FileNotFoundError):
+        return ObjectMissing("there is no such object")
+    if isinstance(error, TimeoutError):
+        return SinkError(f"no answer within {PATIENCE:g} s")
+    first = str(error).strip().partition("\n")[0]
+    return SinkError(f"{type(error).__name__}: {first[:300]}")
+
+
+def _flush(path: Path) -> None:
+    """To the disk: the file, then the folder that names it."""
+    for each in (path, path.parent):
+        try:
+            handle = os.open(each, os.O_RDONLY)
+        except OSError as error:
+            raise SinkError(f"{each}: {error.strerror}") from error
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moves closed runs to the archive, in the background of each node that has one."""
