@@ -54,7 +54,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     file.write_text("…")
     values = {
         "address": "a:1,b:2", "namespace": "legal", "token": "t", "tls": str(file), "tls_cert": str(file),
-        "tls_key": str(file), "redis": "rediss://u:p@r:1/2", "etcd": "https://u:p@a:1,b:2", "listen": "[::1]:0",
+        "tls_key": str(file), "tls_name": "mesh.internal", "tls_mutual": "off", "redis": "rediss://u:p@r:1/2", "etcd": "https://u:p@a:1,b:2", "listen": "[::1]:0",
         "advertise": "me.internal", "durability": "strict", "retention": "12h",
         "payload_limit": "2MiB", "max_workflows": "5", "drain": "250ms", "log_level": "DEBUG", "log": "pretty",
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",

@@ -16,14 +16,12 @@ from tests.encryption.keys import codec, key_file
 from tests.encryption.stories import failing
 from tests.support.mesh import ProcessMesh, settled
 
-SECRET = "nobody-may-read-this"  # noqa: S105  # what a user would encrypt
+SECRET = "nobody-may-read-this"  # what a user would encrypt
 
 
 def test_encrypted_values_are_words(browser: Browser, redis_url: str, etcd_url: str, tmp_path: Path) -> None:
     setting = codec(key_file(tmp_path / "keys", "k1"))
-    with ProcessMesh(
-        tmp_path, redis_url, etcd_url, app="tests/encryption/stories.py", NERVENET_CODEC=setting
-    ) as mesh:
+    with ProcessMesh(tmp_path, redis_url, etcd_url, app="tests/encryption/stories.py", NERVENET_CODEC=setting) as mesh:
         found = open_desk(mesh, nodes=1, agents=0)
         in_a_loop_of_its_own(lambda: fill(mesh, setting))
         visitor = Visitor(browser, found.address)
