@@ -16,7 +16,7 @@ from nervenet.client.raw import RawClient
 from nervenet.config import Config
 from nervenet.rpc import server as rpc_server
 from nervenet.rpc.server import GrpcServer, Service
-from nervenet.security.issue import DevAuthority
+from nervenet.security.issue import DevAuthority, spiffe_id
 from nervenet.timing import CERTIFICATE_LOOK_EVERY
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import workflow_pb2
@@ -180,6 +180,7 @@ async def test_no_call_fails_while_certificates_and_the_authority_change(ours: A
 
 async def test_http_streams_go_on_and_new_ones_meet_the_new_authority(world: TlsWorld, ours: Authorities) -> None:
     server, caller, old = ours.party("server"), ours.party("caller", "operator"), ours.party("old", "operator")
+    agent_party = ours.party("agent", "agent")
     node = await world.node_of(server, "mtls")
     begin: dict[str, Any] = {"content": b"\0\0\0\0\2{}", "headers": {"content-type": "application/connect+json"}}
     async with (
@@ -188,17 +189,18 @@ async def test_http_streams_go_on_and_new_ones_meet_the_new_authority(world: Tls
     ):
         news = watching.aiter_bytes()
         await anext(news)
-        for party in (server, caller, old):
+        for party in (server, caller, old, agent_party):
             party.trust(ours.second)
         server.get("second")
         caller.get("second")
+        agent_party.get("second")
 
         async def serves_the_new() -> bool:
             return await outcome(world.http, node, caller.settings("mtls")) == "works"
 
         await until(serves_the_new, "who has the new authority is served")
         assert await outcome(world.http, node, old.settings("mtls")) != "works", "its certificate is of the old one"
-        async with world.agent_of(node, caller.settings("mtls")) as agent, asyncio.timeout(20):
+        async with world.agent_of(node, agent_party.settings("mtls")) as agent, asyncio.timeout(20):
             while agent.agent_id.encode() not in await anext(news):
                 pass
 
@@ -213,7 +215,7 @@ async def test_a_caller_whose_certificate_has_expired_does_not_stay(
     monkeypatch.setattr(rpc_server, "CONNECTION_AGE", 2.0)
     monkeypatch.setattr(rpc_server, "CONNECTION_AGE_GRACE", 0.5)
     server, caller, service = ours.party("server"), ours.party("caller", "operator"), WhoAsks()
-    caller.put(ours.first.issue("short", hosts=["127.0.0.1"], days=2 / 86_400))
+    caller.put(ours.first.issue("short", hosts=["127.0.0.1"], days=2 / 86_400, uri=spiffe_id("operator")))
     async with serving(server, service) as at, caller_of(caller, at.address) as mesh:
         stream = mesh.stream("WatchWorkflow", workflow_id="w")
         await anext(stream)
