@@ -8,13 +8,14 @@ says which setting to change, and nothing hangs.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from nervenet.node.node import Node
 from tests.transport.parties import Authorities, Party
-from tests.transport.peers import TlsWorld, outcome
+from tests.transport.peers import TlsWorld, outcome, served
 
 SERVER_KINDS = {
     "expired": "certificate has expired",
@@ -32,7 +33,14 @@ CALLER_KINDS = {
 """What a caller is told whose own certificate is of this kind. A caller's certificate has no host name to be wrong."""
 
 
-async def peers_at(world: TlsWorld, node: Node, callers: dict[str, Party], transport: str) -> dict[str, str]:
+async def peers_at(
+    world: TlsWorld,
+    node: Node,
+    callers: dict[str, Party],
+    transport: str,
+    *,
+    ask: Callable[..., Awaitable[str]] = outcome,
+) -> dict[str, str]:
     """How each peer fares at this node, and a node at an agent of this node."""
     caller = {role: party.settings(transport) for role, party in callers.items()}
     serving = {role: party.settings(transport, server=True) for role, party in callers.items()}
@@ -43,15 +51,23 @@ async def peers_at(world: TlsWorld, node: Node, callers: dict[str, Party], trans
         "agent by gateway": (world.agent_by_gateway, caller["agent"]),
         "HTTP": (world.http, caller["operator"]),
     }
-    found = await asyncio.gather(*(outcome(peer, node, settings) for peer, settings in cells.values()))
+    found = await asyncio.gather(*(ask(peer, node, settings) for peer, settings in cells.values()))
     return dict(zip(cells, found, strict=True))
 
 
-async def node_to_agent(world: TlsWorld, ours: Authorities, agent: Party, node: dict[str, Any], transport: str) -> str:
+async def node_to_agent(
+    world: TlsWorld,
+    ours: Authorities,
+    agent: Party,
+    node: dict[str, Any],
+    transport: str,
+    *,
+    ask: Callable[..., Awaitable[str]] = outcome,
+) -> str:
     """How a node with these settings fares at the port of an agent that has these files."""
     home = await world.node_of(ours.party("home"), transport)
     async with world.agent_of(home, agent.settings(transport, server=True)) as there:
-        return await outcome(world.control_port, there.address, node)
+        return await ask(world.control_port, there.address, node)
 
 
 def all_say(found: dict[str, str], words: str) -> None:
@@ -65,9 +81,9 @@ def all_say(found: dict[str, str], words: str) -> None:
 @pytest.mark.parametrize("transport", ["plain", "tls", "mtls"])
 async def test_with_good_certificates_everybody_is_served(world: TlsWorld, ours: Authorities, transport: str) -> None:
     server, agent, callers = ours.party("server"), ours.party("agent-there", "agent"), ours.callers()
-    found = await peers_at(world, await world.node_of(server, transport), callers, transport)
+    found = await peers_at(world, await world.node_of(server, transport), callers, transport, ask=served)
     dialling = server.settings(transport, server=True)
-    found["node to agent"] = await node_to_agent(world, ours, agent, dialling, transport)
+    found["node to agent"] = await node_to_agent(world, ours, agent, dialling, transport, ask=served)
     assert set(found.values()) == {"works"}, found
     assert len(found) == 6
 
@@ -120,6 +136,6 @@ async def test_a_server_behind_an_address_that_is_in_no_certificate(world: TlsWo
     peers = {"operator": world.over_grpc, "node": world.peer_node, "agent": world.agent_by_redis}
     for role, peer in peers.items():
         named = {**callers[role].settings("mtls"), "tls_name": "elsewhere.example"}
-        assert await outcome(peer, node, named) == "works"
+        assert await served(peer, node, named) == "works"
     wrong = {**callers["operator"].settings("mtls"), "tls_name": "another.example"}
     assert "NERVENET_TLS_NAME" in await outcome(world.over_grpc, node, wrong)

@@ -23,7 +23,7 @@ from nervenet.v1 import workflow_pb2
 from tests.http_door.world import REGISTRY
 from tests.support.waiting import until
 from tests.transport.parties import Authorities, Party, serial_of, shown_at
-from tests.transport.peers import TlsWorld, outcome, python_tls
+from tests.transport.peers import TlsWorld, outcome, python_tls, served
 
 
 class WhoAsks:
@@ -84,9 +84,9 @@ async def test_nodes_agents_and_http_show_a_new_certificate_to_new_connections(
                 return await shown_at(address, caller, alpn) == party.serial
 
             await until(shows_it, f"{address} shows the new certificate")
-        assert await outcome(world.over_grpc, node, caller.settings("mtls")) == "works"
+        assert await served(world.over_grpc, node, caller.settings("mtls")) == "works"
         dialling = server.settings("mtls", server=True)
-        assert await outcome(world.control_port, running.address, dialling) == "works"
+        assert await served(world.control_port, running.address, dialling) == "works"
 
 
 async def test_half_of_a_new_pair_does_not_take_a_server_down(

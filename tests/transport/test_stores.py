@@ -18,7 +18,7 @@ from tests.support.etcd_servers import etcdctl
 from tests.support.redis_servers import say
 from tests.support.waiting import until
 from tests.transport.parties import Authorities, Party
-from tests.transport.peers import outcome
+from tests.transport.peers import outcome, served
 from tests.transport.stores import drop_connections, etcd_url, redis_url, reload, secured_etcd, secured_valkey
 
 
@@ -52,7 +52,7 @@ STORES = pytest.mark.parametrize("store", [REDIS, ETCD], ids=["Redis", "etcd"])
 @pytest.mark.parametrize("transport", ["tls", "mtls"])
 async def test_good_certificates_are_served(ours: Authorities, store: Store, transport: str) -> None:
     with store.secured(ours.party("server"), transport) as (_, where):
-        assert await outcome(store.use, store.url(where, ours.party("caller"), transport)) == "works"
+        assert await served(store.use, store.url(where, ours.party("caller"), transport)) == "works"
 
 
 @STORES
@@ -97,7 +97,7 @@ async def test_redis_with_a_certificate_and_an_acl_user(ours: Authorities) -> No
     server, caller = ours.party("server"), ours.party("caller")
     with secured_valkey(server, "mtls") as (valkey, where):
         say(valkey, "ACL", "SETUSER", "mesh", "on", ">p@ss", "~nn:*", "&nn:*", "+@all")
-        assert await outcome(use_redis, redis_url(where, caller, "mtls", "mesh:p%40ss@")) == "works"
+        assert await served(use_redis, redis_url(where, caller, "mtls", "mesh:p%40ss@")) == "works"
         wrong = await outcome(use_redis, redis_url(where, caller, "mtls", "mesh:guess@"))
     assert "'mesh'" in wrong and "guess" not in wrong
 
@@ -108,7 +108,7 @@ async def test_etcd_with_a_certificate_and_a_user(ours: Authorities) -> None:
         etcdctl(etcd.url, "user", "add", "root:p@ss")
         etcdctl(etcd.url, "user", "grant-role", "root", "root")
         etcdctl(etcd.url, "auth", "enable")
-        assert await outcome(use_etcd, etcd_url(where, caller, "tls", "root:p%40ss@")) == "works"
+        assert await served(use_etcd, etcd_url(where, caller, "tls", "root:p%40ss@")) == "works"
         wrong = await outcome(use_etcd, etcd_url(where, caller, "tls", "root:guess@"))
     assert "authentication failed" in wrong and "guess" not in wrong
 
