@@ -60,7 +60,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
         "max_queued": "20", "journal_limit": "1000", "codec": "gzip", "max_memory": "1.5GB",
             "metrics": "[::1]:9464", "metrics_labels": "tenant, team.name",
-        "namespaces": "legal, sales", "policy": str(file), "audit": "-",
+        "scaler": "[::1]:7703", "namespaces": "legal, sales", "policy": str(file), "audit": "-",
         "http": "[::1]:7701", "http_origins": "https://Mesh.example.com/, http://localhost:3000",
         "tokens_file": str(file), "jwt_issuer": "https://login.example.com", "jwt_audience": "mesh",
         "jwt_jwks": "https://login.example.com/keys", "insecure": "on",
