@@ -145,7 +145,15 @@ async def _start_scaler(node: Node, hints: Hints, stopping: asyncio.Event) -> Gr
     """KEDA sends no token, so none is asked for; where `tls` is a CA file, it needs a certificate. Raises ConfigError where it
     can't be served."""
     context = node.context
-    config = replace(context.config, listen=context.config.scaler, token=None, token_file=None)
+    config = replace(
+        context.config,
+        listen=context.config.scaler,
+        token=None,
+        token_file=None,
+        tokens_file=None,
+        jwt_issuer=None,
+        jwt_audience=None,
+    )
     return await GrpcServer.start(
         config,
         "node",
