@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from nervenet.errors import InvalidRequest, RequestError
+from nervenet.errors import ConfigError, InvalidRequest, RequestError
 from nervenet.node.services.scaled_pool import Demand, read_pool
 from nervenet.node.services.scaler import AGE, TASKS
 from tests.kubernetes.scaling import Keda, Pool, ScaledMesh, held, held_in
@@ -163,6 +163,14 @@ async def test_keda_needs_no_token_and_reaches_nothing_else_there(scaled: Scaled
         await raw.call("ListWorkflows")
     beside = await refusal(await scaled.keda(node.address))
     assert beside.code in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAUTHENTICATED), "not at the node's own port"
+
+
+async def test_a_port_that_others_can_reach_is_not_opened_without_certificates(scaled: ScaledMesh) -> None:
+    """A token does not help there: KEDA cannot send one."""
+    with pytest.raises(ConfigError, match="which others can reach.*no way to know who calls it"):
+        await scaled.node(scaler="0.0.0.0:0", token="s3cret")
+    node = await scaled.node(scaler="0.0.0.0:0", token="s3cret", insecure=True)
+    assert node.scaler is not None
 
 
 async def test_with_a_ca_file_keda_needs_a_certificate(scaled: ScaledMesh, tmp_path: Path) -> None:

@@ -164,8 +164,17 @@ async def start_scaler(
 ) -> GrpcServer:
     """KEDA sends no token, so none is asked for; where `tls` is a CA file, it needs a certificate. Raises ConfigError where it
     can't be served. `demands`: of each namespace that is served now."""
+    asked = replace(
+        config,
+        listen=config.scaler,
+        token=None,
+        token_file=None,
+        tokens_file=None,
+        jwt_issuer=None,
+        jwt_audience=None,
+    )
     return await GrpcServer.start(
-        replace(config, listen=config.scaler, token=None, token_file=None),
+        asked,
         "node",
         [Service(SCALER, Scaler(demands, stopping), SCALER_METHODS)],
         stopping,
