@@ -125,7 +125,7 @@ async def _later(request: Any, context: Any) -> Any:
 
 
 def _only_one(key: str, one: str, other: str) -> str:
-    """Raise Unauthorized for two values of a header that says who calls: what stands before this server may have checked another one."""
+    """Raise Unauthorized for two values of a header that says who calls: what comes before this server may have checked another one."""
     if one != other:
         raise Unauthorized(f"there are two values of {key}: send one", code="UNAUTHENTICATED", reason="BAD_TOKEN")
     return one
