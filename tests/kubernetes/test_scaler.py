@@ -167,7 +167,7 @@ async def test_keda_needs_no_token_and_reaches_nothing_else_there(scaled: Scaled
 
 async def test_a_port_that_others_can_reach_is_not_opened_without_certificates(scaled: ScaledMesh) -> None:
     """A token does not help there: KEDA cannot send one."""
-    with pytest.raises(ConfigError, match="which others can reach.*no way to know who calls it"):
+    with pytest.raises(ConfigError, match=r"which others can reach.*no way to know who calls it"):
         await scaled.node(scaler="0.0.0.0:0", token="s3cret")
     node = await scaled.node(scaler="0.0.0.0:0", token="s3cret", insecure=True)
     assert node.scaler is not None
