@@ -435,7 +435,10 @@ type AgentRecord struct {
 	// The stream its assigned tasks go to: the id in `inbox:{…}`; empty = agent_id.
 	Inbox string `protobuf:"bytes,10,opt,name=inbox,proto3" json:"inbox,omitempty"`
 	// How many tasks it runs at once, all capabilities together.
-	Slots         int32 `protobuf:"varint,11,opt,name=slots,proto3" json:"slots,omitempty"`
+	Slots int32 `protobuf:"varint,11,opt,name=slots,proto3" json:"slots,omitempty"`
+	// Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+	// it again. Empty: the caller had no name of its own, as with a token that all share.
+	Subject       string `protobuf:"bytes,12,opt,name=subject,proto3" json:"subject,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -545,6 +548,13 @@ func (x *AgentRecord) GetSlots() int32 {
 		return x.Slots
 	}
 	return 0
+}
+
+func (x *AgentRecord) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
 }
 
 // A definition that a node can run.
@@ -888,7 +898,7 @@ const file_nervenet_v1_agent_proto_rawDesc = "" +
 	"\x14active_by_capability\x18\b \x03(\v2).nervenet.v1.Load.ActiveByCapabilityEntryR\x12activeByCapability\x1aE\n" +
 	"\x17ActiveByCapabilityEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\x89\x04\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\xa3\x04\n" +
 	"\vAgentRecord\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12;\n" +
@@ -901,7 +911,8 @@ const file_nervenet_v1_agent_proto_rawDesc = "" +
 	"\rregister_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\fregisterTime\x12\x14\n" +
 	"\x05inbox\x18\n" +
 	" \x01(\tR\x05inbox\x12\x14\n" +
-	"\x05slots\x18\v \x01(\x05R\x05slots\x1a9\n" +
+	"\x05slots\x18\v \x01(\x05R\x05slots\x12\x18\n" +
+	"\asubject\x18\f \x01(\tR\asubject\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe7\x02\n" +

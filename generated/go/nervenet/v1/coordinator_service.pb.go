@@ -935,7 +935,14 @@ type ListWorkflowsRequest struct {
 	// See `stuck`; unset = a minute without an agent, ten minutes without a sign of life.
 	StuckAfter *durationpb.Duration `protobuf:"bytes,16,opt,name=stuck_after,json=stuckAfter,proto3" json:"stuck_after,omitempty"`
 	// See `slow`.
-	SlowAfter     *durationpb.Duration `protobuf:"bytes,17,opt,name=slow_after,json=slowAfter,proto3" json:"slow_after,omitempty"`
+	SlowAfter *durationpb.Duration `protobuf:"bytes,17,opt,name=slow_after,json=slowAfter,proto3" json:"slow_after,omitempty"`
+	// List what is in the archive, by the time at which runs closed, the newest first and about in order. Redis is not asked;
+	// filters that concern open workflows are refused. Without an archive: FAILED_PRECONDITION, NO_ARCHIVE.
+	Archived bool `protobuf:"varint,18,opt,name=archived,proto3" json:"archived,omitempty"`
+	// Only closed at or after.
+	ClosedAfter *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=closed_after,json=closedAfter,proto3" json:"closed_after,omitempty"`
+	// Only closed before.
+	ClosedBefore  *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=closed_before,json=closedBefore,proto3" json:"closed_before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1064,6 +1071,27 @@ func (x *ListWorkflowsRequest) GetStuckAfter() *durationpb.Duration {
 func (x *ListWorkflowsRequest) GetSlowAfter() *durationpb.Duration {
 	if x != nil {
 		return x.SlowAfter
+	}
+	return nil
+}
+
+func (x *ListWorkflowsRequest) GetArchived() bool {
+	if x != nil {
+		return x.Archived
+	}
+	return false
+}
+
+func (x *ListWorkflowsRequest) GetClosedAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClosedAfter
+	}
+	return nil
+}
+
+func (x *ListWorkflowsRequest) GetClosedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClosedBefore
 	}
 	return nil
 }
@@ -3051,7 +3079,7 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\vinput_steps\x18\x05 \x03(\tR\n" +
 	"inputSteps\"H\n" +
 	"\x13GetWorkflowResponse\x121\n" +
-	"\bworkflow\x18\x01 \x01(\v2\x15.nervenet.v1.WorkflowR\bworkflow\"\x92\x05\n" +
+	"\bworkflow\x18\x01 \x01(\v2\x15.nervenet.v1.WorkflowR\bworkflow\"\xae\x06\n" +
 	"\x14ListWorkflowsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -3073,7 +3101,10 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\vstuck_after\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"stuckAfter\x128\n" +
 	"\n" +
-	"slow_after\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\tslowAfter\x1a9\n" +
+	"slow_after\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\tslowAfter\x12\x1a\n" +
+	"\barchived\x18\x12 \x01(\bR\barchived\x12=\n" +
+	"\fclosed_after\x18\x13 \x01(\v2\x1a.google.protobuf.TimestampR\vclosedAfter\x12?\n" +
+	"\rclosed_before\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\fclosedBefore\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf7\x01\n" +
@@ -3370,81 +3401,83 @@ var file_nervenet_v1_coordinator_service_proto_depIdxs = []int32{
 	55, // 23: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
 	50, // 24: nervenet.v1.ListWorkflowsRequest.stuck_after:type_name -> google.protobuf.Duration
 	50, // 25: nervenet.v1.ListWorkflowsRequest.slow_after:type_name -> google.protobuf.Duration
-	53, // 26: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	15, // 27: nervenet.v1.ListWorkflowsResponse.state_counts:type_name -> nervenet.v1.StateCount
-	54, // 28: nervenet.v1.StateCount.state:type_name -> nervenet.v1.WorkflowState
-	50, // 29: nervenet.v1.ListWaitsRequest.stuck_after:type_name -> google.protobuf.Duration
-	56, // 30: nervenet.v1.WorkflowWaits.waits:type_name -> nervenet.v1.Wait
-	17, // 31: nervenet.v1.ListWaitsResponse.workflows:type_name -> nervenet.v1.WorkflowWaits
-	51, // 32: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	57, // 33: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
-	51, // 34: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	57, // 35: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
-	58, // 36: nervenet.v1.WatchWorkflowResponse.blocked:type_name -> nervenet.v1.Blocked
-	49, // 37: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
-	54, // 38: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
-	53, // 39: nervenet.v1.RetryWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	53, // 40: nervenet.v1.RestartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	49, // 41: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
-	59, // 42: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
-	60, // 43: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
-	61, // 44: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
-	48, // 45: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
-	50, // 46: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
-	51, // 47: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	53, // 48: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
-	62, // 49: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
-	63, // 50: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
-	63, // 51: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	64, // 52: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
-	63, // 53: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	65, // 54: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
-	65, // 55: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	65, // 56: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	65, // 57: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
-	2,  // 58: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
-	4,  // 59: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
-	9,  // 60: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
-	11, // 61: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
-	13, // 62: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
-	16, // 63: nervenet.v1.CoordinatorService.ListWaits:input_type -> nervenet.v1.ListWaitsRequest
-	19, // 64: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
-	21, // 65: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
-	23, // 66: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
-	25, // 67: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
-	27, // 68: nervenet.v1.CoordinatorService.RetryWorkflow:input_type -> nervenet.v1.RetryWorkflowRequest
-	29, // 69: nervenet.v1.CoordinatorService.RestartWorkflow:input_type -> nervenet.v1.RestartWorkflowRequest
-	31, // 70: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
-	33, // 71: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
-	35, // 72: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
-	37, // 73: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
-	39, // 74: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
-	41, // 75: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
-	43, // 76: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
-	3,  // 77: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
-	8,  // 78: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
-	10, // 79: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
-	12, // 80: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
-	14, // 81: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
-	18, // 82: nervenet.v1.CoordinatorService.ListWaits:output_type -> nervenet.v1.ListWaitsResponse
-	20, // 83: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
-	22, // 84: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
-	24, // 85: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
-	26, // 86: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
-	28, // 87: nervenet.v1.CoordinatorService.RetryWorkflow:output_type -> nervenet.v1.RetryWorkflowResponse
-	30, // 88: nervenet.v1.CoordinatorService.RestartWorkflow:output_type -> nervenet.v1.RestartWorkflowResponse
-	32, // 89: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
-	34, // 90: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
-	36, // 91: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
-	38, // 92: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
-	40, // 93: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
-	42, // 94: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
-	44, // 95: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
-	77, // [77:96] is the sub-list for method output_type
-	58, // [58:77] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	55, // 26: nervenet.v1.ListWorkflowsRequest.closed_after:type_name -> google.protobuf.Timestamp
+	55, // 27: nervenet.v1.ListWorkflowsRequest.closed_before:type_name -> google.protobuf.Timestamp
+	53, // 28: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	15, // 29: nervenet.v1.ListWorkflowsResponse.state_counts:type_name -> nervenet.v1.StateCount
+	54, // 30: nervenet.v1.StateCount.state:type_name -> nervenet.v1.WorkflowState
+	50, // 31: nervenet.v1.ListWaitsRequest.stuck_after:type_name -> google.protobuf.Duration
+	56, // 32: nervenet.v1.WorkflowWaits.waits:type_name -> nervenet.v1.Wait
+	17, // 33: nervenet.v1.ListWaitsResponse.workflows:type_name -> nervenet.v1.WorkflowWaits
+	51, // 34: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	57, // 35: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
+	51, // 36: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	57, // 37: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
+	58, // 38: nervenet.v1.WatchWorkflowResponse.blocked:type_name -> nervenet.v1.Blocked
+	49, // 39: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
+	54, // 40: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
+	53, // 41: nervenet.v1.RetryWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	53, // 42: nervenet.v1.RestartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	49, // 43: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
+	59, // 44: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
+	60, // 45: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
+	61, // 46: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
+	48, // 47: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
+	50, // 48: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
+	51, // 49: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	53, // 50: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
+	62, // 51: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
+	63, // 52: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
+	63, // 53: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	64, // 54: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
+	63, // 55: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	65, // 56: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
+	65, // 57: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	65, // 58: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	65, // 59: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
+	2,  // 60: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
+	4,  // 61: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
+	9,  // 62: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
+	11, // 63: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
+	13, // 64: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
+	16, // 65: nervenet.v1.CoordinatorService.ListWaits:input_type -> nervenet.v1.ListWaitsRequest
+	19, // 66: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
+	21, // 67: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
+	23, // 68: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
+	25, // 69: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
+	27, // 70: nervenet.v1.CoordinatorService.RetryWorkflow:input_type -> nervenet.v1.RetryWorkflowRequest
+	29, // 71: nervenet.v1.CoordinatorService.RestartWorkflow:input_type -> nervenet.v1.RestartWorkflowRequest
+	31, // 72: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
+	33, // 73: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
+	35, // 74: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
+	37, // 75: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
+	39, // 76: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
+	41, // 77: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
+	43, // 78: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
+	3,  // 79: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
+	8,  // 80: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
+	10, // 81: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
+	12, // 82: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
+	14, // 83: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
+	18, // 84: nervenet.v1.CoordinatorService.ListWaits:output_type -> nervenet.v1.ListWaitsResponse
+	20, // 85: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
+	22, // 86: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
+	24, // 87: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
+	26, // 88: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
+	28, // 89: nervenet.v1.CoordinatorService.RetryWorkflow:output_type -> nervenet.v1.RetryWorkflowResponse
+	30, // 90: nervenet.v1.CoordinatorService.RestartWorkflow:output_type -> nervenet.v1.RestartWorkflowResponse
+	32, // 91: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
+	34, // 92: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
+	36, // 93: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
+	38, // 94: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
+	40, // 95: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
+	42, // 96: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
+	44, // 97: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
+	79, // [79:98] is the sub-list for method output_type
+	60, // [60:79] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_coordinator_service_proto_init() }

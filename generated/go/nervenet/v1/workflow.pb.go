@@ -745,6 +745,8 @@ type Workflow struct {
 	MoreWaits int32 `protobuf:"varint,31,opt,name=more_waits,json=moreWaits,proto3" json:"more_waits,omitempty"`
 	// Signals that wait for the code. Not in lists.
 	UnreadSignals []*UnreadSignal `protobuf:"bytes,32,rep,name=unread_signals,json=unreadSignals,proto3" json:"unread_signals,omitempty"`
+	// It was read from the archive: Redis no longer has it, or the archive was asked for.
+	Archived      bool `protobuf:"varint,33,opt,name=archived,proto3" json:"archived,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -959,6 +961,13 @@ func (x *Workflow) GetUnreadSignals() []*UnreadSignal {
 		return x.UnreadSignals
 	}
 	return nil
+}
+
+func (x *Workflow) GetArchived() bool {
+	if x != nil {
+		return x.Archived
+	}
+	return false
 }
 
 // The step of another workflow that a child is.
@@ -2255,7 +2264,9 @@ type Definition struct {
 	// How long a run may take if its start does not set it; unset = no limit.
 	Timeout *durationpb.Duration `protobuf:"bytes,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// When it was stored; not part of the content.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// How long its closed runs can still be read; unset = the mesh's setting `retention`.
+	Retention     *durationpb.Duration `protobuf:"bytes,10,opt,name=retention,proto3" json:"retention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2349,6 +2360,13 @@ func (x *Definition) GetTimeout() *durationpb.Duration {
 func (x *Definition) GetCreateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Definition) GetRetention() *durationpb.Duration {
+	if x != nil {
+		return x.Retention
 	}
 	return nil
 }
@@ -2901,7 +2919,7 @@ const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\x06signal\x18\x01 \x01(\tR\x06signal\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x05R\x05count\x12;\n" +
 	"\voldest_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"oldestTime\"\xc5\b\n" +
+	"oldestTime\"\xe1\b\n" +
 	"\bWorkflow\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x10\n" +
@@ -2935,7 +2953,8 @@ const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\x05waits\x18\x1e \x03(\v2\x11.nervenet.v1.WaitR\x05waits\x12\x1d\n" +
 	"\n" +
 	"more_waits\x18\x1f \x01(\x05R\tmoreWaits\x12@\n" +
-	"\x0eunread_signals\x18  \x03(\v2\x19.nervenet.v1.UnreadSignalR\runreadSignals\x1a9\n" +
+	"\x0eunread_signals\x18  \x03(\v2\x19.nervenet.v1.UnreadSignalR\runreadSignals\x12\x1a\n" +
+	"\barchived\x18! \x01(\bR\barchived\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"S\n" +
@@ -3045,7 +3064,7 @@ const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\n" +
 	"definition\x18\n" +
 	" \x01(\tR\n" +
-	"definition\"\xf2\x02\n" +
+	"definition\"\xab\x03\n" +
 	"\n" +
 	"Definition\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -3057,7 +3076,9 @@ const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\btimeouts\x18\a \x01(\v2\x15.nervenet.v1.TimeoutsR\btimeouts\x123\n" +
 	"\atimeout\x18\b \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12;\n" +
 	"\vcreate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xb2\x05\n" +
+	"createTime\x127\n" +
+	"\tretention\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\tretention\"\xb2\x05\n" +
 	"\x04Step\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -3262,23 +3283,24 @@ var file_nervenet_v1_workflow_proto_depIdxs = []int32{
 	41, // 56: nervenet.v1.Definition.timeouts:type_name -> nervenet.v1.Timeouts
 	35, // 57: nervenet.v1.Definition.timeout:type_name -> google.protobuf.Duration
 	31, // 58: nervenet.v1.Definition.create_time:type_name -> google.protobuf.Timestamp
-	24, // 59: nervenet.v1.Step.for_each:type_name -> nervenet.v1.ForEach
-	25, // 60: nervenet.v1.Step.call:type_name -> nervenet.v1.CallAction
-	26, // 61: nervenet.v1.Step.ask:type_name -> nervenet.v1.AskAction
-	27, // 62: nervenet.v1.Step.workflow:type_name -> nervenet.v1.WorkflowAction
-	35, // 63: nervenet.v1.Step.sleep:type_name -> google.protobuf.Duration
-	40, // 64: nervenet.v1.Step.retry:type_name -> nervenet.v1.RetryPolicy
-	41, // 65: nervenet.v1.Step.timeouts:type_name -> nervenet.v1.Timeouts
-	42, // 66: nervenet.v1.Step.selection:type_name -> nervenet.v1.Selection
-	30, // 67: nervenet.v1.Step.labels:type_name -> nervenet.v1.Step.LabelsEntry
-	43, // 68: nervenet.v1.AskAction.answer_schema:type_name -> google.protobuf.Struct
-	35, // 69: nervenet.v1.AskAction.deadline:type_name -> google.protobuf.Duration
-	44, // 70: nervenet.v1.AskAction.default_answer:type_name -> google.protobuf.Value
-	71, // [71:71] is the sub-list for method output_type
-	71, // [71:71] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	35, // 59: nervenet.v1.Definition.retention:type_name -> google.protobuf.Duration
+	24, // 60: nervenet.v1.Step.for_each:type_name -> nervenet.v1.ForEach
+	25, // 61: nervenet.v1.Step.call:type_name -> nervenet.v1.CallAction
+	26, // 62: nervenet.v1.Step.ask:type_name -> nervenet.v1.AskAction
+	27, // 63: nervenet.v1.Step.workflow:type_name -> nervenet.v1.WorkflowAction
+	35, // 64: nervenet.v1.Step.sleep:type_name -> google.protobuf.Duration
+	40, // 65: nervenet.v1.Step.retry:type_name -> nervenet.v1.RetryPolicy
+	41, // 66: nervenet.v1.Step.timeouts:type_name -> nervenet.v1.Timeouts
+	42, // 67: nervenet.v1.Step.selection:type_name -> nervenet.v1.Selection
+	30, // 68: nervenet.v1.Step.labels:type_name -> nervenet.v1.Step.LabelsEntry
+	43, // 69: nervenet.v1.AskAction.answer_schema:type_name -> google.protobuf.Struct
+	35, // 70: nervenet.v1.AskAction.deadline:type_name -> google.protobuf.Duration
+	44, // 71: nervenet.v1.AskAction.default_answer:type_name -> google.protobuf.Value
+	72, // [72:72] is the sub-list for method output_type
+	72, // [72:72] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_workflow_proto_init() }

@@ -237,6 +237,11 @@ export interface AgentRecord {
   inbox: string;
   /** How many tasks it runs at once, all capabilities together. */
   slots: number;
+  /**
+   * Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+   * it again. Empty: the caller had no name of its own, as with a token that all share.
+   */
+  subject: string;
 }
 
 export interface AgentRecord_LabelsEntry {
@@ -965,6 +970,7 @@ function createBaseAgentRecord(): AgentRecord {
     registerTime: undefined,
     inbox: "",
     slots: 0,
+    subject: "",
   };
 }
 
@@ -1002,6 +1008,9 @@ export const AgentRecord: MessageFns<AgentRecord> = {
     }
     if (message.slots !== 0) {
       writer.uint32(88).int32(message.slots);
+    }
+    if (message.subject !== "") {
+      writer.uint32(98).string(message.subject);
     }
     return writer;
   },
@@ -1110,6 +1119,14 @@ export const AgentRecord: MessageFns<AgentRecord> = {
             message.slots = reader.int32();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1162,6 +1179,7 @@ export const AgentRecord: MessageFns<AgentRecord> = {
         : undefined,
       inbox: isSet(object.inbox) ? globalThis.String(object.inbox) : "",
       slots: isSet(object.slots) ? globalThis.Number(object.slots) : 0,
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
     };
   },
 
@@ -1206,6 +1224,9 @@ export const AgentRecord: MessageFns<AgentRecord> = {
     if (message.slots !== 0) {
       obj.slots = Math.round(message.slots);
     }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
     return obj;
   },
 
@@ -1233,6 +1254,7 @@ export const AgentRecord: MessageFns<AgentRecord> = {
     message.registerTime = object.registerTime ?? undefined;
     message.inbox = object.inbox ?? "";
     message.slots = object.slots ?? 0;
+    message.subject = object.subject ?? "";
     return message;
   },
 };

@@ -347,7 +347,20 @@ export interface ListWorkflowsRequest {
     | Duration
     | undefined;
   /** See `slow`. */
-  slowAfter?: Duration | undefined;
+  slowAfter?:
+    | Duration
+    | undefined;
+  /**
+   * List what is in the archive, by the time at which runs closed, the newest first and about in order. Redis is not asked;
+   * filters that concern open workflows are refused. Without an archive: FAILED_PRECONDITION, NO_ARCHIVE.
+   */
+  archived: boolean;
+  /** Only closed at or after. */
+  closedAfter?:
+    | Date
+    | undefined;
+  /** Only closed before. */
+  closedBefore?: Date | undefined;
 }
 
 export interface ListWorkflowsRequest_LabelsEntry {
@@ -2219,6 +2232,9 @@ function createBaseListWorkflowsRequest(): ListWorkflowsRequest {
     waitingFor: "",
     stuckAfter: undefined,
     slowAfter: undefined,
+    archived: false,
+    closedAfter: undefined,
+    closedBefore: undefined,
   };
 }
 
@@ -2269,6 +2285,15 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
     }
     if (message.slowAfter !== undefined) {
       Duration.encode(message.slowAfter, writer.uint32(138).fork()).join();
+    }
+    if (message.archived !== false) {
+      writer.uint32(144).bool(message.archived);
+    }
+    if (message.closedAfter !== undefined) {
+      Timestamp.encode(toTimestamp(message.closedAfter), writer.uint32(154).fork()).join();
+    }
+    if (message.closedBefore !== undefined) {
+      Timestamp.encode(toTimestamp(message.closedBefore), writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -2411,6 +2436,30 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
             message.slowAfter = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.archived = reader.bool();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.closedAfter = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.closedBefore = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2484,6 +2533,17 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
         : isSet(object.slow_after)
         ? Duration.fromJSON(object.slow_after)
         : undefined,
+      archived: isSet(object.archived) ? globalThis.Boolean(object.archived) : false,
+      closedAfter: isSet(object.closedAfter)
+        ? fromJsonTimestamp(object.closedAfter)
+        : isSet(object.closed_after)
+        ? fromJsonTimestamp(object.closed_after)
+        : undefined,
+      closedBefore: isSet(object.closedBefore)
+        ? fromJsonTimestamp(object.closedBefore)
+        : isSet(object.closed_before)
+        ? fromJsonTimestamp(object.closed_before)
+        : undefined,
     };
   },
 
@@ -2537,6 +2597,15 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
     if (message.slowAfter !== undefined) {
       obj.slowAfter = Duration.toJSON(message.slowAfter);
     }
+    if (message.archived !== false) {
+      obj.archived = message.archived;
+    }
+    if (message.closedAfter !== undefined) {
+      obj.closedAfter = message.closedAfter.toISOString();
+    }
+    if (message.closedBefore !== undefined) {
+      obj.closedBefore = message.closedBefore.toISOString();
+    }
     return obj;
   },
 
@@ -2571,6 +2640,9 @@ export const ListWorkflowsRequest: MessageFns<ListWorkflowsRequest> = {
     message.slowAfter = (object.slowAfter !== undefined && object.slowAfter !== null)
       ? Duration.fromPartial(object.slowAfter)
       : undefined;
+    message.archived = object.archived ?? false;
+    message.closedAfter = object.closedAfter ?? undefined;
+    message.closedBefore = object.closedBefore ?? undefined;
     return message;
   },
 };

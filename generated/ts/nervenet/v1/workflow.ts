@@ -481,6 +481,8 @@ export interface Workflow {
   moreWaits: number;
   /** Signals that wait for the code. Not in lists. */
   unreadSignals: UnreadSignal[];
+  /** It was read from the archive: Redis no longer has it, or the archive was asked for. */
+  archived: boolean;
 }
 
 export interface Workflow_LabelsEntry {
@@ -771,7 +773,11 @@ export interface Definition {
     | Duration
     | undefined;
   /** When it was stored; not part of the content. */
-  createTime?: Date | undefined;
+  createTime?:
+    | Date
+    | undefined;
+  /** How long its closed runs can still be read; unset = the mesh's setting `retention`. */
+  retention?: Duration | undefined;
 }
 
 /** One step of a Definition. */
@@ -1598,6 +1604,7 @@ function createBaseWorkflow(): Workflow {
     waits: [],
     moreWaits: 0,
     unreadSignals: [],
+    archived: false,
   };
 }
 
@@ -1686,6 +1693,9 @@ export const Workflow: MessageFns<Workflow> = {
     }
     for (const v of message.unreadSignals) {
       UnreadSignal.encode(v!, writer.uint32(258).fork()).join();
+    }
+    if (message.archived !== false) {
+      writer.uint32(264).bool(message.archived);
     }
     return writer;
   },
@@ -1914,6 +1924,14 @@ export const Workflow: MessageFns<Workflow> = {
             message.unreadSignals.push(UnreadSignal.decode(reader, reader.uint32()));
             continue;
           }
+          case 33: {
+            if (tag !== 264) {
+              break;
+            }
+
+            message.archived = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2009,6 +2027,7 @@ export const Workflow: MessageFns<Workflow> = {
         : globalThis.Array.isArray(object?.unread_signals)
         ? object.unread_signals.map((e: any) => UnreadSignal.fromJSON(e))
         : [],
+      archived: isSet(object.archived) ? globalThis.Boolean(object.archived) : false,
     };
   },
 
@@ -2098,6 +2117,9 @@ export const Workflow: MessageFns<Workflow> = {
     if (message.unreadSignals?.length) {
       obj.unreadSignals = message.unreadSignals.map((e) => UnreadSignal.toJSON(e));
     }
+    if (message.archived !== false) {
+      obj.archived = message.archived;
+    }
     return obj;
   },
 
@@ -2152,6 +2174,7 @@ export const Workflow: MessageFns<Workflow> = {
     message.waits = object.waits?.map((e) => Wait.fromPartial(e)) || [];
     message.moreWaits = object.moreWaits ?? 0;
     message.unreadSignals = object.unreadSignals?.map((e) => UnreadSignal.fromPartial(e)) || [];
+    message.archived = object.archived ?? false;
     return message;
   },
 };
@@ -4385,6 +4408,7 @@ function createBaseDefinition(): Definition {
     timeouts: undefined,
     timeout: undefined,
     createTime: undefined,
+    retention: undefined,
   };
 }
 
@@ -4416,6 +4440,9 @@ export const Definition: MessageFns<Definition> = {
     }
     if (message.createTime !== undefined) {
       Timestamp.encode(toTimestamp(message.createTime), writer.uint32(74).fork()).join();
+    }
+    if (message.retention !== undefined) {
+      Duration.encode(message.retention, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -4505,6 +4532,14 @@ export const Definition: MessageFns<Definition> = {
             message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.retention = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4532,6 +4567,7 @@ export const Definition: MessageFns<Definition> = {
         : isSet(object.create_time)
         ? fromJsonTimestamp(object.create_time)
         : undefined,
+      retention: isSet(object.retention) ? Duration.fromJSON(object.retention) : undefined,
     };
   },
 
@@ -4564,6 +4600,9 @@ export const Definition: MessageFns<Definition> = {
     if (message.createTime !== undefined) {
       obj.createTime = message.createTime.toISOString();
     }
+    if (message.retention !== undefined) {
+      obj.retention = Duration.toJSON(message.retention);
+    }
     return obj;
   },
 
@@ -4587,6 +4626,9 @@ export const Definition: MessageFns<Definition> = {
       ? Duration.fromPartial(object.timeout)
       : undefined;
     message.createTime = object.createTime ?? undefined;
+    message.retention = (object.retention !== undefined && object.retention !== null)
+      ? Duration.fromPartial(object.retention)
+      : undefined;
     return message;
   },
 };

@@ -90,7 +90,7 @@ public final class Agent {
       "e_by_capability\030\010 \003(\0132).nervenet.v1.Load" +
       ".ActiveByCapabilityEntryR\022activeByCapabi" +
       "lity\032E\n\027ActiveByCapabilityEntry\022\020\n\003key\030\001" +
-      " \001(\tR\003key\022\024\n\005value\030\002 \001(\005R\005value:\0028\001\"\211\004\n\013" +
+      " \001(\tR\003key\022\024\n\005value\030\002 \001(\005R\005value:\0028\001\"\243\004\n\013" +
       "AgentRecord\022\031\n\010agent_id\030\001 \001(\tR\007agentId\022\022" +
       "\n\004name\030\002 \001(\tR\004name\022;\n\014capabilities\030\003 \003(\013" +
       "2\027.nervenet.v1.CapabilityR\014capabilities\022" +
@@ -102,38 +102,39 @@ public final class Agent {
       "abels\022\030\n\007runtime\030\010 \001(\tR\007runtime\022?\n\rregis" +
       "ter_time\030\t \001(\0132\032.google.protobuf.Timesta" +
       "mpR\014registerTime\022\024\n\005inbox\030\n \001(\tR\005inbox\022\024" +
-      "\n\005slots\030\013 \001(\005R\005slots\0329\n\013LabelsEntry\022\020\n\003k" +
-      "ey\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"" +
-      "\347\002\n\rDefinitionRef\022\022\n\004name\030\001 \001(\tR\004name\022\030\n" +
-      "\007version\030\002 \001(\005R\007version\022\030\n\007runtime\030\003 \001(\t" +
-      "R\007runtime\022 \n\013fingerprint\030\004 \001(\tR\013fingerpr" +
-      "int\022!\n\014input_schema\030\005 \001(\tR\013inputSchema\022#" +
-      "\n\routput_schema\030\006 \001(\tR\014outputSchema\022 \n\013d" +
-      "escription\030\007 \001(\tR\013description\0220\n\007signals" +
-      "\030\010 \003(\0132\026.nervenet.v1.SignalRefR\007signals\022" +
-      ")\n\020signals_complete\030\t \001(\010R\017signalsComple" +
-      "te\022%\n\016schemas_marked\030\n \001(\010R\rschemasMarke" +
-      "d\"7\n\tSignalRef\022\022\n\004name\030\001 \001(\tR\004name\022\026\n\006sc" +
-      "hema\030\002 \001(\tR\006schema\"\372\002\n\nNodeRecord\022\027\n\007nod" +
-      "e_id\030\001 \001(\tR\006nodeId\022\030\n\007address\030\002 \001(\tR\007add" +
-      "ress\022<\n\013definitions\030\003 \003(\0132\032.nervenet.v1." +
-      "DefinitionRefR\013definitions\022,\n\005state\030\004 \001(" +
-      "\0162\026.nervenet.v1.NodeStateR\005state\022?\n\rregi" +
-      "ster_time\030\005 \001(\0132\032.google.protobuf.Timest" +
-      "ampR\014registerTime\022#\n\rmax_workflows\030\006 \001(\005" +
-      "R\014maxWorkflows\022\'\n\017owned_workflows\030\007 \001(\005R" +
-      "\016ownedWorkflows\022\030\n\007runtime\030\010 \001(\tR\007runtim" +
-      "e\022\020\n\003pid\030\t \001(\005R\003pid\022\022\n\004full\030\n \001(\010R\004full*" +
-      "\216\001\n\nAgentState\022\033\n\027AGENT_STATE_UNSPECIFIE" +
-      "D\020\000\022\030\n\024AGENT_STATE_STARTING\020\001\022\026\n\022AGENT_S" +
-      "TATE_ACTIVE\020\002\022\030\n\024AGENT_STATE_DRAINING\020\003\022" +
-      "\027\n\023AGENT_STATE_DRAINED\020\004*W\n\tNodeState\022\032\n" +
-      "\026NODE_STATE_UNSPECIFIED\020\000\022\025\n\021NODE_STATE_" +
-      "ACTIVE\020\002\022\027\n\023NODE_STATE_DRAINING\020\003*R\n\tTra" +
-      "nsport\022\031\n\025TRANSPORT_UNSPECIFIED\020\000\022\023\n\017TRA" +
-      "NSPORT_REDIS\020\001\022\025\n\021TRANSPORT_GATEWAY\020\002B8\n" +
-      "\017dev.nervenet.v1P\001Z#nervenet.dev/nervene" +
-      "t/v1;nervenetv1b\006proto3"
+      "\n\005slots\030\013 \001(\005R\005slots\022\030\n\007subject\030\014 \001(\tR\007s" +
+      "ubject\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022" +
+      "\024\n\005value\030\002 \001(\tR\005value:\0028\001\"\347\002\n\rDefinition" +
+      "Ref\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007version\030\002 \001(\005" +
+      "R\007version\022\030\n\007runtime\030\003 \001(\tR\007runtime\022 \n\013f" +
+      "ingerprint\030\004 \001(\tR\013fingerprint\022!\n\014input_s" +
+      "chema\030\005 \001(\tR\013inputSchema\022#\n\routput_schem" +
+      "a\030\006 \001(\tR\014outputSchema\022 \n\013description\030\007 \001" +
+      "(\tR\013description\0220\n\007signals\030\010 \003(\0132\026.nerve" +
+      "net.v1.SignalRefR\007signals\022)\n\020signals_com" +
+      "plete\030\t \001(\010R\017signalsComplete\022%\n\016schemas_" +
+      "marked\030\n \001(\010R\rschemasMarked\"7\n\tSignalRef" +
+      "\022\022\n\004name\030\001 \001(\tR\004name\022\026\n\006schema\030\002 \001(\tR\006sc" +
+      "hema\"\372\002\n\nNodeRecord\022\027\n\007node_id\030\001 \001(\tR\006no" +
+      "deId\022\030\n\007address\030\002 \001(\tR\007address\022<\n\013defini" +
+      "tions\030\003 \003(\0132\032.nervenet.v1.DefinitionRefR" +
+      "\013definitions\022,\n\005state\030\004 \001(\0162\026.nervenet.v" +
+      "1.NodeStateR\005state\022?\n\rregister_time\030\005 \001(" +
+      "\0132\032.google.protobuf.TimestampR\014registerT" +
+      "ime\022#\n\rmax_workflows\030\006 \001(\005R\014maxWorkflows" +
+      "\022\'\n\017owned_workflows\030\007 \001(\005R\016ownedWorkflow" +
+      "s\022\030\n\007runtime\030\010 \001(\tR\007runtime\022\020\n\003pid\030\t \001(\005" +
+      "R\003pid\022\022\n\004full\030\n \001(\010R\004full*\216\001\n\nAgentState" +
+      "\022\033\n\027AGENT_STATE_UNSPECIFIED\020\000\022\030\n\024AGENT_S" +
+      "TATE_STARTING\020\001\022\026\n\022AGENT_STATE_ACTIVE\020\002\022" +
+      "\030\n\024AGENT_STATE_DRAINING\020\003\022\027\n\023AGENT_STATE" +
+      "_DRAINED\020\004*W\n\tNodeState\022\032\n\026NODE_STATE_UN" +
+      "SPECIFIED\020\000\022\025\n\021NODE_STATE_ACTIVE\020\002\022\027\n\023NO" +
+      "DE_STATE_DRAINING\020\003*R\n\tTransport\022\031\n\025TRAN" +
+      "SPORT_UNSPECIFIED\020\000\022\023\n\017TRANSPORT_REDIS\020\001" +
+      "\022\025\n\021TRANSPORT_GATEWAY\020\002B8\n\017dev.nervenet." +
+      "v1P\001Z#nervenet.dev/nervenet/v1;nervenetv" +
+      "1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -170,7 +171,7 @@ public final class Agent {
     internal_static_nervenet_v1_AgentRecord_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_AgentRecord_descriptor,
-        new java.lang.String[] { "AgentId", "Name", "Capabilities", "State", "Transport", "ControlEndpoint", "Labels", "Runtime", "RegisterTime", "Inbox", "Slots", });
+        new java.lang.String[] { "AgentId", "Name", "Capabilities", "State", "Transport", "ControlEndpoint", "Labels", "Runtime", "RegisterTime", "Inbox", "Slots", "Subject", });
     internal_static_nervenet_v1_AgentRecord_LabelsEntry_descriptor =
       internal_static_nervenet_v1_AgentRecord_descriptor.getNestedTypes().get(0);
     internal_static_nervenet_v1_AgentRecord_LabelsEntry_fieldAccessorTable = new

@@ -29,6 +29,7 @@ private static final long serialVersionUID = 0L;
     controlEndpoint_ = "";
     runtime_ = "";
     inbox_ = "";
+    subject_ = "";
   }
 
   @java.lang.Override
@@ -560,6 +561,55 @@ java.lang.String defaultValue) {
     return slots_;
   }
 
+  public static final int SUBJECT_FIELD_NUMBER = 12;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object subject_ = "";
+  /**
+   * <pre>
+   * Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+   * it again. Empty: the caller had no name of its own, as with a token that all share.
+   * </pre>
+   *
+   * <code>string subject = 12 [json_name = "subject"];</code>
+   * @return The subject.
+   */
+  @java.lang.Override
+  public java.lang.String getSubject() {
+    java.lang.Object ref = subject_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      subject_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+   * it again. Empty: the caller had no name of its own, as with a token that all share.
+   * </pre>
+   *
+   * <code>string subject = 12 [json_name = "subject"];</code>
+   * @return The bytes for subject.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getSubjectBytes() {
+    java.lang.Object ref = subject_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      subject_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -609,6 +659,9 @@ java.lang.String defaultValue) {
     }
     if (slots_ != 0) {
       output.writeInt32(11, slots_);
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(subject_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 12, subject_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -664,6 +717,9 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeInt32Size(11, slots_);
     }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(subject_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(12, subject_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -702,6 +758,8 @@ java.lang.String defaultValue) {
         .equals(other.getInbox())) return false;
     if (getSlots()
         != other.getSlots()) return false;
+    if (!getSubject()
+        .equals(other.getSubject())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -741,6 +799,8 @@ java.lang.String defaultValue) {
     hash = (53 * hash) + getInbox().hashCode();
     hash = (37 * hash) + SLOTS_FIELD_NUMBER;
     hash = (53 * hash) + getSlots();
+    hash = (37 * hash) + SUBJECT_FIELD_NUMBER;
+    hash = (53 * hash) + getSubject().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -926,6 +986,7 @@ java.lang.String defaultValue) {
       }
       inbox_ = "";
       slots_ = 0;
+      subject_ = "";
       return this;
     }
 
@@ -1006,6 +1067,9 @@ java.lang.String defaultValue) {
       }
       if (((from_bitField0_ & 0x00000400) != 0)) {
         result.slots_ = slots_;
+      }
+      if (((from_bitField0_ & 0x00000800) != 0)) {
+        result.subject_ = subject_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -1120,6 +1184,11 @@ java.lang.String defaultValue) {
       if (other.getSlots() != 0) {
         setSlots(other.getSlots());
       }
+      if (!other.getSubject().isEmpty()) {
+        subject_ = other.subject_;
+        bitField0_ |= 0x00000800;
+        onChanged();
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -1215,6 +1284,11 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00000400;
               break;
             } // case 88
+            case 98: {
+              subject_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000800;
+              break;
+            } // case 98
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2502,6 +2576,103 @@ java.lang.String defaultValue) {
     public Builder clearSlots() {
       bitField0_ = (bitField0_ & ~0x00000400);
       slots_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object subject_ = "";
+    /**
+     * <pre>
+     * Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+     * it again. Empty: the caller had no name of its own, as with a token that all share.
+     * </pre>
+     *
+     * <code>string subject = 12 [json_name = "subject"];</code>
+     * @return The subject.
+     */
+    public java.lang.String getSubject() {
+      java.lang.Object ref = subject_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        subject_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+     * it again. Empty: the caller had no name of its own, as with a token that all share.
+     * </pre>
+     *
+     * <code>string subject = 12 [json_name = "subject"];</code>
+     * @return The bytes for subject.
+     */
+    public com.google.protobuf.ByteString
+        getSubjectBytes() {
+      java.lang.Object ref = subject_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        subject_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+     * it again. Empty: the caller had no name of its own, as with a token that all share.
+     * </pre>
+     *
+     * <code>string subject = 12 [json_name = "subject"];</code>
+     * @param value The subject to set.
+     * @return This builder for chaining.
+     */
+    public Builder setSubject(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      subject_ = value;
+      bitField0_ |= 0x00000800;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+     * it again. Empty: the caller had no name of its own, as with a token that all share.
+     * </pre>
+     *
+     * <code>string subject = 12 [json_name = "subject"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearSubject() {
+      subject_ = getDefaultInstance().getSubject();
+      bitField0_ = (bitField0_ & ~0x00000800);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+     * it again. Empty: the caller had no name of its own, as with a token that all share.
+     * </pre>
+     *
+     * <code>string subject = 12 [json_name = "subject"];</code>
+     * @param value The bytes for subject to set.
+     * @return This builder for chaining.
+     */
+    public Builder setSubjectBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      subject_ = value;
+      bitField0_ |= 0x00000800;
       onChanged();
       return this;
     }

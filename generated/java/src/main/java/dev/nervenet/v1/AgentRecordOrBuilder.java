@@ -280,4 +280,26 @@ java.lang.String defaultValue);
    * @return The slots.
    */
   int getSlots();
+
+  /**
+   * <pre>
+   * Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+   * it again. Empty: the caller had no name of its own, as with a token that all share.
+   * </pre>
+   *
+   * <code>string subject = 12 [json_name = "subject"];</code>
+   * @return The subject.
+   */
+  java.lang.String getSubject();
+  /**
+   * <pre>
+   * Who registered it: the subject of the caller's credentials, which the node sets. Only that caller keeps its lease and connects
+   * it again. Empty: the caller had no name of its own, as with a token that all share.
+   * </pre>
+   *
+   * <code>string subject = 12 [json_name = "subject"];</code>
+   * @return The bytes for subject.
+   */
+  com.google.protobuf.ByteString
+      getSubjectBytes();
 }

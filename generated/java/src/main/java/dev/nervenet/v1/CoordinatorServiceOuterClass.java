@@ -316,7 +316,7 @@ public final class CoordinatorServiceOuterClass {
       "clude_task_payloads\030\004 \001(\010R\023includeTaskPa" +
       "yloads\022\037\n\013input_steps\030\005 \003(\tR\ninputSteps\"" +
       "H\n\023GetWorkflowResponse\0221\n\010workflow\030\001 \001(\013" +
-      "2\025.nervenet.v1.WorkflowR\010workflow\"\222\005\n\024Li" +
+      "2\025.nervenet.v1.WorkflowR\010workflow\"\256\006\n\024Li" +
       "stWorkflowsRequest\022\033\n\tpage_size\030\001 \001(\005R\010p" +
       "ageSize\022\035\n\npage_token\030\002 \001(\tR\tpageToken\0222" +
       "\n\006states\030\003 \003(\0162\032.nervenet.v1.WorkflowSta" +
@@ -331,163 +331,167 @@ public final class CoordinatorServiceOuterClass {
       "slow\022\037\n\013waiting_for\030\017 \001(\tR\nwaitingFor\022:\n" +
       "\013stuck_after\030\020 \001(\0132\031.google.protobuf.Dur" +
       "ationR\nstuckAfter\0228\n\nslow_after\030\021 \001(\0132\031." +
-      "google.protobuf.DurationR\tslowAfter\0329\n\013L" +
-      "abelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 " +
-      "\001(\tR\005value:\0028\001\"\367\001\n\025ListWorkflowsResponse" +
-      "\0223\n\tworkflows\030\001 \003(\0132\025.nervenet.v1.Workfl" +
-      "owR\tworkflows\022&\n\017next_page_token\030\002 \001(\tR\r" +
-      "nextPageToken\022\'\n\017namespace_count\030\003 \001(\003R\016" +
-      "namespaceCount\022:\n\014state_counts\030\004 \003(\0132\027.n" +
-      "ervenet.v1.StateCountR\013stateCounts\022\034\n\tun" +
-      "counted\030\005 \001(\003R\tuncounted\"T\n\nStateCount\0220" +
-      "\n\005state\030\001 \001(\0162\032.nervenet.v1.WorkflowStat" +
-      "eR\005state\022\024\n\005count\030\002 \001(\003R\005count\"q\n\020ListWa" +
-      "itsRequest\022!\n\014workflow_ids\030\001 \003(\tR\013workfl" +
-      "owIds\022:\n\013stuck_after\030\002 \001(\0132\031.google.prot" +
-      "obuf.DurationR\nstuckAfter\"\212\001\n\rWorkflowWa" +
-      "its\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\020\n\003" +
-      "run\030\002 \001(\005R\003run\022\'\n\005waits\030\003 \003(\0132\021.nervenet" +
-      ".v1.WaitR\005waits\022\035\n\nmore_waits\030\004 \001(\005R\tmor" +
-      "eWaits\"M\n\021ListWaitsResponse\0228\n\tworkflows" +
-      "\030\001 \003(\0132\032.nervenet.v1.WorkflowWaitsR\twork" +
-      "flows\"\333\001\n\022ListJournalRequest\022\037\n\013workflow" +
-      "_id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_size\030\002 \001(\005" +
-      "R\010pageSize\022\035\n\npage_token\030\003 \001(\tR\tpageToke" +
-      "n\022%\n\016after_sequence\030\004 \001(\003R\rafterSequence" +
-      "\022A\n\016payload_format\030\005 \001(\0162\032.nervenet.v1.P" +
-      "ayloadFormatR\rpayloadFormat\"r\n\023ListJourn" +
-      "alResponse\0223\n\007entries\030\001 \003(\0132\031.nervenet.v" +
-      "1.JournalEntryR\007entries\022&\n\017next_page_tok" +
-      "en\030\002 \001(\tR\rnextPageToken\"\367\001\n\024WatchWorkflo" +
-      "wRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowI" +
-      "d\022%\n\016after_sequence\030\002 \001(\003R\rafterSequence" +
-      "\022)\n\020include_progress\030\003 \001(\010R\017includeProgr" +
-      "ess\022)\n\020include_partials\030\004 \001(\010R\017includePa" +
-      "rtials\022A\n\016payload_format\030\005 \001(\0162\032.nervene" +
-      "t.v1.PayloadFormatR\rpayloadFormat\"x\n\025Wat" +
-      "chWorkflowResponse\022/\n\005entry\030\001 \001(\0132\031.nerv" +
-      "enet.v1.JournalEntryR\005entry\022.\n\007blocked\030\002" +
-      " \001(\0132\024.nervenet.v1.BlockedR\007blocked\"\327\001\n\025" +
-      "SignalWorkflowRequest\022\037\n\013workflow_id\030\001 \001" +
-      "(\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR\006signal\022." +
-      "\n\007payload\030\003 \001(\0132\024.nervenet.v1.PayloadR\007p" +
-      "ayload\022\035\n\nrequest_id\030\004 \001(\tR\trequestId\022\026\n" +
-      "\006sender\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 \001(" +
-      "\010R\nundeclared\"N\n\026SignalWorkflowResponse\022" +
-      "\032\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007created\030\002" +
-      " \001(\010R\007created\"n\n\025CancelWorkflowRequest\022\037" +
-      "\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006reaso" +
-      "n\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 \001(\tR\trequ" +
-      "ester\"d\n\026CancelWorkflowResponse\0220\n\005state" +
-      "\030\001 \001(\0162\032.nervenet.v1.WorkflowStateR\005stat" +
-      "e\022\030\n\007created\030\002 \001(\010R\007created\"7\n\024RetryWork" +
-      "flowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkfl" +
-      "owId\"d\n\025RetryWorkflowResponse\0221\n\010workflo" +
-      "w\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010workflow" +
-      "\022\030\n\007retried\030\002 \001(\010R\007retried\"\233\001\n\026RestartWo" +
-      "rkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nwork" +
-      "flowId\022\020\n\003run\030\002 \001(\005R\003run\022\030\n\007version\030\003 \001(" +
-      "\005R\007version\022\026\n\006reason\030\004 \001(\tR\006reason\022\034\n\tre" +
-      "quester\030\005 \001(\tR\trequester\"f\n\027RestartWorkf" +
-      "lowResponse\0221\n\010workflow\030\001 \001(\0132\025.nervenet" +
-      ".v1.WorkflowR\010workflow\022\030\n\007created\030\002 \001(\010R" +
-      "\007created\"\202\004\n\016RunTaskRequest\022\035\n\nrequest_i" +
-      "d\030\001 \001(\tR\trequestId\022\036\n\ncapability\030\002 \001(\tR\n" +
-      "capability\022*\n\005input\030\003 \001(\0132\024.nervenet.v1." +
-      "PayloadR\005input\022.\n\005retry\030\004 \001(\0132\030.nervenet" +
-      ".v1.RetryPolicyR\005retry\0221\n\010timeouts\030\005 \001(\013" +
-      "2\025.nervenet.v1.TimeoutsR\010timeouts\0224\n\tsel" +
-      "ection\030\006 \001(\0132\026.nervenet.v1.SelectionR\tse" +
-      "lection\022?\n\006labels\030\007 \003(\0132\'.nervenet.v1.Ru" +
-      "nTaskRequest.LabelsEntryR\006labels\022-\n\004wait" +
-      "\030\010 \001(\0132\031.google.protobuf.DurationR\004wait\022" +
-      "A\n\016payload_format\030\t \001(\0162\032.nervenet.v1.Pa" +
-      "yloadFormatR\rpayloadFormat\0329\n\013LabelsEntr" +
-      "y\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005valu" +
-      "e:\0028\001\"D\n\017RunTaskResponse\0221\n\010workflow\030\001 \001" +
-      "(\0132\025.nervenet.v1.WorkflowR\010workflow\"\251\001\n\026" +
-      "ListEscalationsRequest\022\033\n\tpage_size\030\001 \001(" +
-      "\005R\010pageSize\022\035\n\npage_token\030\002 \001(\tR\tpageTok" +
-      "en\022\037\n\013workflow_id\030\003 \001(\tR\nworkflowId\0222\n\005s" +
-      "tate\030\004 \001(\0162\034.nervenet.v1.EscalationState" +
-      "R\005state\"\233\001\n\027ListEscalationsResponse\0229\n\013e" +
-      "scalations\030\001 \003(\0132\027.nervenet.v1.Escalatio" +
-      "nR\013escalations\022&\n\017next_page_token\030\002 \001(\tR" +
-      "\rnextPageToken\022\035\n\nopen_count\030\003 \001(\003R\topen" +
-      "Count\";\n\024GetEscalationRequest\022#\n\rescalat" +
-      "ion_id\030\001 \001(\tR\014escalationId\"P\n\025GetEscalat" +
-      "ionResponse\0227\n\nescalation\030\001 \001(\0132\027.nerven" +
-      "et.v1.EscalationR\nescalation\"\202\001\n\030Resolve" +
-      "EscalationRequest\022#\n\rescalation_id\030\001 \001(\t" +
-      "R\014escalationId\022A\n\nresolution\030\002 \001(\0132!.ner" +
-      "venet.v1.EscalationResolutionR\nresolutio" +
-      "n\"T\n\031ResolveEscalationResponse\0227\n\nescala" +
-      "tion\030\001 \001(\0132\027.nervenet.v1.EscalationR\nesc" +
-      "alation\"t\n\024PutDefinitionRequest\0227\n\ndefin" +
-      "ition\030\001 \001(\0132\027.nervenet.v1.DefinitionR\nde" +
-      "finition\022#\n\rvalidate_only\030\002 \001(\010R\014validat" +
-      "eOnly\"j\n\025PutDefinitionResponse\0227\n\ndefini" +
-      "tion\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndef" +
-      "inition\022\030\n\007created\030\002 \001(\010R\007created\"D\n\024Get" +
-      "DefinitionRequest\022\022\n\004name\030\001 \001(\tR\004name\022\030\n" +
-      "\007version\030\002 \001(\005R\007version\"P\n\025GetDefinition" +
-      "Response\0227\n\ndefinition\030\001 \001(\0132\027.nervenet." +
-      "v1.DefinitionR\ndefinition\"h\n\026ListDefinit" +
-      "ionsRequest\022\022\n\004name\030\001 \001(\tR\004name\022\033\n\tpage_" +
-      "size\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\t" +
-      "R\tpageToken\"|\n\027ListDefinitionsResponse\0229" +
-      "\n\013definitions\030\001 \003(\0132\027.nervenet.v1.Defini" +
-      "tionR\013definitions\022&\n\017next_page_token\030\002 \001" +
-      "(\tR\rnextPageToken*o\n\010IfExists\022\031\n\025IF_EXIS" +
-      "TS_UNSPECIFIED\020\000\022\022\n\016IF_EXISTS_SAME\020\001\022\023\n\017" +
-      "IF_EXISTS_ERROR\020\002\022\037\n\033IF_EXISTS_RESTART_I" +
-      "F_CLOSED\020\003*V\n\nDurability\022\032\n\026DURABILITY_U" +
-      "NSPECIFIED\020\000\022\025\n\021DURABILITY_NORMAL\020\001\022\025\n\021D" +
-      "URABILITY_STRICT\020\0022\242\r\n\022CoordinatorServic" +
-      "e\022V\n\rStartWorkflow\022!.nervenet.v1.StartWo" +
-      "rkflowRequest\032\".nervenet.v1.StartWorkflo" +
-      "wResponse\022Y\n\016StartWorkflows\022\".nervenet.v" +
-      "1.StartWorkflowsRequest\032#.nervenet.v1.St" +
-      "artWorkflowsResponse\022]\n\016AwaitWorkflows\022\"" +
-      ".nervenet.v1.AwaitWorkflowsRequest\032#.ner" +
-      "venet.v1.AwaitWorkflowsResponse(\0010\001\022P\n\013G" +
-      "etWorkflow\022\037.nervenet.v1.GetWorkflowRequ" +
-      "est\032 .nervenet.v1.GetWorkflowResponse\022V\n" +
-      "\rListWorkflows\022!.nervenet.v1.ListWorkflo" +
-      "wsRequest\032\".nervenet.v1.ListWorkflowsRes" +
-      "ponse\022J\n\tListWaits\022\035.nervenet.v1.ListWai" +
-      "tsRequest\032\036.nervenet.v1.ListWaitsRespons" +
-      "e\022P\n\013ListJournal\022\037.nervenet.v1.ListJourn" +
-      "alRequest\032 .nervenet.v1.ListJournalRespo" +
-      "nse\022X\n\rWatchWorkflow\022!.nervenet.v1.Watch" +
-      "WorkflowRequest\032\".nervenet.v1.WatchWorkf" +
-      "lowResponse0\001\022Y\n\016SignalWorkflow\022\".nerven" +
-      "et.v1.SignalWorkflowRequest\032#.nervenet.v" +
-      "1.SignalWorkflowResponse\022Y\n\016CancelWorkfl" +
-      "ow\022\".nervenet.v1.CancelWorkflowRequest\032#" +
-      ".nervenet.v1.CancelWorkflowResponse\022V\n\rR" +
-      "etryWorkflow\022!.nervenet.v1.RetryWorkflow" +
-      "Request\032\".nervenet.v1.RetryWorkflowRespo" +
-      "nse\022\\\n\017RestartWorkflow\022#.nervenet.v1.Res" +
-      "tartWorkflowRequest\032$.nervenet.v1.Restar" +
-      "tWorkflowResponse\022D\n\007RunTask\022\033.nervenet." +
-      "v1.RunTaskRequest\032\034.nervenet.v1.RunTaskR" +
-      "esponse\022\\\n\017ListEscalations\022#.nervenet.v1" +
-      ".ListEscalationsRequest\032$.nervenet.v1.Li" +
-      "stEscalationsResponse\022V\n\rGetEscalation\022!" +
-      ".nervenet.v1.GetEscalationRequest\032\".nerv" +
-      "enet.v1.GetEscalationResponse\022b\n\021Resolve" +
-      "Escalation\022%.nervenet.v1.ResolveEscalati" +
-      "onRequest\032&.nervenet.v1.ResolveEscalatio" +
-      "nResponse\022V\n\rPutDefinition\022!.nervenet.v1" +
-      ".PutDefinitionRequest\032\".nervenet.v1.PutD" +
-      "efinitionResponse\022V\n\rGetDefinition\022!.ner" +
-      "venet.v1.GetDefinitionRequest\032\".nervenet" +
-      ".v1.GetDefinitionResponse\022\\\n\017ListDefinit" +
-      "ions\022#.nervenet.v1.ListDefinitionsReques" +
-      "t\032$.nervenet.v1.ListDefinitionsResponseB" +
-      "8\n\017dev.nervenet.v1P\001Z#nervenet.dev/nerve" +
-      "net/v1;nervenetv1b\006proto3"
+      "google.protobuf.DurationR\tslowAfter\022\032\n\010a" +
+      "rchived\030\022 \001(\010R\010archived\022=\n\014closed_after\030" +
+      "\023 \001(\0132\032.google.protobuf.TimestampR\013close" +
+      "dAfter\022?\n\rclosed_before\030\024 \001(\0132\032.google.p" +
+      "rotobuf.TimestampR\014closedBefore\0329\n\013Label" +
+      "sEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR" +
+      "\005value:\0028\001\"\367\001\n\025ListWorkflowsResponse\0223\n\t" +
+      "workflows\030\001 \003(\0132\025.nervenet.v1.WorkflowR\t" +
+      "workflows\022&\n\017next_page_token\030\002 \001(\tR\rnext" +
+      "PageToken\022\'\n\017namespace_count\030\003 \001(\003R\016name" +
+      "spaceCount\022:\n\014state_counts\030\004 \003(\0132\027.nerve" +
+      "net.v1.StateCountR\013stateCounts\022\034\n\tuncoun" +
+      "ted\030\005 \001(\003R\tuncounted\"T\n\nStateCount\0220\n\005st" +
+      "ate\030\001 \001(\0162\032.nervenet.v1.WorkflowStateR\005s" +
+      "tate\022\024\n\005count\030\002 \001(\003R\005count\"q\n\020ListWaitsR" +
+      "equest\022!\n\014workflow_ids\030\001 \003(\tR\013workflowId" +
+      "s\022:\n\013stuck_after\030\002 \001(\0132\031.google.protobuf" +
+      ".DurationR\nstuckAfter\"\212\001\n\rWorkflowWaits\022" +
+      "\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\020\n\003run\030" +
+      "\002 \001(\005R\003run\022\'\n\005waits\030\003 \003(\0132\021.nervenet.v1." +
+      "WaitR\005waits\022\035\n\nmore_waits\030\004 \001(\005R\tmoreWai" +
+      "ts\"M\n\021ListWaitsResponse\0228\n\tworkflows\030\001 \003" +
+      "(\0132\032.nervenet.v1.WorkflowWaitsR\tworkflow" +
+      "s\"\333\001\n\022ListJournalRequest\022\037\n\013workflow_id\030" +
+      "\001 \001(\tR\nworkflowId\022\033\n\tpage_size\030\002 \001(\005R\010pa" +
+      "geSize\022\035\n\npage_token\030\003 \001(\tR\tpageToken\022%\n" +
+      "\016after_sequence\030\004 \001(\003R\rafterSequence\022A\n\016" +
+      "payload_format\030\005 \001(\0162\032.nervenet.v1.Paylo" +
+      "adFormatR\rpayloadFormat\"r\n\023ListJournalRe" +
+      "sponse\0223\n\007entries\030\001 \003(\0132\031.nervenet.v1.Jo" +
+      "urnalEntryR\007entries\022&\n\017next_page_token\030\002" +
+      " \001(\tR\rnextPageToken\"\367\001\n\024WatchWorkflowReq" +
+      "uest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022%\n" +
+      "\016after_sequence\030\002 \001(\003R\rafterSequence\022)\n\020" +
+      "include_progress\030\003 \001(\010R\017includeProgress\022" +
+      ")\n\020include_partials\030\004 \001(\010R\017includePartia" +
+      "ls\022A\n\016payload_format\030\005 \001(\0162\032.nervenet.v1" +
+      ".PayloadFormatR\rpayloadFormat\"x\n\025WatchWo" +
+      "rkflowResponse\022/\n\005entry\030\001 \001(\0132\031.nervenet" +
+      ".v1.JournalEntryR\005entry\022.\n\007blocked\030\002 \001(\013" +
+      "2\024.nervenet.v1.BlockedR\007blocked\"\327\001\n\025Sign" +
+      "alWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\n" +
+      "workflowId\022\026\n\006signal\030\002 \001(\tR\006signal\022.\n\007pa" +
+      "yload\030\003 \001(\0132\024.nervenet.v1.PayloadR\007paylo" +
+      "ad\022\035\n\nrequest_id\030\004 \001(\tR\trequestId\022\026\n\006sen" +
+      "der\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 \001(\010R\nu" +
+      "ndeclared\"N\n\026SignalWorkflowResponse\022\032\n\010s" +
+      "equence\030\001 \001(\003R\010sequence\022\030\n\007created\030\002 \001(\010" +
+      "R\007created\"n\n\025CancelWorkflowRequest\022\037\n\013wo" +
+      "rkflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006reason\030\002 " +
+      "\001(\tR\006reason\022\034\n\trequester\030\003 \001(\tR\trequeste" +
+      "r\"d\n\026CancelWorkflowResponse\0220\n\005state\030\001 \001" +
+      "(\0162\032.nervenet.v1.WorkflowStateR\005state\022\030\n" +
+      "\007created\030\002 \001(\010R\007created\"7\n\024RetryWorkflow" +
+      "Request\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId" +
+      "\"d\n\025RetryWorkflowResponse\0221\n\010workflow\030\001 " +
+      "\001(\0132\025.nervenet.v1.WorkflowR\010workflow\022\030\n\007" +
+      "retried\030\002 \001(\010R\007retried\"\233\001\n\026RestartWorkfl" +
+      "owRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflow" +
+      "Id\022\020\n\003run\030\002 \001(\005R\003run\022\030\n\007version\030\003 \001(\005R\007v" +
+      "ersion\022\026\n\006reason\030\004 \001(\tR\006reason\022\034\n\treques" +
+      "ter\030\005 \001(\tR\trequester\"f\n\027RestartWorkflowR" +
+      "esponse\0221\n\010workflow\030\001 \001(\0132\025.nervenet.v1." +
+      "WorkflowR\010workflow\022\030\n\007created\030\002 \001(\010R\007cre" +
+      "ated\"\202\004\n\016RunTaskRequest\022\035\n\nrequest_id\030\001 " +
+      "\001(\tR\trequestId\022\036\n\ncapability\030\002 \001(\tR\ncapa" +
+      "bility\022*\n\005input\030\003 \001(\0132\024.nervenet.v1.Payl" +
+      "oadR\005input\022.\n\005retry\030\004 \001(\0132\030.nervenet.v1." +
+      "RetryPolicyR\005retry\0221\n\010timeouts\030\005 \001(\0132\025.n" +
+      "ervenet.v1.TimeoutsR\010timeouts\0224\n\tselecti" +
+      "on\030\006 \001(\0132\026.nervenet.v1.SelectionR\tselect" +
+      "ion\022?\n\006labels\030\007 \003(\0132\'.nervenet.v1.RunTas" +
+      "kRequest.LabelsEntryR\006labels\022-\n\004wait\030\010 \001" +
+      "(\0132\031.google.protobuf.DurationR\004wait\022A\n\016p" +
+      "ayload_format\030\t \001(\0162\032.nervenet.v1.Payloa" +
+      "dFormatR\rpayloadFormat\0329\n\013LabelsEntry\022\020\n" +
+      "\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028" +
+      "\001\"D\n\017RunTaskResponse\0221\n\010workflow\030\001 \001(\0132\025" +
+      ".nervenet.v1.WorkflowR\010workflow\"\251\001\n\026List" +
+      "EscalationsRequest\022\033\n\tpage_size\030\001 \001(\005R\010p" +
+      "ageSize\022\035\n\npage_token\030\002 \001(\tR\tpageToken\022\037" +
+      "\n\013workflow_id\030\003 \001(\tR\nworkflowId\0222\n\005state" +
+      "\030\004 \001(\0162\034.nervenet.v1.EscalationStateR\005st" +
+      "ate\"\233\001\n\027ListEscalationsResponse\0229\n\013escal" +
+      "ations\030\001 \003(\0132\027.nervenet.v1.EscalationR\013e" +
+      "scalations\022&\n\017next_page_token\030\002 \001(\tR\rnex" +
+      "tPageToken\022\035\n\nopen_count\030\003 \001(\003R\topenCoun" +
+      "t\";\n\024GetEscalationRequest\022#\n\rescalation_" +
+      "id\030\001 \001(\tR\014escalationId\"P\n\025GetEscalationR" +
+      "esponse\0227\n\nescalation\030\001 \001(\0132\027.nervenet.v" +
+      "1.EscalationR\nescalation\"\202\001\n\030ResolveEsca" +
+      "lationRequest\022#\n\rescalation_id\030\001 \001(\tR\014es" +
+      "calationId\022A\n\nresolution\030\002 \001(\0132!.nervene" +
+      "t.v1.EscalationResolutionR\nresolution\"T\n" +
+      "\031ResolveEscalationResponse\0227\n\nescalation" +
+      "\030\001 \001(\0132\027.nervenet.v1.EscalationR\nescalat" +
+      "ion\"t\n\024PutDefinitionRequest\0227\n\ndefinitio" +
+      "n\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndefini" +
+      "tion\022#\n\rvalidate_only\030\002 \001(\010R\014validateOnl" +
+      "y\"j\n\025PutDefinitionResponse\0227\n\ndefinition" +
+      "\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndefinit" +
+      "ion\022\030\n\007created\030\002 \001(\010R\007created\"D\n\024GetDefi" +
+      "nitionRequest\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007ver" +
+      "sion\030\002 \001(\005R\007version\"P\n\025GetDefinitionResp" +
+      "onse\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.D" +
+      "efinitionR\ndefinition\"h\n\026ListDefinitions" +
+      "Request\022\022\n\004name\030\001 \001(\tR\004name\022\033\n\tpage_size" +
+      "\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR\tpa" +
+      "geToken\"|\n\027ListDefinitionsResponse\0229\n\013de" +
+      "finitions\030\001 \003(\0132\027.nervenet.v1.Definition" +
+      "R\013definitions\022&\n\017next_page_token\030\002 \001(\tR\r" +
+      "nextPageToken*o\n\010IfExists\022\031\n\025IF_EXISTS_U" +
+      "NSPECIFIED\020\000\022\022\n\016IF_EXISTS_SAME\020\001\022\023\n\017IF_E" +
+      "XISTS_ERROR\020\002\022\037\n\033IF_EXISTS_RESTART_IF_CL" +
+      "OSED\020\003*V\n\nDurability\022\032\n\026DURABILITY_UNSPE" +
+      "CIFIED\020\000\022\025\n\021DURABILITY_NORMAL\020\001\022\025\n\021DURAB" +
+      "ILITY_STRICT\020\0022\242\r\n\022CoordinatorService\022V\n" +
+      "\rStartWorkflow\022!.nervenet.v1.StartWorkfl" +
+      "owRequest\032\".nervenet.v1.StartWorkflowRes" +
+      "ponse\022Y\n\016StartWorkflows\022\".nervenet.v1.St" +
+      "artWorkflowsRequest\032#.nervenet.v1.StartW" +
+      "orkflowsResponse\022]\n\016AwaitWorkflows\022\".ner" +
+      "venet.v1.AwaitWorkflowsRequest\032#.nervene" +
+      "t.v1.AwaitWorkflowsResponse(\0010\001\022P\n\013GetWo" +
+      "rkflow\022\037.nervenet.v1.GetWorkflowRequest\032" +
+      " .nervenet.v1.GetWorkflowResponse\022V\n\rLis" +
+      "tWorkflows\022!.nervenet.v1.ListWorkflowsRe" +
+      "quest\032\".nervenet.v1.ListWorkflowsRespons" +
+      "e\022J\n\tListWaits\022\035.nervenet.v1.ListWaitsRe" +
+      "quest\032\036.nervenet.v1.ListWaitsResponse\022P\n" +
+      "\013ListJournal\022\037.nervenet.v1.ListJournalRe" +
+      "quest\032 .nervenet.v1.ListJournalResponse\022" +
+      "X\n\rWatchWorkflow\022!.nervenet.v1.WatchWork" +
+      "flowRequest\032\".nervenet.v1.WatchWorkflowR" +
+      "esponse0\001\022Y\n\016SignalWorkflow\022\".nervenet.v" +
+      "1.SignalWorkflowRequest\032#.nervenet.v1.Si" +
+      "gnalWorkflowResponse\022Y\n\016CancelWorkflow\022\"" +
+      ".nervenet.v1.CancelWorkflowRequest\032#.ner" +
+      "venet.v1.CancelWorkflowResponse\022V\n\rRetry" +
+      "Workflow\022!.nervenet.v1.RetryWorkflowRequ" +
+      "est\032\".nervenet.v1.RetryWorkflowResponse\022" +
+      "\\\n\017RestartWorkflow\022#.nervenet.v1.Restart" +
+      "WorkflowRequest\032$.nervenet.v1.RestartWor" +
+      "kflowResponse\022D\n\007RunTask\022\033.nervenet.v1.R" +
+      "unTaskRequest\032\034.nervenet.v1.RunTaskRespo" +
+      "nse\022\\\n\017ListEscalations\022#.nervenet.v1.Lis" +
+      "tEscalationsRequest\032$.nervenet.v1.ListEs" +
+      "calationsResponse\022V\n\rGetEscalation\022!.ner" +
+      "venet.v1.GetEscalationRequest\032\".nervenet" +
+      ".v1.GetEscalationResponse\022b\n\021ResolveEsca" +
+      "lation\022%.nervenet.v1.ResolveEscalationRe" +
+      "quest\032&.nervenet.v1.ResolveEscalationRes" +
+      "ponse\022V\n\rPutDefinition\022!.nervenet.v1.Put" +
+      "DefinitionRequest\032\".nervenet.v1.PutDefin" +
+      "itionResponse\022V\n\rGetDefinition\022!.nervene" +
+      "t.v1.GetDefinitionRequest\032\".nervenet.v1." +
+      "GetDefinitionResponse\022\\\n\017ListDefinitions" +
+      "\022#.nervenet.v1.ListDefinitionsRequest\032$." +
+      "nervenet.v1.ListDefinitionsResponseB8\n\017d" +
+      "ev.nervenet.v1P\001Z#nervenet.dev/nervenet/" +
+      "v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -580,7 +584,7 @@ public final class CoordinatorServiceOuterClass {
     internal_static_nervenet_v1_ListWorkflowsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListWorkflowsRequest_descriptor,
-        new java.lang.String[] { "PageSize", "PageToken", "States", "Definition", "Labels", "StartedAfter", "IncludeWaits", "IncludeCounts", "Stuck", "Retrying", "Slow", "WaitingFor", "StuckAfter", "SlowAfter", });
+        new java.lang.String[] { "PageSize", "PageToken", "States", "Definition", "Labels", "StartedAfter", "IncludeWaits", "IncludeCounts", "Stuck", "Retrying", "Slow", "WaitingFor", "StuckAfter", "SlowAfter", "Archived", "ClosedAfter", "ClosedBefore", });
     internal_static_nervenet_v1_ListWorkflowsRequest_LabelsEntry_descriptor =
       internal_static_nervenet_v1_ListWorkflowsRequest_descriptor.getNestedTypes().get(0);
     internal_static_nervenet_v1_ListWorkflowsRequest_LabelsEntry_fieldAccessorTable = new

@@ -427,6 +427,44 @@ private static final long serialVersionUID = 0L;
     return createTime_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : createTime_;
   }
 
+  public static final int RETENTION_FIELD_NUMBER = 10;
+  private com.google.protobuf.Duration retention_;
+  /**
+   * <pre>
+   * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+   * @return Whether the retention field is set.
+   */
+  @java.lang.Override
+  public boolean hasRetention() {
+    return ((bitField0_ & 0x00000010) != 0);
+  }
+  /**
+   * <pre>
+   * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+   * @return The retention.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Duration getRetention() {
+    return retention_ == null ? com.google.protobuf.Duration.getDefaultInstance() : retention_;
+  }
+  /**
+   * <pre>
+   * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.DurationOrBuilder getRetentionOrBuilder() {
+    return retention_ == null ? com.google.protobuf.Duration.getDefaultInstance() : retention_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -467,6 +505,9 @@ private static final long serialVersionUID = 0L;
     }
     if (((bitField0_ & 0x00000008) != 0)) {
       output.writeMessage(9, getCreateTime());
+    }
+    if (((bitField0_ & 0x00000010) != 0)) {
+      output.writeMessage(10, getRetention());
     }
     getUnknownFields().writeTo(output);
   }
@@ -509,6 +550,10 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000008) != 0)) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(9, getCreateTime());
+    }
+    if (((bitField0_ & 0x00000010) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(10, getRetention());
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -555,6 +600,11 @@ private static final long serialVersionUID = 0L;
       if (!getCreateTime()
           .equals(other.getCreateTime())) return false;
     }
+    if (hasRetention() != other.hasRetention()) return false;
+    if (hasRetention()) {
+      if (!getRetention()
+          .equals(other.getRetention())) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -593,6 +643,10 @@ private static final long serialVersionUID = 0L;
     if (hasCreateTime()) {
       hash = (37 * hash) + CREATE_TIME_FIELD_NUMBER;
       hash = (53 * hash) + getCreateTime().hashCode();
+    }
+    if (hasRetention()) {
+      hash = (37 * hash) + RETENTION_FIELD_NUMBER;
+      hash = (53 * hash) + getRetention().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -743,6 +797,7 @@ private static final long serialVersionUID = 0L;
         getTimeoutsFieldBuilder();
         getTimeoutFieldBuilder();
         getCreateTimeFieldBuilder();
+        getRetentionFieldBuilder();
       }
     }
     @java.lang.Override
@@ -779,6 +834,11 @@ private static final long serialVersionUID = 0L;
       if (createTimeBuilder_ != null) {
         createTimeBuilder_.dispose();
         createTimeBuilder_ = null;
+      }
+      retention_ = null;
+      if (retentionBuilder_ != null) {
+        retentionBuilder_.dispose();
+        retentionBuilder_ = null;
       }
       return this;
     }
@@ -862,6 +922,12 @@ private static final long serialVersionUID = 0L;
             ? createTime_
             : createTimeBuilder_.build();
         to_bitField0_ |= 0x00000008;
+      }
+      if (((from_bitField0_ & 0x00000200) != 0)) {
+        result.retention_ = retentionBuilder_ == null
+            ? retention_
+            : retentionBuilder_.build();
+        to_bitField0_ |= 0x00000010;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -966,6 +1032,9 @@ private static final long serialVersionUID = 0L;
       if (other.hasCreateTime()) {
         mergeCreateTime(other.getCreateTime());
       }
+      if (other.hasRetention()) {
+        mergeRetention(other.getRetention());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -1053,6 +1122,13 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000100;
               break;
             } // case 74
+            case 82: {
+              input.readMessage(
+                  getRetentionFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00000200;
+              break;
+            } // case 82
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2328,6 +2404,163 @@ private static final long serialVersionUID = 0L;
         createTime_ = null;
       }
       return createTimeBuilder_;
+    }
+
+    private com.google.protobuf.Duration retention_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> retentionBuilder_;
+    /**
+     * <pre>
+     * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+     * @return Whether the retention field is set.
+     */
+    public boolean hasRetention() {
+      return ((bitField0_ & 0x00000200) != 0);
+    }
+    /**
+     * <pre>
+     * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+     * @return The retention.
+     */
+    public com.google.protobuf.Duration getRetention() {
+      if (retentionBuilder_ == null) {
+        return retention_ == null ? com.google.protobuf.Duration.getDefaultInstance() : retention_;
+      } else {
+        return retentionBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+     */
+    public Builder setRetention(com.google.protobuf.Duration value) {
+      if (retentionBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        retention_ = value;
+      } else {
+        retentionBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+     */
+    public Builder setRetention(
+        com.google.protobuf.Duration.Builder builderForValue) {
+      if (retentionBuilder_ == null) {
+        retention_ = builderForValue.build();
+      } else {
+        retentionBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+     */
+    public Builder mergeRetention(com.google.protobuf.Duration value) {
+      if (retentionBuilder_ == null) {
+        if (((bitField0_ & 0x00000200) != 0) &&
+          retention_ != null &&
+          retention_ != com.google.protobuf.Duration.getDefaultInstance()) {
+          getRetentionBuilder().mergeFrom(value);
+        } else {
+          retention_ = value;
+        }
+      } else {
+        retentionBuilder_.mergeFrom(value);
+      }
+      if (retention_ != null) {
+        bitField0_ |= 0x00000200;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+     */
+    public Builder clearRetention() {
+      bitField0_ = (bitField0_ & ~0x00000200);
+      retention_ = null;
+      if (retentionBuilder_ != null) {
+        retentionBuilder_.dispose();
+        retentionBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+     */
+    public com.google.protobuf.Duration.Builder getRetentionBuilder() {
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return getRetentionFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+     */
+    public com.google.protobuf.DurationOrBuilder getRetentionOrBuilder() {
+      if (retentionBuilder_ != null) {
+        return retentionBuilder_.getMessageOrBuilder();
+      } else {
+        return retention_ == null ?
+            com.google.protobuf.Duration.getDefaultInstance() : retention_;
+      }
+    }
+    /**
+     * <pre>
+     * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+     * </pre>
+     *
+     * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> 
+        getRetentionFieldBuilder() {
+      if (retentionBuilder_ == null) {
+        retentionBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder>(
+                getRetention(),
+                getParentForChildren(),
+                isClean());
+        retention_ = null;
+      }
+      return retentionBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

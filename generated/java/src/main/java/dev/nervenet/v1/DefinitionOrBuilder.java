@@ -229,4 +229,31 @@ public interface DefinitionOrBuilder extends
    * <code>.google.protobuf.Timestamp create_time = 9 [json_name = "createTime"];</code>
    */
   com.google.protobuf.TimestampOrBuilder getCreateTimeOrBuilder();
+
+  /**
+   * <pre>
+   * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+   * @return Whether the retention field is set.
+   */
+  boolean hasRetention();
+  /**
+   * <pre>
+   * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+   * @return The retention.
+   */
+  com.google.protobuf.Duration getRetention();
+  /**
+   * <pre>
+   * How long its closed runs can still be read; unset = the mesh's setting `retention`.
+   * </pre>
+   *
+   * <code>.google.protobuf.Duration retention = 10 [json_name = "retention"];</code>
+   */
+  com.google.protobuf.DurationOrBuilder getRetentionOrBuilder();
 }

@@ -587,6 +587,98 @@ java.lang.String defaultValue) {
     return slowAfter_ == null ? com.google.protobuf.Duration.getDefaultInstance() : slowAfter_;
   }
 
+  public static final int ARCHIVED_FIELD_NUMBER = 18;
+  private boolean archived_ = false;
+  /**
+   * <pre>
+   * List what is in the archive, by the time at which runs closed, the newest first and about in order. Redis is not asked;
+   * filters that concern open workflows are refused. Without an archive: FAILED_PRECONDITION, NO_ARCHIVE.
+   * </pre>
+   *
+   * <code>bool archived = 18 [json_name = "archived"];</code>
+   * @return The archived.
+   */
+  @java.lang.Override
+  public boolean getArchived() {
+    return archived_;
+  }
+
+  public static final int CLOSED_AFTER_FIELD_NUMBER = 19;
+  private com.google.protobuf.Timestamp closedAfter_;
+  /**
+   * <pre>
+   * Only closed at or after.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+   * @return Whether the closedAfter field is set.
+   */
+  @java.lang.Override
+  public boolean hasClosedAfter() {
+    return ((bitField0_ & 0x00000008) != 0);
+  }
+  /**
+   * <pre>
+   * Only closed at or after.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+   * @return The closedAfter.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Timestamp getClosedAfter() {
+    return closedAfter_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : closedAfter_;
+  }
+  /**
+   * <pre>
+   * Only closed at or after.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.TimestampOrBuilder getClosedAfterOrBuilder() {
+    return closedAfter_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : closedAfter_;
+  }
+
+  public static final int CLOSED_BEFORE_FIELD_NUMBER = 20;
+  private com.google.protobuf.Timestamp closedBefore_;
+  /**
+   * <pre>
+   * Only closed before.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+   * @return Whether the closedBefore field is set.
+   */
+  @java.lang.Override
+  public boolean hasClosedBefore() {
+    return ((bitField0_ & 0x00000010) != 0);
+  }
+  /**
+   * <pre>
+   * Only closed before.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+   * @return The closedBefore.
+   */
+  @java.lang.Override
+  public com.google.protobuf.Timestamp getClosedBefore() {
+    return closedBefore_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : closedBefore_;
+  }
+  /**
+   * <pre>
+   * Only closed before.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+   */
+  @java.lang.Override
+  public com.google.protobuf.TimestampOrBuilder getClosedBeforeOrBuilder() {
+    return closedBefore_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : closedBefore_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -650,6 +742,15 @@ java.lang.String defaultValue) {
     }
     if (((bitField0_ & 0x00000004) != 0)) {
       output.writeMessage(17, getSlowAfter());
+    }
+    if (archived_ != false) {
+      output.writeBool(18, archived_);
+    }
+    if (((bitField0_ & 0x00000008) != 0)) {
+      output.writeMessage(19, getClosedAfter());
+    }
+    if (((bitField0_ & 0x00000010) != 0)) {
+      output.writeMessage(20, getClosedBefore());
     }
     getUnknownFields().writeTo(output);
   }
@@ -727,6 +828,18 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(17, getSlowAfter());
     }
+    if (archived_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(18, archived_);
+    }
+    if (((bitField0_ & 0x00000008) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(19, getClosedAfter());
+    }
+    if (((bitField0_ & 0x00000010) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(20, getClosedBefore());
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -777,6 +890,18 @@ java.lang.String defaultValue) {
     if (hasSlowAfter()) {
       if (!getSlowAfter()
           .equals(other.getSlowAfter())) return false;
+    }
+    if (getArchived()
+        != other.getArchived()) return false;
+    if (hasClosedAfter() != other.hasClosedAfter()) return false;
+    if (hasClosedAfter()) {
+      if (!getClosedAfter()
+          .equals(other.getClosedAfter())) return false;
+    }
+    if (hasClosedBefore() != other.hasClosedBefore()) return false;
+    if (hasClosedBefore()) {
+      if (!getClosedBefore()
+          .equals(other.getClosedBefore())) return false;
     }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
@@ -831,6 +956,17 @@ java.lang.String defaultValue) {
     if (hasSlowAfter()) {
       hash = (37 * hash) + SLOW_AFTER_FIELD_NUMBER;
       hash = (53 * hash) + getSlowAfter().hashCode();
+    }
+    hash = (37 * hash) + ARCHIVED_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getArchived());
+    if (hasClosedAfter()) {
+      hash = (37 * hash) + CLOSED_AFTER_FIELD_NUMBER;
+      hash = (53 * hash) + getClosedAfter().hashCode();
+    }
+    if (hasClosedBefore()) {
+      hash = (37 * hash) + CLOSED_BEFORE_FIELD_NUMBER;
+      hash = (53 * hash) + getClosedBefore().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -991,6 +1127,8 @@ java.lang.String defaultValue) {
         getStartedAfterFieldBuilder();
         getStuckAfterFieldBuilder();
         getSlowAfterFieldBuilder();
+        getClosedAfterFieldBuilder();
+        getClosedBeforeFieldBuilder();
       }
     }
     @java.lang.Override
@@ -1023,6 +1161,17 @@ java.lang.String defaultValue) {
       if (slowAfterBuilder_ != null) {
         slowAfterBuilder_.dispose();
         slowAfterBuilder_ = null;
+      }
+      archived_ = false;
+      closedAfter_ = null;
+      if (closedAfterBuilder_ != null) {
+        closedAfterBuilder_.dispose();
+        closedAfterBuilder_ = null;
+      }
+      closedBefore_ = null;
+      if (closedBeforeBuilder_ != null) {
+        closedBeforeBuilder_.dispose();
+        closedBeforeBuilder_ = null;
       }
       return this;
     }
@@ -1115,6 +1264,21 @@ java.lang.String defaultValue) {
             ? slowAfter_
             : slowAfterBuilder_.build();
         to_bitField0_ |= 0x00000004;
+      }
+      if (((from_bitField0_ & 0x00004000) != 0)) {
+        result.archived_ = archived_;
+      }
+      if (((from_bitField0_ & 0x00008000) != 0)) {
+        result.closedAfter_ = closedAfterBuilder_ == null
+            ? closedAfter_
+            : closedAfterBuilder_.build();
+        to_bitField0_ |= 0x00000008;
+      }
+      if (((from_bitField0_ & 0x00010000) != 0)) {
+        result.closedBefore_ = closedBeforeBuilder_ == null
+            ? closedBefore_
+            : closedBeforeBuilder_.build();
+        to_bitField0_ |= 0x00000010;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -1217,6 +1381,15 @@ java.lang.String defaultValue) {
       }
       if (other.hasSlowAfter()) {
         mergeSlowAfter(other.getSlowAfter());
+      }
+      if (other.getArchived() != false) {
+        setArchived(other.getArchived());
+      }
+      if (other.hasClosedAfter()) {
+        mergeClosedAfter(other.getClosedAfter());
+      }
+      if (other.hasClosedBefore()) {
+        mergeClosedBefore(other.getClosedBefore());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1336,6 +1509,25 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00002000;
               break;
             } // case 138
+            case 144: {
+              archived_ = input.readBool();
+              bitField0_ |= 0x00004000;
+              break;
+            } // case 144
+            case 154: {
+              input.readMessage(
+                  getClosedAfterFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00008000;
+              break;
+            } // case 154
+            case 162: {
+              input.readMessage(
+                  getClosedBeforeFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00010000;
+              break;
+            } // case 162
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2732,6 +2924,367 @@ java.lang.String defaultValue) {
         slowAfter_ = null;
       }
       return slowAfterBuilder_;
+    }
+
+    private boolean archived_ ;
+    /**
+     * <pre>
+     * List what is in the archive, by the time at which runs closed, the newest first and about in order. Redis is not asked;
+     * filters that concern open workflows are refused. Without an archive: FAILED_PRECONDITION, NO_ARCHIVE.
+     * </pre>
+     *
+     * <code>bool archived = 18 [json_name = "archived"];</code>
+     * @return The archived.
+     */
+    @java.lang.Override
+    public boolean getArchived() {
+      return archived_;
+    }
+    /**
+     * <pre>
+     * List what is in the archive, by the time at which runs closed, the newest first and about in order. Redis is not asked;
+     * filters that concern open workflows are refused. Without an archive: FAILED_PRECONDITION, NO_ARCHIVE.
+     * </pre>
+     *
+     * <code>bool archived = 18 [json_name = "archived"];</code>
+     * @param value The archived to set.
+     * @return This builder for chaining.
+     */
+    public Builder setArchived(boolean value) {
+
+      archived_ = value;
+      bitField0_ |= 0x00004000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * List what is in the archive, by the time at which runs closed, the newest first and about in order. Redis is not asked;
+     * filters that concern open workflows are refused. Without an archive: FAILED_PRECONDITION, NO_ARCHIVE.
+     * </pre>
+     *
+     * <code>bool archived = 18 [json_name = "archived"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearArchived() {
+      bitField0_ = (bitField0_ & ~0x00004000);
+      archived_ = false;
+      onChanged();
+      return this;
+    }
+
+    private com.google.protobuf.Timestamp closedAfter_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder> closedAfterBuilder_;
+    /**
+     * <pre>
+     * Only closed at or after.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+     * @return Whether the closedAfter field is set.
+     */
+    public boolean hasClosedAfter() {
+      return ((bitField0_ & 0x00008000) != 0);
+    }
+    /**
+     * <pre>
+     * Only closed at or after.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+     * @return The closedAfter.
+     */
+    public com.google.protobuf.Timestamp getClosedAfter() {
+      if (closedAfterBuilder_ == null) {
+        return closedAfter_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : closedAfter_;
+      } else {
+        return closedAfterBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * Only closed at or after.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+     */
+    public Builder setClosedAfter(com.google.protobuf.Timestamp value) {
+      if (closedAfterBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        closedAfter_ = value;
+      } else {
+        closedAfterBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00008000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only closed at or after.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+     */
+    public Builder setClosedAfter(
+        com.google.protobuf.Timestamp.Builder builderForValue) {
+      if (closedAfterBuilder_ == null) {
+        closedAfter_ = builderForValue.build();
+      } else {
+        closedAfterBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00008000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only closed at or after.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+     */
+    public Builder mergeClosedAfter(com.google.protobuf.Timestamp value) {
+      if (closedAfterBuilder_ == null) {
+        if (((bitField0_ & 0x00008000) != 0) &&
+          closedAfter_ != null &&
+          closedAfter_ != com.google.protobuf.Timestamp.getDefaultInstance()) {
+          getClosedAfterBuilder().mergeFrom(value);
+        } else {
+          closedAfter_ = value;
+        }
+      } else {
+        closedAfterBuilder_.mergeFrom(value);
+      }
+      if (closedAfter_ != null) {
+        bitField0_ |= 0x00008000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Only closed at or after.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+     */
+    public Builder clearClosedAfter() {
+      bitField0_ = (bitField0_ & ~0x00008000);
+      closedAfter_ = null;
+      if (closedAfterBuilder_ != null) {
+        closedAfterBuilder_.dispose();
+        closedAfterBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only closed at or after.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+     */
+    public com.google.protobuf.Timestamp.Builder getClosedAfterBuilder() {
+      bitField0_ |= 0x00008000;
+      onChanged();
+      return getClosedAfterFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * Only closed at or after.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+     */
+    public com.google.protobuf.TimestampOrBuilder getClosedAfterOrBuilder() {
+      if (closedAfterBuilder_ != null) {
+        return closedAfterBuilder_.getMessageOrBuilder();
+      } else {
+        return closedAfter_ == null ?
+            com.google.protobuf.Timestamp.getDefaultInstance() : closedAfter_;
+      }
+    }
+    /**
+     * <pre>
+     * Only closed at or after.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder> 
+        getClosedAfterFieldBuilder() {
+      if (closedAfterBuilder_ == null) {
+        closedAfterBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder>(
+                getClosedAfter(),
+                getParentForChildren(),
+                isClean());
+        closedAfter_ = null;
+      }
+      return closedAfterBuilder_;
+    }
+
+    private com.google.protobuf.Timestamp closedBefore_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder> closedBeforeBuilder_;
+    /**
+     * <pre>
+     * Only closed before.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+     * @return Whether the closedBefore field is set.
+     */
+    public boolean hasClosedBefore() {
+      return ((bitField0_ & 0x00010000) != 0);
+    }
+    /**
+     * <pre>
+     * Only closed before.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+     * @return The closedBefore.
+     */
+    public com.google.protobuf.Timestamp getClosedBefore() {
+      if (closedBeforeBuilder_ == null) {
+        return closedBefore_ == null ? com.google.protobuf.Timestamp.getDefaultInstance() : closedBefore_;
+      } else {
+        return closedBeforeBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * Only closed before.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+     */
+    public Builder setClosedBefore(com.google.protobuf.Timestamp value) {
+      if (closedBeforeBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        closedBefore_ = value;
+      } else {
+        closedBeforeBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00010000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only closed before.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+     */
+    public Builder setClosedBefore(
+        com.google.protobuf.Timestamp.Builder builderForValue) {
+      if (closedBeforeBuilder_ == null) {
+        closedBefore_ = builderForValue.build();
+      } else {
+        closedBeforeBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00010000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only closed before.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+     */
+    public Builder mergeClosedBefore(com.google.protobuf.Timestamp value) {
+      if (closedBeforeBuilder_ == null) {
+        if (((bitField0_ & 0x00010000) != 0) &&
+          closedBefore_ != null &&
+          closedBefore_ != com.google.protobuf.Timestamp.getDefaultInstance()) {
+          getClosedBeforeBuilder().mergeFrom(value);
+        } else {
+          closedBefore_ = value;
+        }
+      } else {
+        closedBeforeBuilder_.mergeFrom(value);
+      }
+      if (closedBefore_ != null) {
+        bitField0_ |= 0x00010000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Only closed before.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+     */
+    public Builder clearClosedBefore() {
+      bitField0_ = (bitField0_ & ~0x00010000);
+      closedBefore_ = null;
+      if (closedBeforeBuilder_ != null) {
+        closedBeforeBuilder_.dispose();
+        closedBeforeBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only closed before.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+     */
+    public com.google.protobuf.Timestamp.Builder getClosedBeforeBuilder() {
+      bitField0_ |= 0x00010000;
+      onChanged();
+      return getClosedBeforeFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * Only closed before.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+     */
+    public com.google.protobuf.TimestampOrBuilder getClosedBeforeOrBuilder() {
+      if (closedBeforeBuilder_ != null) {
+        return closedBeforeBuilder_.getMessageOrBuilder();
+      } else {
+        return closedBefore_ == null ?
+            com.google.protobuf.Timestamp.getDefaultInstance() : closedBefore_;
+      }
+    }
+    /**
+     * <pre>
+     * Only closed before.
+     * </pre>
+     *
+     * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder> 
+        getClosedBeforeFieldBuilder() {
+      if (closedBeforeBuilder_ == null) {
+        closedBeforeBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder>(
+                getClosedBefore(),
+                getParentForChildren(),
+                isClean());
+        closedBefore_ = null;
+      }
+      return closedBeforeBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

@@ -320,4 +320,69 @@ java.lang.String defaultValue);
    * <code>.google.protobuf.Duration slow_after = 17 [json_name = "slowAfter"];</code>
    */
   com.google.protobuf.DurationOrBuilder getSlowAfterOrBuilder();
+
+  /**
+   * <pre>
+   * List what is in the archive, by the time at which runs closed, the newest first and about in order. Redis is not asked;
+   * filters that concern open workflows are refused. Without an archive: FAILED_PRECONDITION, NO_ARCHIVE.
+   * </pre>
+   *
+   * <code>bool archived = 18 [json_name = "archived"];</code>
+   * @return The archived.
+   */
+  boolean getArchived();
+
+  /**
+   * <pre>
+   * Only closed at or after.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+   * @return Whether the closedAfter field is set.
+   */
+  boolean hasClosedAfter();
+  /**
+   * <pre>
+   * Only closed at or after.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+   * @return The closedAfter.
+   */
+  com.google.protobuf.Timestamp getClosedAfter();
+  /**
+   * <pre>
+   * Only closed at or after.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_after = 19 [json_name = "closedAfter"];</code>
+   */
+  com.google.protobuf.TimestampOrBuilder getClosedAfterOrBuilder();
+
+  /**
+   * <pre>
+   * Only closed before.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+   * @return Whether the closedBefore field is set.
+   */
+  boolean hasClosedBefore();
+  /**
+   * <pre>
+   * Only closed before.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+   * @return The closedBefore.
+   */
+  com.google.protobuf.Timestamp getClosedBefore();
+  /**
+   * <pre>
+   * Only closed before.
+   * </pre>
+   *
+   * <code>.google.protobuf.Timestamp closed_before = 20 [json_name = "closedBefore"];</code>
+   */
+  com.google.protobuf.TimestampOrBuilder getClosedBeforeOrBuilder();
 }

@@ -1083,6 +1083,21 @@ java.lang.String defaultValue) {
     return unreadSignals_.get(index);
   }
 
+  public static final int ARCHIVED_FIELD_NUMBER = 33;
+  private boolean archived_ = false;
+  /**
+   * <pre>
+   * It was read from the archive: Redis no longer has it, or the archive was asked for.
+   * </pre>
+   *
+   * <code>bool archived = 33 [json_name = "archived"];</code>
+   * @return The archived.
+   */
+  @java.lang.Override
+  public boolean getArchived() {
+    return archived_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -1177,6 +1192,9 @@ java.lang.String defaultValue) {
     }
     for (int i = 0; i < unreadSignals_.size(); i++) {
       output.writeMessage(32, unreadSignals_.get(i));
+    }
+    if (archived_ != false) {
+      output.writeBool(33, archived_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -1295,6 +1313,10 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(32, unreadSignals_.get(i));
     }
+    if (archived_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(33, archived_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -1382,6 +1404,8 @@ java.lang.String defaultValue) {
         != other.getMoreWaits()) return false;
     if (!getUnreadSignalsList()
         .equals(other.getUnreadSignalsList())) return false;
+    if (getArchived()
+        != other.getArchived()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -1472,6 +1496,9 @@ java.lang.String defaultValue) {
       hash = (37 * hash) + UNREAD_SIGNALS_FIELD_NUMBER;
       hash = (53 * hash) + getUnreadSignalsList().hashCode();
     }
+    hash = (37 * hash) + ARCHIVED_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getArchived());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -1717,6 +1744,7 @@ java.lang.String defaultValue) {
         unreadSignalsBuilder_.clear();
       }
       bitField0_ = (bitField0_ & ~0x02000000);
+      archived_ = false;
       return this;
     }
 
@@ -1873,6 +1901,9 @@ java.lang.String defaultValue) {
       }
       if (((from_bitField0_ & 0x01000000) != 0)) {
         result.moreWaits_ = moreWaits_;
+      }
+      if (((from_bitField0_ & 0x04000000) != 0)) {
+        result.archived_ = archived_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -2087,6 +2118,9 @@ java.lang.String defaultValue) {
           }
         }
       }
+      if (other.getArchived() != false) {
+        setArchived(other.getArchived());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -2286,6 +2320,11 @@ java.lang.String defaultValue) {
               }
               break;
             } // case 258
+            case 264: {
+              archived_ = input.readBool();
+              bitField0_ |= 0x04000000;
+              break;
+            } // case 264
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -5589,6 +5628,50 @@ java.lang.String defaultValue) {
         unreadSignals_ = null;
       }
       return unreadSignalsBuilder_;
+    }
+
+    private boolean archived_ ;
+    /**
+     * <pre>
+     * It was read from the archive: Redis no longer has it, or the archive was asked for.
+     * </pre>
+     *
+     * <code>bool archived = 33 [json_name = "archived"];</code>
+     * @return The archived.
+     */
+    @java.lang.Override
+    public boolean getArchived() {
+      return archived_;
+    }
+    /**
+     * <pre>
+     * It was read from the archive: Redis no longer has it, or the archive was asked for.
+     * </pre>
+     *
+     * <code>bool archived = 33 [json_name = "archived"];</code>
+     * @param value The archived to set.
+     * @return This builder for chaining.
+     */
+    public Builder setArchived(boolean value) {
+
+      archived_ = value;
+      bitField0_ |= 0x04000000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * It was read from the archive: Redis no longer has it, or the archive was asked for.
+     * </pre>
+     *
+     * <code>bool archived = 33 [json_name = "archived"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearArchived() {
+      bitField0_ = (bitField0_ & ~0x04000000);
+      archived_ = false;
+      onChanged();
+      return this;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

@@ -637,4 +637,14 @@ java.lang.String defaultValue);
    */
   dev.nervenet.v1.UnreadSignalOrBuilder getUnreadSignalsOrBuilder(
       int index);
+
+  /**
+   * <pre>
+   * It was read from the archive: Redis no longer has it, or the archive was asked for.
+   * </pre>
+   *
+   * <code>bool archived = 33 [json_name = "archived"];</code>
+   * @return The archived.
+   */
+  boolean getArchived();
 }
