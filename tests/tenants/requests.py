@@ -71,9 +71,7 @@ REQUESTS: Final[Mapping[str, Row]] = {
     "CancelWorkflow": _workflows(reason="I want to"),
     "RetryWorkflow": _workflows(),
     "RestartWorkflow": _workflows(run=1),
-    "RunTask": lambda b: [
-        {"capability": b.capability, "input": TEXT, "timeouts": {"total": {"seconds": 1}}, "request_id": b.closed}
-    ],
+    "RunTask": lambda b: [{"capability": b.capability, "input": TEXT, "wait": {"seconds": 0}, "request_id": b.closed}],
     "ListEscalations": lambda b: [{}, {"workflow_id": b.asking}],
     "GetEscalation": lambda b: [{"escalation_id": b.escalation}, {"escalation_id": b.asking}],
     "ResolveEscalation": lambda b: [
