@@ -249,6 +249,20 @@ JWKS_READ_WITHIN: Final = 5.0
 JWKS_GRACE: Final = 3_600.0
 """How long keys count after they were last read."""
 
+# ── certificates ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CERTIFICATE_LOOK_EVERY: Final = 1.0
+"""Between two looks at the files of certificates, however many calls and handshakes ask for them."""
+CERTIFICATE_WARN_EVERY: Final = 3600.0
+"""Between two warnings about a certificate that ends soon."""
+CONNECTION_AGE: Final = 30 * 60.0
+"""After this a server asks a caller to connect again: so that long streams move to newer nodes too, and so that a caller whose
+certificate has expired does not stay. gRPC adds or takes up to a tenth."""
+CONNECTION_AGE_GRACE: Final = 75.0
+"""How long calls may still use such a connection: longer than any call may wait. Then the server cuts it."""
+CONNECTION_LONGEST: Final = 1.1 * CONNECTION_AGE + CONNECTION_AGE_GRACE
+"""No connection to a node or an agent is older than this, and no caller stays for longer after its certificate has expired."""
+
 # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 RECENT_WRITES_MS: Final = 10_000
@@ -290,4 +304,5 @@ assert FLUSHED_CLAIM_TAKEN_BACK_MS > (AGENT_RENEW_EVERY + CLAIM_TICK / 2) * 1000
 assert BLOCKED_LOOP_LIMIT + WATCHDOG_LOOK_EVERY < NODE_LEASE
 assert PROBE_TIMEOUT < NODE_LEASE
 assert ARCHIVE_HOLD_MS > 2 * NODE_LEASE * 1000
+assert CONNECTION_AGE_GRACE > WATCH_KEEP_ALIVE
 assert ATTEMPT_OVERTIME_MS > CLAIM_TICK * 1000

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import signal
-import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +16,11 @@ from nervenet.cli.doctor import certificates, etcd_checks, mesh_checks, redis_ch
 from nervenet.cli.doctor.check import Check
 from nervenet.cli.doctor.redis_checks import KeyFacts, RedisFacts
 from nervenet.cli.render.text import View
+from nervenet.clock import SYSTEM
+from nervenet.config import Config
 from nervenet.dev.servers import Server, etcd, free_port, valkey
 from nervenet.registry.etcd import MemberStatus
+from nervenet.security.pem import Validity
 from nervenet.v1 import agent_pb2 as agent
 from nervenet.v1 import registry_service_pb2 as registry
 from tests.support.certificates import Authority
@@ -268,13 +270,36 @@ def test_what_agents_say_of_themselves(made: Callable[[], registry.AgentEntry], 
     assert "a" in found[name].detail
 
 
-def test_a_certificate_that_ends_soon_and_one_that_has_ended(tmp_path: Path) -> None:
-    made = Authority(tmp_path).issue("node")  # valid for a day
-    ends = certificates.valid_until(str(made.cert), str(made.key))
-    day = certificates.DAY_MS
-    assert certificates.judge("node.pem", ends, ends - 3 * day).detail == "node.pem is valid for 3 days"
-    assert certificates.judge("node.pem", ends, ends - 3 * day).status == "warning"
-    assert certificates.judge("node.pem", ends, ends - 30 * day).status == "ok"
-    over = Authority(tmp_path).issue("old", days=-1)
-    with pytest.raises(ssl.SSLError, match="expired"):
-        certificates.valid_until(str(over.cert), str(over.key))
+def test_a_certificate_that_ends_soon_and_one_that_has_ended() -> None:
+    day = certificates.DAY
+    long, short = Validity(0, 365 * day), Validity(0, day)
+    cases = [
+        (long, 335 * day, "ok", "node.pem is valid for 30 days"),
+        (long, 362 * day, "warning", "node.pem is valid for 3 days"),
+        (short, 0.5 * day, "ok", "node.pem is valid for 12 hours"),
+        (short, 0.9 * day, "warning", "node.pem is valid for 2 hours"),
+        (long, 366 * day, "error", "node.pem has expired"),
+        (long, -day, "error", "node.pem is not valid yet"),
+    ]
+    for validity, now, status, said in cases:
+        check = certificates.judge("certificate", "node.pem", validity, now)
+        assert (check.status, check.detail[: len(said)]) == (status, said)
+
+
+def test_the_certificates_of_all_settings_are_examined(tmp_path: Path) -> None:
+    made, other = Authority(tmp_path / "one").issue("node"), Authority(tmp_path / "two").issue("node")
+    good = f"ssl_ca_certs={made.ca}&ssl_certfile={made.cert}&ssl_keyfile={made.key}"
+    config = Config.load(
+        environ={},
+        tls=str(made.ca),
+        tls_cert=str(made.cert),
+        tls_key=str(made.key),
+        redis=f"rediss://localhost?{good}",
+        etcd=f"https://localhost?cacert={made.ca}&cert={made.cert}&key={other.key}",
+    )
+    found = {one.name: one for one in certificates.certificate_checks(config, SYSTEM.now_ms())}
+    assert set(found) == {"certificate", "redis.certificate", "etcd.certificate"}
+    assert [found[name].status for name in ("certificate", "redis.certificate")] == ["ok", "ok"]
+    assert found["etcd.certificate"].status == "error"
+    assert "the key belongs to another certificate" in found["etcd.certificate"].detail
+    assert "cert of NERVENET_ETCD" in found["etcd.certificate"].detail

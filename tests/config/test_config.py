@@ -54,14 +54,14 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     file.write_text("…")
     values = {
         "address": "a:1,b:2", "namespace": "legal", "token": "t", "tls": str(file), "tls_cert": str(file),
-        "tls_key": str(file), "redis": "rediss://u:p@r:1/2", "etcd": "https://u:p@a:1,b:2", "listen": "[::1]:0",
+        "tls_key": str(file), "tls_name": "mesh.internal", "tls_mutual": "off", "redis": "rediss://u:p@r:1/2", "etcd": "https://u:p@a:1,b:2", "listen": "[::1]:0",
         "advertise": "me.internal", "durability": "strict", "retention": "12h",
         "archive": "s3://bucket/nervenet?region=eu-west-1", "archive_hold": "3d",
         "payload_limit": "2MiB", "max_workflows": "5", "drain": "250ms", "log_level": "DEBUG", "log": "pretty",
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
         "max_queued": "20", "journal_limit": "1000", "codec": "gzip", "max_memory": "1.5GB",
             "metrics": "[::1]:9464", "metrics_labels": "tenant, team.name",
-        "namespaces": "legal, sales", "policy": str(file), "audit": "-",
+        "scaler": "[::1]:7703", "namespaces": "legal, sales", "policy": str(file), "audit": "-",
         "http": "[::1]:7701", "http_origins": "https://Mesh.example.com/, http://localhost:3000",
         "tokens_file": str(file), "jwt_issuer": "https://login.example.com", "jwt_audience": "mesh",
         "jwt_jwks": "https://login.example.com/keys", "insecure": "on",

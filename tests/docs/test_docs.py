@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.docs.tutorial", "tests.docs.pages", "tests.docs.grpcurl", "tests.docs.tracing")
+pytest.register_assert_rewrite(
+    "tests.docs.tutorial", "tests.docs.pages", "tests.docs.grpcurl", "tests.docs.tracing", "tests.docs.certificates"
+)
 
-from tests.docs import grpcurl, pages, tracing, tutorial  # noqa: E402  rewritten first
+from tests.docs import certificates, grpcurl, pages, tracing, tutorial  # noqa: E402  rewritten first
 from tests.docs.blocks import PAGES, blocks, program_of, save  # noqa: E402
 from tests.support.environment import ROOT, clean_environment  # noqa: E402
 
@@ -44,6 +46,7 @@ STORIES: dict[str, Story] = {
     "archive": pages.archive,
     "security": pages.security,
     "grpcurl": grpcurl.tell,
+    "certificates": certificates.tell,
     "tracing": tracing.tell,
     "fastapi": pages.fastapi,
     "readme": pages.readme,
@@ -91,6 +94,7 @@ def test_each_command_of_each_page_is_run() -> None:
         pages.SECURITY,
         grpcurl.PAGE,
         tracing.PAGE,
+        certificates.PAGE,
     }
     assert {page for page in PAGES if blocks(page, "console")} == told
 

@@ -94,4 +94,4 @@ def test_after_a_text_that_breaks_its_reader_the_next_one_counts(
 
 def test_lists_within_lists_without_end_are_a_mistake() -> None:
     with pytest.raises(Mistakes, match=r"policy.yaml:\d+:\d+: "):
-        read_policy("version: 1\nroles:\n  - " + "[" * 400, "policy.yaml")
+        read_policy("version: 1\nroles:\n  - " + "[" * 4_000, "policy.yaml")

@@ -62,7 +62,7 @@ def test_an_address_is_understood_as_redis_py_understands_it() -> None:
     assert ServerAddress.parse("unix:///run/redis.sock?db=2").path == "/run/redis.sock"
     secured = ServerAddress.parse("rediss://example.org")
     assert secured.tls is not None
-    assert secured.tls.check_hostname
+    assert secured.tls.context().check_hostname
 
 
 def test_several_servers_are_spelled_as_other_tools_do() -> None:

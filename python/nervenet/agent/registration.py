@@ -98,7 +98,8 @@ class Registration:
                 self._turn += 1
                 failures += 1
                 if failures in (1, 10) or failures % 60 == 0:
-                    _log.warning("%s: %s; trying the next node", self.agent_id, error)
+                    why = await channel.why_not_secured() if not error.reason else ""
+                    _log.warning("%s: %s; trying the next node", self.agent_id, why or error)
                 await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF)) - 1])
 
     async def leave(self) -> None:

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nervenet.metrics import catalog
-from nervenet.rpc.channels import Channel, split_addresses
+from nervenet.rpc.channels import Channel, Trust, split_addresses
 from nervenet.rpc.server import GrpcServer, Service
 from nervenet.rpc.status import not_found, not_yet
 from nervenet.streams.tasks.attempt import StopReason
@@ -79,6 +79,7 @@ class AgentPort:
         self._runtime = runtime
         self._server: GrpcServer | None = None
         self._targets = split_addresses(runtime.config.address)
+        self._trust = Trust(runtime.config)
         self._channels: dict[str, Channel] = {}
         self._registered = timestamp(runtime.clock.now_ms())
         self._capabilities = [_capability(agent, runtime.slots.limits[agent.name]) for agent in runtime.agents.values()]
@@ -111,7 +112,7 @@ class AgentPort:
         """The channel to a node. Each `turn` is the next node."""
         target = self._targets[turn % len(self._targets)]
         if target not in self._channels:
-            self._channels[target] = Channel(target, self._runtime.config)
+            self._channels[target] = Channel(target, self._runtime.config, trust=self._trust)
         return self._channels[target]
 
     def record(self, agent_id: str) -> pb.AgentRecord:

@@ -167,6 +167,22 @@ def _doctor(parser: Parser) -> None:
     )
 
 
+def _certs(parser: Parser) -> None:
+    parser.add_argument("dir", metavar="DIR", help="the folder to write to")
+    parser.add_argument(
+        "--host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a further name or address at which the processes are dialled; may be repeated",
+    )
+    parser.add_argument("--days", type=whole(1, 3650), default=30, metavar="N", help="how long they are valid (30)")
+    parser.add_argument("--force", action="store_true", help="issue the certificates again, by the same authority")
+    parser.add_argument(
+        "--new-ca", action="store_true", help="with --force: a new authority too; ca.pem keeps the old one beside it"
+    )
+
+
 def _workflow(parser: Parser) -> None:
     parser.add_argument("id", metavar="ID", help="the workflow's id")
 
@@ -408,6 +424,7 @@ COMMANDS = (
     Command("mesh", "policy check", "check a policy file, with line and column", "policy:run_check", _policy_file),
     Command("mesh", "policy explain", "say who may call what, and why", "policy:run_explain", _explain),
     Command("mesh", "policy show", "print the policy that counts here", "policy:run_show", _nothing),
+    Command("mesh", "certs dev", "make an authority and certificates for a trial", "certs:run_dev", _certs),
     Command("code", "replay", "replay journals with the code, before a deploy", "replay:run", _replay),
     Command("code", "journal export", "write a journal as a file that replay reads", "journal:run_export", _workflow),
     Command("code", "completion", "print the completion script of a shell", "completion:run", _completion),

@@ -21,7 +21,7 @@ from nervenet.client.tracing import STARTS, begin, process_telemetry
 from nervenet.clock import SYSTEM, Clock
 from nervenet.codecs import open_codecs
 from nervenet.errors import RequestError, Unavailable
-from nervenet.rpc.channels import Channel, Metadata, metadata_of, split_addresses
+from nervenet.rpc.channels import Channel, Metadata, Trust, metadata_of, split_addresses
 from nervenet.rpc.methods import METHODS
 from nervenet.rpc.status import error_of
 from nervenet.security import NOTHING_DONE
@@ -76,7 +76,7 @@ class Retry:
             patience = 0.0
         left = self._began + patience - now
         if left <= 0:
-            raise self._nodes.explained(error)
+            raise await self._nodes.explained(error)
         pause = self._pause if error.retry_after is None else error.retry_after.total_seconds()
         await asyncio.sleep(min(pause, left))
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
@@ -104,7 +104,7 @@ class Nodes:
         self.answered = False
         self.telemetry = process_telemetry()
         self.encoding = Encoding(open_codecs(config.codec))
-        self._tls = tls
+        self._trust = Trust(config, tls)
         self._targets = split_addresses(config.address)
         self._channels: dict[str, Channel] = {}
         self._turn = 0
@@ -124,7 +124,7 @@ class Nodes:
         """The channel to the node that is used now."""
         channel = self._channels.get(self.current)
         if channel is None:
-            channel = self._channels[self.current] = Channel(self.current, self.config, self._tls)
+            channel = self._channels[self.current] = Channel(self.current, self.config, trust=self._trust)
         return channel
 
     def turn(self, away_from: Channel) -> None:
@@ -151,7 +151,7 @@ class Nodes:
             except Unavailable as error:
                 late = ends is not None and ends - self.clock.monotonic() < LEAST_TRY
                 if late or (not again and error.reason not in NOTHING_DONE):
-                    raise self.explained(error) from None
+                    raise await self.explained(error) from None
                 await retry.pause(error)
 
     async def once(self, name: str, request: Message, *, timeout: float | None = None, trace: Metadata = ()) -> Any:
@@ -198,7 +198,7 @@ class Nodes:
             return error
         return Unavailable(error.message, code="UNAVAILABLE", reason=CREDENTIALS_EXPIRED)
 
-    def explained(self, error: RequestError) -> RequestError:
+    async def explained(self, error: RequestError) -> RequestError:
         """The error for people, when the client gives up: which address it used, where that came from, what to do."""
         if not isinstance(error, Unavailable) or error.reason:
             return error
@@ -206,7 +206,9 @@ class Nodes:
         source = config.sources.get("address", "default")
         origin = "NERVENET_ADDRESS is not set" if source == "default" else f"from {source}"
         words = f"no node answered at {config.address} ({origin}). Start one: nervenet dev app.py"
-        if self.answered:
+        if why := await self.channel().why_not_secured():
+            words = f"no node answered at {config.address} ({origin}): {why}"
+        elif self.answered:
             words = f"the node at {config.address} no longer answers: {error.message}"
         return Unavailable(words, code="UNAVAILABLE")
 

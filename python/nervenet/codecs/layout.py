@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from nervenet.errors import NervenetError
@@ -107,8 +108,13 @@ def parsed(data: bytes) -> Payload:
 
 def wrapped(encoding: str, data: bytes, fingerprint: bytes = b"") -> Payload:
     """An encoded payload."""
-    about = _MARK + field(_ENCODING, encoding.encode())
+    about = _about_of(encoding)
     return Payload("bytes", data, about + field(_SHA256, fingerprint) if fingerprint else about)
+
+
+@lru_cache(maxsize=64)
+def _about_of(encoding: str) -> bytes:
+    return _MARK + field(_ENCODING, encoding.encode())
 
 
 def is_encoded(payload: Payload) -> bool:
@@ -118,17 +124,22 @@ def is_encoded(payload: Payload) -> bool:
 
 def encoding_of(payload: Payload) -> str:
     """The `encoding` of a payload."""
-    return _about(payload, _ENCODING).decode(errors="replace")
+    return _encoding_in(payload.about)
+
+
+@lru_cache(maxsize=256)  # nearly all payloads of a process have the same
+def _encoding_in(about: bytes) -> str:
+    return _field_of(about, _ENCODING).decode(errors="replace")
 
 
 def fingerprint_of(payload: Payload) -> bytes:
     """What stands for the value of an encoded payload: the same for the same value and purpose. Empty: it has none."""
-    return _about(payload, _SHA256) if is_encoded(payload) else b""
+    return _field_of(payload.about, _SHA256) if is_encoded(payload) else b""
 
 
-def _about(payload: Payload, wanted: int) -> bytes:
+def _field_of(about: bytes, wanted: int) -> bytes:
     try:
-        return next((value for number, value, _ in fields(payload.about) if number == wanted), b"")
+        return next((value for number, value, _ in fields(about) if number == wanted), b"")
     except CodecError:
         return b""
 

@@ -67,6 +67,8 @@ class Config:
         tls_key: The key of the certificate.
         policy: Path of the policy file. None: the built-in policy.
         audit: Path of the audit log, `"-"` or `"otlp"`. None: nowhere.
+        tls_mutual: Whether a server with a CA file asks callers for a certificate.
+        tls_name: The name in the certificates of dialled processes. None: the dialled host.
         redis: URL of Redis or Valkey.
         etcd: URL of etcd.
         listen: Where this process listens. None: see `listen_for`.
@@ -110,6 +112,8 @@ class Config:
     tls_key: str | None
     policy: str | None
     audit: str | None
+    tls_mutual: bool
+    tls_name: str | None
     redis: str | None
     etcd: str | None
     listen: str | None
@@ -219,8 +223,9 @@ class Config:
 
     @property
     def wants_certificates(self) -> bool:
-        """Whether callers of this process must have a certificate (mTLS): the setting `tls` is a file of authorities."""
-        return self.tls not in (None, "on", "off")
+        """Whether callers of this process must have a certificate (mTLS): the setting `tls` is a file of authorities, and
+        `tls_mutual` is on."""
+        return self.tls not in (None, "on", "off") and self.tls_mutual
 
     @property
     def wants_credentials(self) -> bool:

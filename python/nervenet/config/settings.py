@@ -194,6 +194,20 @@ SETTINGS: tuple[Setting, ...] = (
         "Where a node or agent writes a line for each call that changes something, before it is made, and for each refusal ([audit log](../security.md#audit-log)). Not set: nowhere.",
     ),
     Setting(
+        "tls_mutual",
+        parse_switch,
+        True,
+        "on or off",
+        "Whether nodes and agents ask their callers for a certificate (mTLS), where `tls` is a CA file. Off: callers prove who they are by a token.",
+    ),
+    Setting(
+        "tls_name",
+        word_of(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"),
+        None,
+        "a host name, e.g. nervenet.prod.svc",
+        "The name that the certificates of dialled nodes and agents must carry, instead of the dialled host: for pods, which are dialled by addresses that are in no certificate.",
+    ),
+    Setting(
         "redis",
         url_with("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"),
         None,

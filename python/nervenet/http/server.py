@@ -6,7 +6,7 @@
     await server.stop()
 
 uvicorn serves one application here, in a loop that is not its own: it sets no signal handlers and no logging, and a
-connection must send each request's head within `HEAD_WITHIN` seconds.
+connection must send each request's head within `HEAD_WITHIN` seconds. It takes no request after `CONNECTION_AGE` seconds.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ from nervenet.errors import ConfigError
 from nervenet.http.app import HttpApp
 from nervenet.http.call import TLS_STATE
 from nervenet.http.ending import READ_WITHIN
+from nervenet.rpc.server import server_files
 from nervenet.security import check_exposure
+from nervenet.timing import CONNECTION_AGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nervenet.config import Config
     from nervenet.rpc.namespaces import Guards
+    from nervenet.security.pem import PemFiles, PemWatch
 
 __all__ = ["HttpServer"]
 
@@ -65,7 +68,8 @@ class HttpServer:
         if warning := check_exposure(config, "node", "http", config.http):
             _log.warning(warning)
         host, port = split_host_port(config.http)
-        tls = _tls(config, config.http)
+        files = server_files(config.http, config, "http")
+        tls = _tls(files) if files is not None else None
         bound = await _bind(config.http, host, port)
         number = bound.getsockname()[1]
         address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
@@ -103,6 +107,7 @@ class _Connection(H11Protocol):
     have sent nothing since their last answer.
     """
 
+    _made = 0.0
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
@@ -115,6 +120,7 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.app_state = {**self.app_state, TLS_STATE: transport.get_extra_info("ssl_object")}
+        self._made = self.loop.time()
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
@@ -131,6 +137,8 @@ class _Connection(H11Protocol):
         unread = self.transport.get_write_buffer_size()
         self._unread = self.loop.call_later(READ_WITHIN, self._not_read) if unread else None
         super().on_response_complete()
+        if self.loop.time() - self._made > CONNECTION_AGE and self._is_idle():
+            self.transport.close()  # so that a certificate is checked again
 
     def _expect_head(self) -> None:
         if not self._is_idle():
@@ -199,19 +207,33 @@ async def _bind(where: str, host: str, port: int) -> socket.socket:
         raise ConfigError(f"http {where}: {why} (NERVENET_HTTP sets another; port 0 takes any)") from None
 
 
-def _tls(config: Config, listen: str) -> ssl.SSLContext | None:
-    """As for gRPC: the same certificate, and the same question for one of the caller."""
-    setting = config.tls_for(listen)
-    if setting == "off":
-        return None
-    if config.tls_cert is None or config.tls_key is None:
-        raise ConfigError(
-            f"http is {listen}, which others can reach, so TLS is on: set NERVENET_TLS_CERT and NERVENET_TLS_KEY, "
-            "or pass --insecure where the network itself is closed"
-        )
+def _tls(files: PemWatch) -> ssl.SSLContext:
+    """As for gRPC: the same certificate, and the same question for one of the caller.
+
+    A handshake gets a context of the present files. Open connections keep theirs. Rejected: loading the files into the
+    same context, which would go on trusting an authority that was removed.
+    """
+    latest, version = _context(files.files), files.version
+
+    def choose(connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, outer: ssl.SSLContext) -> None:
+        nonlocal latest, version
+        if (now := files.look_if_due()) != version:
+            try:
+                latest, version = _context(files.files), now
+            except (OSError, ValueError) as error:  # written again since they were looked at
+                _log.warning("HTTP uses the last good certificate: %s", error)
+        connection.context = latest
+
+    first = _context(files.files)
+    first.sni_callback = choose  # called without a name too
+    return first
+
+
+def _context(files: PemFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(config.tls_cert, config.tls_key)
-    if setting != "on":
-        context.load_verify_locations(setting)
+    assert files.certificate is not None
+    context.load_cert_chain(files.certificate, files.key)
+    if files.ca is not None:
+        context.load_verify_locations(files.ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context

@@ -16,17 +16,25 @@ redis-py is imported late: its import takes 200 ms, which `nervenet --help` shou
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from nervenet.config import public_url
 from nervenet.redis_link.faults import BadAddress
+from nervenet.security.pem import PemFiles, PemWatch
 
 if TYPE_CHECKING:
     import ssl
 
 __all__ = ["ClusterAddress", "RedisAddress", "SentinelAddress", "ServerAddress", "parse"]
+
+_FILE_OPTIONS: Final = tuple(
+    f"ssl_{which} of NERVENET_REDIS" for which in ("ca_certs", "certfile", "keyfile", "check_hostname")
+)
+
+_log = logging.getLogger(__name__)
 
 _FORMS: Final = (
     "redis://[user:password@]host[:6379][/db], rediss://… (TLS), unix:///path/to/socket[?db=0], "
@@ -34,6 +42,33 @@ _FORMS: Final = (
 )
 
 _ENCODED: Final = "user and password must be percent-encoded (/ is %2F, # is %23, ? is %3F, @ is %40)"
+
+
+class RedisTls:
+    """The TLS of a connection that is opened now: redis-py's options, with files that are read again when they change.
+
+    Open connections go on. A new one uses what the files hold, or held when they could last be used.
+    """
+
+    def __init__(self, options: Any) -> None:
+        self._options = options  # redis-py's RedisSSLContext
+        self._latest: ssl.SSLContext = options.get()
+        self.files = PemFiles(options.ca_certs, options.certfile, options.keyfile or options.certfile, *_FILE_OPTIONS)
+        self._watch = PemWatch(self.files) if self.files and not options.password else None
+        self._version = 1
+
+    def __repr__(self) -> str:
+        return f"<RedisTls {self.files.ca or 'system'}>"
+
+    def context(self) -> ssl.SSLContext:
+        """The context for a new connection."""
+        if self._watch is not None and (version := self._watch.look_if_due()) != self._version:
+            self._options.context = None
+            try:
+                self._latest, self._version = self._options.get(), version
+            except (OSError, ValueError) as error:  # written again since they were looked at
+                _log.warning("Redis is reached with the last good certificate: %s", error)
+        return self._latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +84,7 @@ class ServerAddress:
     db: int
     username: str | None
     password: str | None
-    tls: ssl.SSLContext | None
+    tls: RedisTls | None
     member: bool = False
 
     def __str__(self) -> str:
@@ -90,7 +125,7 @@ class ServerAddress:
             db=int(connection.db or 0),
             username=connection.username,
             password=connection.password,
-            tls=secured.get() if secured is not None else None,
+            tls=RedisTls(secured) if secured is not None else None,
         )
 
     def at(self, host: str, port: int) -> ServerAddress:

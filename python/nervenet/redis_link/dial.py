@@ -104,7 +104,9 @@ async def _open_socket(connection: Connection, address: ServerAddress) -> None:
     if address.path is not None:
         await loop.create_unix_connection(lambda: connection, address.path)
     else:
-        await loop.create_connection(lambda: connection, address.host, address.port, ssl=address.tls)
+        await loop.create_connection(
+            lambda: connection, address.host, address.port, ssl=None if address.tls is None else address.tls.context()
+        )
 
 
 async def _answer(connection: Connection, work: Coroutine[Any, Any, _T]) -> _T:
@@ -136,14 +138,32 @@ def _reaching(connection: Connection, address: ServerAddress) -> Iterator[None]:
 
 def _translated(error: BaseException, address: ServerAddress) -> Exception | None:
     if isinstance(error, ConnectionLost) and not isinstance(error, NotMaster):
-        return ConnectionLost(f"the connection to Redis at {address} broke: {error}")
+        return ConnectionLost(f"the connection to Redis at {address} broke: {error}{_tls_hint(address, str(error))}")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return UnfitServer(f"the certificate of {address} is not to be trusted: {error.verify_message}")
+        trusted = (address.tls and address.tls.files.ca) or "the authorities of the system"
+        return UnfitServer(
+            f"the certificate of {address} is not to be trusted: {error.verify_message}; this process trusts {trusted} "
+            "(ssl_ca_certs in NERVENET_REDIS)"
+        )
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return ConnectionLost(f"{address} does not speak TLS: use redis:// in NERVENET_REDIS if that is intended")
     if isinstance(error, TimeoutError):
-        return ConnectionLost(f"no answer from Redis at {address} within {_WAITS * _EACH_WAIT:.0f} s")
+        hint = "; if it does not speak TLS, use redis:// in NERVENET_REDIS" if address.tls is not None else ""
+        return ConnectionLost(f"no answer from Redis at {address} within {_WAITS * _EACH_WAIT:.0f} s{hint}")
     if isinstance(error, (OSError, UnicodeError)):
         return ConnectionLost(f"cannot reach Redis at {address}: {_reason(error)}")
     return None
+
+
+def _tls_hint(address: ServerAddress, why: str) -> str:
+    """What to set, if a server seems to miss TLS or our certificate: in TLS 1.3 it closes the connection after the handshake."""
+    if address.path is not None or not ("closed" in why or "certificate" in why.lower()):
+        return ""
+    if address.tls is None:
+        return "; if it speaks TLS, use rediss:// in NERVENET_REDIS"
+    if address.tls.files.certificate is None:
+        return "; if it asks for a certificate, set ssl_certfile and ssl_keyfile in NERVENET_REDIS"
+    return f"; if it refuses {address.tls.files.certificate}, replace that file (ssl_certfile in NERVENET_REDIS)"
 
 
 def _reason(error: OSError | UnicodeError) -> str:

@@ -7,21 +7,25 @@ list of channels it knows which node answered, which gRPC's load balancing does 
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import grpc
 import grpc.aio
 
+from nervenet.clock import SYSTEM
 from nervenet.errors import ConfigError, Unavailable
 from nervenet.rpc.methods import METHODS, RpcMethod
+from nervenet.security.handshake import trouble
+from nervenet.security.pem import Pem, PemFiles, PemWatch
+from nervenet.timing import CONNECTION_LONGEST
 
 if TYPE_CHECKING:
     from nervenet.config import Config
 
-__all__ = ["Channel", "Metadata", "metadata_of", "receive_limit", "split_addresses"]
+__all__ = ["Channel", "Metadata", "Trust", "metadata_of", "receive_limit", "split_addresses"]
 
 Metadata: TypeAlias = Sequence[tuple[str, str]]
 
@@ -73,32 +77,81 @@ _OPTIONS: Final[Sequence[tuple[str, Any]]] = (
 )
 
 
+class Trust:
+    """What the channels of one part of a process show and whom they trust: the files of the settings, or a context of the
+    caller. Share one between channels: each looks at the files for itself otherwise."""
+
+    def __init__(self, config: Config, tls: ssl.SSLContext | bool | None = None) -> None:
+        self.config = config
+        self.options = (*_OPTIONS, ("grpc.ssl_target_name_override", config.tls_name)) if config.tls_name else _OPTIONS
+        self._tls = tls
+        self._watches: dict[str | None, PemWatch] = {}
+
+    def __repr__(self) -> str:
+        return f"<Trust {list(self._watches.values())}>"
+
+    def files_for(self, target: str) -> PemWatch | None:
+        """The files of connections to a target. None: they are not secured. Raises ConfigError if they cannot be used."""
+        ca: str | None = None
+        if self._tls is False:
+            return None
+        if self._tls is None and (setting := self.config.tls_for(target)) != "on":
+            if setting == "off":
+                return None
+            ca = setting
+        watch = self._watches.get(ca)
+        if watch is None:
+            watch = self._watches[ca] = PemWatch(PemFiles(ca, self.config.tls_cert, self.config.tls_key))
+        return watch
+
+    def credentials(self, pem: Pem) -> grpc.ChannelCredentials:
+        """For a new channel."""
+        roots = pem.ca
+        if isinstance(self._tls, ssl.SSLContext):  # gRPC has its own TLS: it can only use the trusted authorities
+            roots = "".join(map(ssl.DER_cert_to_PEM_cert, self._tls.get_ca_certs(binary_form=True))).encode() or None
+        return grpc.ssl_channel_credentials(roots, pem.key, pem.certificate)
+
+
 class Channel:
-    """A connection to one target. It connects at the first call, and prepares a method at its first use."""
+    """A connection to one target. It connects at the first call, and prepares a method at its first use.
 
-    __slots__ = ("_channel", "_methods", "target")
+    When the files of its certificates change, the next call uses a new connection with what they hold then. gRPC cannot
+    change the certificate of a channel (grpc#41779), so there is a new one below this; calls and streams of the old one
+    end on their own, at the latest when the server closes a connection for its age.
+    """
 
-    def __init__(self, target: str, config: Config, tls: ssl.SSLContext | bool | None = None) -> None:
+    __slots__ = ("_channel", "_closing", "_files", "_methods", "_retired", "_trust", "_version", "target")
+
+    def __init__(
+        self, target: str, config: Config, tls: ssl.SSLContext | bool | None = None, *, trust: Trust | None = None
+    ) -> None:
         self.target = target
-        credentials = _credentials(target, config, tls)
-        if credentials is None:
-            self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-        else:
-            self._channel = grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
-        self._methods: dict[str, Any] = {}
+        self._trust = trust or Trust(config, tls)
+        self._files = self._trust.files_for(target)
+        self._closing: set[asyncio.Future[None]] = set()
+        self._retired: list[tuple[float, grpc.aio.Channel]] = []
+        self._open()
 
     def __repr__(self) -> str:
         return f"<Channel to {self.target}>"
 
     def __getitem__(self, name: str) -> Any:
         """The multi-callable of a method: `channel["GetWorkflow"](request, timeout=1, metadata=…)`."""
+        if self._files is not None and self._files.look_if_due() != self._version:
+            self._open_again()
         prepared = self._methods.get(name)
         if prepared is None:
-            prepared = self._methods[name] = self.prepared(METHODS[name])
+            prepared = self._methods[name] = self._prepared(METHODS[name])
         return prepared
 
     def prepared(self, method: RpcMethod) -> Any:
-        """The multi-callable of a method that may be outside the contract."""
+        """The multi-callable of a method that may be outside the contract. Use it at once: the channel may be another one
+        later."""
+        if self._files is not None and self._files.look_if_due() != self._version:
+            self._open_again()
+        return self._prepared(method)
+
+    def _prepared(self, method: RpcMethod) -> Any:
         shape = f"{'stream' if method.streams_in else 'unary'}_{'stream' if method.streams_out else 'unary'}"
         return getattr(self._channel, shape)(
             method.path,
@@ -106,21 +159,33 @@ class Channel:
             response_deserializer=method.answer.FromString,
         )
 
+    async def why_not_secured(self) -> str:
+        """What is wrong with TLS between here and the target, with the setting to change; "" if it is something else."""
+        files = None if self._files is None else self._files.files
+        return await trouble(self.target, files, name=self._trust.config.tls_name or "", alpn="h2")
+
     async def close(self) -> None:
-        await self._channel.close()
+        retired, self._retired = self._retired, []
+        await asyncio.gather(self._channel.close(), *(channel.close() for _, channel in retired))
 
+    def _open(self) -> None:
+        self._methods: dict[str, Any] = {}
+        options = self._trust.options
+        if self._files is None:
+            self._version, self._channel = 0, grpc.aio.insecure_channel(self.target, options=options)
+            return
+        self._version = self._files.version
+        credentials = self._trust.credentials(self._files.pem)
+        self._channel = grpc.aio.secure_channel(self.target, credentials, options=options)
 
-def _credentials(target: str, config: Config, tls: ssl.SSLContext | bool | None) -> grpc.ChannelCredentials | None:
-    roots: bytes | None = None
-    if isinstance(tls, ssl.SSLContext):  # gRPC has its own TLS: it can only use the trusted authorities
-        roots = "".join(map(ssl.DER_cert_to_PEM_cert, tls.get_ca_certs(binary_form=True))).encode() or None
-    elif tls is False:
-        return None
-    elif tls is None and (setting := config.tls_for(target)) != "on":
-        if setting == "off":
-            return None
-        roots = Path(setting).read_bytes()
-    if config.tls_key is None or config.tls_cert is None:
-        return grpc.ssl_channel_credentials(roots)
-    key, chain = Path(config.tls_key).read_bytes(), Path(config.tls_cert).read_bytes()
-    return grpc.ssl_channel_credentials(roots, key, chain)
+    def _open_again(self) -> None:
+        """Use a new connection from now on. A connection that was replaced so long ago that its server has closed it is
+        closed here too."""
+        now = SYSTEM.monotonic()
+        over = [channel for since, channel in self._retired if now - since > CONNECTION_LONGEST]
+        self._retired = [one for one in self._retired if one[1] not in over]
+        self._retired.append((now, self._channel))
+        self._open()
+        for channel in over:
+            self._closing.add(closing := asyncio.ensure_future(channel.close()))
+            closing.add_done_callback(self._closing.discard)

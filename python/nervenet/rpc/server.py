@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import grpc
@@ -35,6 +34,8 @@ from nervenet.rpc.reflection import REFLECTION
 from nervenet.rpc.status import not_yet
 from nervenet.rpc.symbols import SYMBOLS
 from nervenet.security import Identity, check_exposure
+from nervenet.security.pem import Pem, PemFiles, PemWatch
+from nervenet.timing import CONNECTION_AGE, CONNECTION_AGE_GRACE
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from nervenet.rpc.namespaces import Guards
     from nervenet.security.permit import Lookups
 
-__all__ = ["GrpcServer", "Service"]
+__all__ = ["GrpcServer", "Service", "server_files"]
 
 LIVENESS: Final = "liveness"
 """A name in the health service that is SERVING for as long as the process answers, also while it drains: restarting it would
@@ -179,11 +180,14 @@ class GrpcServer:
         listen = self._config.listen_for(self._role)
         server = self._server = grpc.aio.server(options=_options(self._config))
         server.add_generic_rpc_handlers((handler,))
-        port = _bind(server, listen, self._config)
+        files = server_files(listen, self._config)
+        port = _bind(server, listen, files)
         host = split_host_port(listen)[0]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         self._following = [asyncio.create_task(each.follow()) for each in (self._identity, self._access)]
+        if files is not None:
+            self._following.append(asyncio.create_task(files.follow()))
         await self.serve(serving)
         await server.start()
 
@@ -250,19 +254,18 @@ def _options(config: Config) -> Sequence[tuple[str, Any]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 20_000),  # for received pings; clients send one each 30 s
         ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.max_connection_age_ms", 30 * 60_000),  # so that long streams move to newer nodes too
-        ("grpc.max_connection_age_grace_ms", 75_000),  # longer than any call may wait
+        ("grpc.max_connection_age_ms", round(CONNECTION_AGE * 1000)),
+        ("grpc.max_connection_age_grace_ms", round(CONNECTION_AGE_GRACE * 1000)),
         ("grpc.max_receive_message_length", receive_limit(config.payload_limit)),
         ("grpc.max_send_message_length", -1),
     )
 
 
-def _bind(server: grpc.aio.Server, listen: str, config: Config) -> int:
-    credentials = _credentials(listen, config)
+def _bind(server: grpc.aio.Server, listen: str, files: PemWatch | None) -> int:
     try:
-        if credentials is None:
+        if files is None:
             return server.add_insecure_port(listen)
-        return server.add_secure_port(listen, credentials)
+        return server.add_secure_port(listen, _credentials(files))
     except RuntimeError as error:
         raise ConfigError(f"listen {listen}: {_why(listen, error)}") from None
 
@@ -283,16 +286,43 @@ def _why(listen: str, error: RuntimeError) -> str:
     return str(error)
 
 
-def _credentials(listen: str, config: Config) -> grpc.ServerCredentials | None:
+def server_files(listen: str, config: Config, setting_name: str = "listen") -> PemWatch | None:
+    """The certificate that a server at this address shows, and whose certificates it asks for. None: no TLS.
+
+    Raises ConfigError if TLS is on and there is no certificate, or if the files cannot be used.
+    """
     setting = config.tls_for(listen)
     if setting == "off":
         return None
     if config.tls_cert is None or config.tls_key is None:
+        why = "which others can reach, so TLS is on" if config.tls is None else f"and tls is {config.tls}"
         raise ConfigError(
-            f"listen is {listen}, which others can reach, so TLS is on: set NERVENET_TLS_CERT and NERVENET_TLS_KEY, "
+            f"{setting_name} is {listen}, {why}: set NERVENET_TLS_CERT and NERVENET_TLS_KEY, "
             "or pass --insecure where the network itself is closed"
         )
-    pair = (Path(config.tls_key).read_bytes(), Path(config.tls_cert).read_bytes())
-    if setting == "on":
-        return grpc.ssl_server_credentials([pair])
-    return grpc.ssl_server_credentials([pair], Path(setting).read_bytes(), require_client_auth=True)
+    asks = setting != "on" and config.tls_mutual
+    return PemWatch(PemFiles(setting if asks else None, config.tls_cert, config.tls_key))
+
+
+def _credentials(files: PemWatch) -> grpc.ServerCredentials:
+    """gRPC asks before each handshake for a new certificate, from a thread of its own. Open connections keep theirs."""
+    shown = files.version
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal shown
+        if (version := files.look_if_due()) == shown:
+            return None
+        shown = version
+        return _configuration(files.pem)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(files.pem),
+        changed,  # type: ignore[arg-type]  # None is for "no change", which its types do not have
+        require_client_authentication=files.pem.ca is not None,
+    )
+
+
+def _configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:
+    assert pem.key is not None
+    assert pem.certificate is not None
+    return grpc.ssl_server_certificate_configuration([(pem.key, pem.certificate)], pem.ca)

@@ -1,75 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates: until when the one of this machine is valid.
-
-Python decodes a certificate only in a handshake. So the certificate is shown to a client in this process, which trusts this one
-alone; nothing leaves the process.
-"""
+"""Certificates: whether the files of this machine can be used, and until when the certificates are valid."""
 
 from __future__ import annotations
 
-import ssl
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from nervenet.cli.doctor.check import Check, error, ok, warning
 from nervenet.config import Config
+from nervenet.errors import ConfigError
+from nervenet.security.pem import PemFiles, PemWatch, Validity
 
-DAY_MS: Final = 86_400_000
-SOON: Final = 14
-"""Days before the end from which on the certificate is reported."""
+DAY: Final = 86_400.0
+RENEW: Final = "replace the files: processes that run read them again"
 
 
 def certificate_checks(config: Config, now_ms: int) -> list[Check]:
-    """The certificate in the settings. Nothing if there is none."""
-    if config.tls_cert is None or config.tls_key is None:
-        return []
+    """The certificates in the settings. Nothing if there are none."""
+    named = {
+        "certificate": _files_of_processes(config),
+        "redis.certificate": _files_in(config.redis, "NERVENET_REDIS", ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")),
+        "etcd.certificate": _files_in(config.etcd, "NERVENET_ETCD", ("cacert", "cert", "key")),
+    }
+    return [_examined(name, files, now_ms / 1000) for name, files in named.items() if files]
+
+
+def judge(name: str, file: str, validity: Validity, now: float) -> Check:
+    """The check, from the time in which a certificate counts."""
+    days = (validity.ends - now) / DAY
+    if validity.ends <= now:
+        return error(name, f"{file} has expired", RENEW)
+    if validity.begins > now:
+        return error(name, f"{file} is not valid yet: the clock of this machine, or of its authority, is wrong", RENEW)
+    said = f"{file} is valid for {days:.0f} days" if days >= 2 else f"{file} is valid for {24 * days:.0f} hours"
+    return warning(name, said, RENEW) if validity.ends_soon(now) else ok(name, said)
+
+
+def _examined(name: str, files: PemFiles, now: float) -> Check:
     try:
-        ends_ms = valid_until(config.tls_cert, config.tls_key)
-    except (ssl.SSLError, OSError) as fault:
-        reason = getattr(fault, "verify_message", "") or str(fault)
-        return [
-            error("certificate", f"{config.tls_cert}: {reason}", "renew it, and start the processes that use it again")
-        ]
-    return [judge(config.tls_cert, ends_ms, now_ms)]
+        validity = PemWatch(files).pem.validity
+    except ConfigError as fault:
+        return error(name, str(fault), RENEW)
+    if validity is None:
+        return ok(name, f"{files.ca} can be read")
+    return judge(name, files.certificate or "", validity, now)
 
 
-def judge(file: str, ends_ms: int, now_ms: int) -> Check:
-    """The check, from the moment at which the certificate ends."""
-    days = (ends_ms - now_ms) / DAY_MS
-    said = f"{file} is valid for {days:.0f} days"
-    if days < SOON:
-        return warning("certificate", said, "renew it, and start the processes that use it again")
-    return ok("certificate", said)
+def _files_of_processes(config: Config) -> PemFiles:
+    ca = config.tls if config.tls not in (None, "on", "off") else None
+    return PemFiles(ca, config.tls_cert, config.tls_key)
 
 
-def valid_until(certificate: str, key: str) -> int:
-    """The end of a certificate's time, in milliseconds.
-
-    Raises:
-        ssl.SSLError: It has expired, is not valid yet, or does not fit the key.
-        OSError: A file cannot be read.
-    """
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificate, key)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname = False
-    client.load_verify_locations(certificate)
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # trusted as it is, without its authority
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    one = client.wrap_bio(to_client, to_server)
-    other = server.wrap_bio(to_server, to_client, server_side=True)
-    done = False
-    while not done:
-        done = _step(one)
-        _step(other)
-    told = one.getpeercert()
-    assert told is not None
-    return int(ssl.cert_time_to_seconds(str(told["notAfter"]))) * 1000
-
-
-def _step(side: ssl.SSLObject) -> bool:
-    """Whether this side of the handshake is done."""
-    try:
-        side.do_handshake()
-    except ssl.SSLWantReadError:
-        return False
-    return True
+def _files_in(url: str | None, setting: str, options: tuple[str, str, str]) -> PemFiles:
+    query = dict(parse_qsl(urlsplit(url or "").query))
+    ca, certificate, key = (query.get(option) for option in options)
+    return PemFiles(ca, certificate, key or certificate, *(f"{option} of {setting}" for option in options))

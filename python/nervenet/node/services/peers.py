@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc.aio
 
 from nervenet.errors import Unavailable
-from nervenet.rpc.channels import Channel, Metadata, metadata_of
+from nervenet.rpc.channels import Channel, Metadata, Trust, metadata_of
 from nervenet.rpc.status import error_of
 from nervenet.timing import PEER_CALL_TIMEOUT
 from nervenet.v1 import agent_service_pb2 as agents
@@ -43,6 +43,7 @@ class Peers:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._trust = Trust(config)
         self._channels: dict[str, Channel] = {}
 
     async def workflow(self, address: str, request: coordinators.GetWorkflowRequest) -> workflow_pb2.Workflow:
@@ -94,13 +95,16 @@ class Peers:
             raise Unavailable("it told no address", code="UNAVAILABLE")
         channel = self._channels.get(address)
         if channel is None:
-            channel = self._channels[address] = Channel(address, self._config)
+            channel = self._channels[address] = Channel(address, self._config, trust=self._trust)
         try:
             return await channel[name](request, timeout=within, metadata=(*metadata_of(self._config), *more))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise Unavailable(f"{address} did not answer within {within:g} s", code="UNAVAILABLE") from None
-            raise _not_the_callers(error_of(error, address), address) from None
+            found = _not_the_callers(error_of(error, address), address)
+            if isinstance(found, Unavailable) and not found.reason and (why := await channel.why_not_secured()):
+                found = Unavailable(f"no answer from {address}: {why}", code=found.code)
+            raise found from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():

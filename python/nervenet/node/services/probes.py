@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2
 from nervenet.config import split_host_port
 from nervenet.errors import Unavailable
 from nervenet.node.served import ProbeResult
-from nervenet.rpc.channels import Channel, metadata_of
+from nervenet.rpc.channels import Channel, Trust, metadata_of
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.timing import PROBE_TIMEOUT
 from nervenet.v1 import agent_service_pb2 as agents
@@ -42,6 +42,7 @@ class Probes:
         self._config = config
         self._server = server
         self._node_id = ""
+        self._trust = Trust(config)
 
     async def introduce(self, node_id: str) -> None:
         before, self._node_id = self._node_id, node_id
@@ -92,7 +93,7 @@ class Probes:
 
     @asynccontextmanager
     async def _channel(self, address: str) -> AsyncIterator[Channel]:
-        channel = Channel(address, self._config)
+        channel = Channel(address, self._config, trust=self._trust)
         try:
             yield channel
         finally:

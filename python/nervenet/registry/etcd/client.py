@@ -81,9 +81,10 @@ class Etcd:
         clock: Clock = SYSTEM,
         chance: random.Random | None = None,
     ) -> Self:
-        """A client for `http(s)://user:password@a:2379,b:2379`. `patience`: seconds for which a call tries the
+        """A client for `http(s)://user:password@a:2379,b:2379`. `tls`: instead of the files in the URL. `patience`: seconds for which a call tries the
         members."""
-        return cls(Transport(EtcdAddress.parse(url), tls or Tls(), patience=patience, clock=clock, chance=chance))
+        address = EtcdAddress.parse(url)
+        return cls(Transport(address, tls or address.tls, patience=patience, clock=clock, chance=chance))
 
     def __repr__(self) -> str:
         return f"<Etcd {self.endpoints} at {self._transport.current.name}>"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
 
 import grpc
@@ -24,6 +24,8 @@ from nervenet.metrics import Family, catalog
 from nervenet.registry._etcd import etcd_pb2 as pb
 from nervenet.registry.etcd.address import EtcdAddress, Tls
 from nervenet.registry.etcd.faults import EtcdError, EtcdRefused, EtcdUnavailable, StaleToken, translate
+from nervenet.security.handshake import trouble
+from nervenet.security.pem import PemFiles, PemWatch
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
@@ -58,6 +60,9 @@ class EtcdMethod(Generic[Q, A]):
     answer: type[A]
 
 
+_HTTPS: Final = "write https:// in NERVENET_ETCD, with the cacert of its authority"
+_HTTP: Final = "write http:// in NERVENET_ETCD"
+
 _LOGIN: Final = EtcdMethod[pb.AuthenticateRequest, pb.AuthenticateResponse](
     "/etcdserverpb.Auth/Authenticate", pb.AuthenticateResponse
 )
@@ -66,19 +71,25 @@ _LOGIN: Final = EtcdMethod[pb.AuthenticateRequest, pb.AuthenticateResponse](
 class Endpoint:
     """One member: its channel and the callables that were made for it."""
 
-    __slots__ = ("_unary", "channel", "name")
+    __slots__ = ("_options", "_unary", "channel", "name")
 
-    def __init__(self, name: str, credentials: grpc.ChannelCredentials | None) -> None:
+    def __init__(self, name: str, credentials: grpc.ChannelCredentials | None, server_name: str = "") -> None:
         self.name = name
-        self.channel = (
-            grpc.aio.secure_channel(name, credentials, options=_OPTIONS)
-            if credentials
-            else grpc.aio.insecure_channel(name, options=_OPTIONS)
-        )
-        self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[Any, Any]] = {}
+        override = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
+        self._options = (*_OPTIONS, *override)
+        self.open(credentials)
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.name}>"
+
+    def open(self, credentials: grpc.ChannelCredentials | None) -> None:
+        """A new channel. Calls and streams of the one before keep it until they end: etcd lets them go on."""
+        self._unary: dict[str, grpc.aio.UnaryUnaryMultiCallable[Any, Any]] = {}
+        self.channel = (
+            grpc.aio.secure_channel(self.name, credentials, options=self._options)
+            if credentials
+            else grpc.aio.insecure_channel(self.name, options=self._options)
+        )
 
     def unary(self, method: EtcdMethod[Q, A]) -> grpc.aio.UnaryUnaryMultiCallable[Q, A]:
         call = self._unary.get(method.path)
@@ -107,10 +118,11 @@ class Endpoint:
 class Stream(Generic[Q, A]):
     """A bidirectional call that raises our errors."""
 
-    __slots__ = ("_call", "endpoint")
+    __slots__ = ("_call", "_channel", "endpoint")
 
     def __init__(self, endpoint: Endpoint, call: grpc.aio.StreamStreamCall[Q, A]) -> None:
         self.endpoint, self._call = endpoint, call
+        self._channel = endpoint.channel  # kept: the endpoint may have another one before this stream ends
 
     async def send(self, request: Q) -> None:
         try:
@@ -147,9 +159,13 @@ class Transport:
     ) -> None:
         self.address, self.clock, self.chance = address, clock, chance or random.Random()
         self.patience = patience
-        credentials = _credentials(tls) if address.secure else None
+        self._tls = tls
+        self._files = _watched(tls) if address.secure else None
+        self._version = 1
+        self._retired: weakref.WeakSet[grpc.aio.Channel] = weakref.WeakSet()
         names = self.chance.sample(address.endpoints, len(address.endpoints))  # so that clients use different members
-        self.endpoints = [Endpoint(name, credentials) for name in names]
+        credentials = self._credentials()
+        self.endpoints = [Endpoint(name, credentials, tls.name) for name in names]
         self.current = self.endpoints[0]
         self.calls = Family.of_histograms(catalog.RPC_CLIENT)
         self._token = ""
@@ -185,12 +201,14 @@ class Transport:
                 self.rotate(endpoint)
                 left = deadline - self.clock.monotonic()
                 if left <= 0 or (fault.sent and not repeat):
-                    raise
+                    raise await self._explained(fault, endpoint) from None
                 await asyncio.sleep(min(backoff.next(), left))
 
     async def once(self, endpoint: Endpoint, method: EtcdMethod[Q, A], request: Q, patience: float) -> A:
         """One try at one member."""
         self._check_open()
+        self._renew_if_changed()
+        channel = endpoint.channel  # kept until the answer is here
         began = self.clock.monotonic()
         try:
             await endpoint.ready(min(patience, CONNECT_WITHIN))
@@ -205,6 +223,8 @@ class Transport:
         except grpc.aio.AioRpcError as error:
             self.timed(method, began, error.code().name)
             raise translate(error) from None
+        finally:
+            del channel
         self.timed(method, began)
         return answer
 
@@ -216,6 +236,7 @@ class Transport:
     async def stream(self, method: EtcdMethod[Q, A]) -> Stream[Q, A]:
         """A new stream to the member in use. The caller retries, and calls `rotate` when the stream breaks."""
         self._check_open()
+        self._renew_if_changed()
         endpoint = self.current
         try:
             await endpoint.ready(CONNECT_WITHIN)
@@ -234,7 +255,36 @@ class Transport:
 
     async def close(self) -> None:
         self._closed = True
-        await asyncio.gather(*(endpoint.channel.close(None) for endpoint in self.endpoints))
+        channels = [*(endpoint.channel for endpoint in self.endpoints), *self._retired]
+        await asyncio.gather(*(channel.close(None) for channel in channels))
+
+    def _credentials(self) -> grpc.ChannelCredentials | None:
+        if not self.address.secure:
+            return None
+        if self._files is None:
+            return grpc.ssl_channel_credentials()
+        pem = self._files.pem
+        return grpc.ssl_channel_credentials(pem.ca, pem.key, pem.certificate)
+
+    def _renew_if_changed(self) -> None:
+        """New channels for new calls, once the files have changed."""
+        if self._files is None or (version := self._files.look_if_due()) == self._version:
+            return
+        self._version = version
+        credentials = self._credentials()
+        for endpoint in self.endpoints:
+            self._retired.add(endpoint.channel)
+            endpoint.open(credentials)
+
+    async def _explained(self, fault: EtcdUnavailable, endpoint: Endpoint) -> EtcdUnavailable:
+        """The error with its reason, if that is TLS."""
+        if fault.sent:
+            return fault
+        files = None
+        if self.address.secure:
+            files = _files(self._tls)
+        why = await trouble(endpoint.name, files, name=self._tls.name, alpn="h2", enable=_HTTPS, disable=_HTTP)
+        return EtcdUnavailable(f"{fault}: {why}", sent=False) if why else fault
 
     def _check_open(self) -> None:
         if self._closed:
@@ -271,8 +321,12 @@ def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _credentials(tls: Tls) -> grpc.ChannelCredentials:
-    def read(path: Path | None) -> bytes | None:
-        return path.read_bytes() if path else None
+def _watched(tls: Tls) -> PemWatch | None:
+    files = _files(tls)
+    return PemWatch(files) if files else None
 
-    return grpc.ssl_channel_credentials(read(tls.ca), read(tls.key), read(tls.certificate))
+
+def _files(tls: Tls) -> PemFiles:
+    ca, certificate, key = (str(path) if path else None for path in (tls.ca, tls.certificate, tls.key))
+    options = [f"{option} of NERVENET_ETCD" for option in ("cacert", "cert", "key", "name")]
+    return PemFiles(ca, certificate, key, *options)
