@@ -14,6 +14,7 @@ from nervenet.dev.servers import ServerFailed, free_port, valkey
 from nervenet.records import State
 from nervenet.redis_link.cluster import ClusterLink
 from nervenet.redis_link.opening import open_link
+from nervenet.streams.archive import ArchiveList
 from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.streams.queues import OutgoingWake
 from nervenet.streams.script import packaged_scripts
@@ -86,9 +87,18 @@ async def test_the_life_of_a_workflow_crosses_no_slot(clustered: DataPlane, monk
     await journal.restore(workflow, 1, OWNER, entries, None)
     renewed = await journal.begin_next(workflow, 1, OWNER, OWNER, b"again", "0-0", (), {"definition": "review"})
     assert renewed.status == "new"
-    assert (await journal.close(workflow, 2, OWNER, b"end", State.SUCCEEDED, 60_000)).status == "new"
+    assert (await journal.close(workflow, 2, OWNER, b"end", State.SUCCEEDED, 60_000, hold_ms=60_000)).status == "new"
     head = await store.head(workflow)
-    await store.ownership.finish([ClosedWorkflow(workflow, OWNER, head.created_ms, head.closed_ms)], 60_000)
+    closed = ClosedWorkflow(workflow, OWNER, head.created_ms, head.closed_ms, 0, 2)
+    await store.ownership.finish([closed], 60_000, 60_000)
+    archive = ArchiveList(store.link, store.keys)
+    batch = await archive.take("b-one", most=9, full=1, linger_ms=0, hold_ms=60_000)
+    assert batch is not None
+    assert (await archive.read(batch.runs[0])).status == "closed"
+    assert await archive.seal(batch, batch.runs)
+    assert await archive.mark(batch.runs) == 1
+    await archive.done(batch)
+    assert await archive.backlog() == (0, 0)
     assert not await store.ownership.running_remove(workflow, head.created_ms)
     assert called == {script.sha for script in packaged_scripts()}, "a script that this story forgot"
 
