@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from nervenet.client.raw import RawClient
 from nervenet.errors import RequestError
+from nervenet.v1 import coordinator_service_pb2 as pb
 from tests.policy.world import GuardedMesh, audited
 
 POLICY = """
@@ -87,3 +89,22 @@ async def test_a_large_batch_is_on_record_with_each_workflow(guarded: GuardedMes
     await clerk.call("StartWorkflows", requests=requests)
     noted = [each for line in audited(log) if line["decision"] == "allowed" for each in line["target"]["workflow_ids"]]
     assert noted == [f"w-{i}" for i in range(250) if i != 7]
+
+
+async def test_a_stream_tells_nothing_more_once_the_policy_has_taken_the_right_away(mesh: GuardedMesh) -> None:
+    clerk = await mesh.by("clerk")
+    stream = mesh.talk("clerk", "AwaitWorkflows", [pb.AwaitWorkflowsRequest(workflow_ids=["w"])])
+    await start(clerk, "w")
+    waiting = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0.5)  # so that the stream has begun
+    mesh.write_policy(POLICY.partition("rules:")[0].replace("nervenet/clerk", "nervenet/nobody"))
+    while True:
+        try:
+            await clerk.call("ListNodes")
+        except RequestError:
+            break
+    assert not waiting.done(), waiting.result()
+    async with await mesh.speaker("work", {"work": lambda task: 1}):
+        with pytest.raises(RequestError) as error:
+            await waiting
+    assert error.value.code == "PERMISSION_DENIED"

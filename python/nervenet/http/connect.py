@@ -75,6 +75,7 @@ class GuardedCalls:
             request = await self._guard.allowed(method.rpc, method.read(raw), call)
             async with aclosing(self._guard.streams.watched(method.serve(request, call))) as answers:
                 async for answer in answers:
+                    self._guard.authorize(method.rpc)  # the policy may have changed since the stream began
                     yield answer
             code = "OK"
         except Exception as error:  # noqa: BLE001  # as above

@@ -322,6 +322,7 @@ class Guard(grpc.GenericRpcHandler):
                 request = await self.allowed(rpc, read(raw), context)
                 async with aclosing(self.streams.watched(method(request, context))) as answers:
                     async for answer in answers:
+                        self.authorize(rpc)  # the policy may have changed since the stream began
                         yield answer
                 code = "OK"
                 return
