@@ -104,7 +104,8 @@ def test_by_tokens_with_names(tmp_path: Path, shared_valkey: Server, shared_etcd
         mesh.up(mesh.agent(NERVENET_TOKEN=given["agent"]))
         asked(mesh, "start", "greet", '["a", "b"]', "--wait")
         (agent,) = agents(mesh)
-        assert "note" in asked(mesh, "agents", "describe", agent), "a node asks the agent itself"
+        asked(mesh, "agents", "drain", agent)
+        wait_until(lambda: "DRAIN" in asked(mesh, "agents", "list", "--json"), "it drains", of=mesh)
         tokens.remove("ci")
         wait_until(lambda: "not accepted" in mesh.run("list").stderr, "the revoked caller is refused", of=mesh)
         assert all(process.alive for process in mesh.processes), mesh.logs()

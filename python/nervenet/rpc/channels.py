@@ -25,7 +25,7 @@ from nervenet.timing import CONNECTION_LONGEST
 if TYPE_CHECKING:
     from nervenet.config import Config
 
-__all__ = ["Channel", "Metadata", "Trust", "metadata_of", "receive_limit", "split_addresses"]
+__all__ = ["Channel", "Metadata", "Trust", "metadata_for_agent", "metadata_of", "receive_limit", "split_addresses"]
 
 Metadata: TypeAlias = Sequence[tuple[str, str]]
 
@@ -59,6 +59,13 @@ def metadata_of(config: Config) -> Metadata:
     if token is None:
         return ((NAMESPACE_KEY, config.namespace),)
     return ((NAMESPACE_KEY, config.namespace), (TOKEN_KEY, f"Bearer {token}"))
+
+
+def metadata_for_agent(config: Config) -> Metadata:
+    """The same for a call to an address that an agent has told. A token of this process alone stays here: the agent could
+    name any address, and call others as this process with what it hears there. A shared token it knows already.
+    """
+    return metadata_of(config) if config.wants_shared_token else ((NAMESPACE_KEY, config.namespace),)
 
 
 _OPTIONS: Final[Sequence[tuple[str, Any]]] = (

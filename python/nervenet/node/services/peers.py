@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc.aio
 
 from nervenet.errors import Unavailable
-from nervenet.rpc.channels import Channel, Metadata, Trust, metadata_of
+from nervenet.rpc.channels import Channel, Metadata, Trust, metadata_for_agent, metadata_of
 from nervenet.rpc.status import error_of
 from nervenet.timing import PEER_CALL_TIMEOUT
 from nervenet.v1 import agent_service_pb2 as agents
@@ -23,7 +23,7 @@ from nervenet.v1 import workflow_pb2
 from nervenet.wire import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from google.protobuf.message import Message
 
@@ -39,11 +39,17 @@ HOP_KEY: Final = "nervenet-hop"
 
 
 class Peers:
-    """One for each node. Also the `AgentControl` of its dispatcher."""
+    """One for each node. Also the `AgentControl` of its dispatcher.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: The settings of the node.
+        nodes: The addresses of all nodes. Only they are sent a token that is this node's alone.
+    """
+
+    def __init__(self, config: Config, nodes: Callable[[], Container[str]]) -> None:
         self._config = config
         self._trust = Trust(config)
+        self._nodes = nodes
         self._channels: dict[str, Channel] = {}
 
     async def workflow(self, address: str, request: coordinators.GetWorkflowRequest) -> workflow_pb2.Workflow:
@@ -81,23 +87,36 @@ class Peers:
 
     async def agent(self, address: str, name: str, request: Message, within: float = PEER_CALL_TIMEOUT) -> Any:
         """A call of AgentService at the agent itself."""
-        return await self._ask(address, name, request, within)
+        return await self._ask(address, name, request, within, to_agent=True)
 
     async def cancel_task(
         self, endpoint: str, agent_id: str, task_id: str, run: int, attempt: int, reason: str
     ) -> bool:
         request = agents.CancelTaskRequest(agent_id=agent_id, task_id=task_id, run=run, attempt=attempt, reason=reason)
-        answer: agents.CancelTaskResponse = await self._ask(endpoint, "CancelTask", request, PEER_CALL_TIMEOUT)
+        answer: agents.CancelTaskResponse = await self._ask(
+            endpoint, "CancelTask", request, PEER_CALL_TIMEOUT, to_agent=True
+        )
         return answer.found
 
-    async def _ask(self, address: str, name: str, request: Message, within: float, more: Metadata = ()) -> Any:
+    async def _ask(
+        self,
+        address: str,
+        name: str,
+        request: Message,
+        within: float,
+        more: Metadata = (),
+        *,
+        to_agent: bool = False,
+    ) -> Any:
         if not address:
             raise Unavailable("it told no address", code="UNAVAILABLE")
         channel = self._channels.get(address)
         if channel is None:
             channel = self._channels[address] = Channel(address, self._config, trust=self._trust)
+        is_agent = to_agent and address not in self._nodes()  # an agent of the gateway is asked through its node
+        ours = metadata_for_agent(self._config) if is_agent else metadata_of(self._config)
         try:
-            return await channel[name](request, timeout=within, metadata=(*metadata_of(self._config), *more))
+            return await channel[name](request, timeout=within, metadata=(*ours, *more))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise Unavailable(f"{address} did not answer within {within:g} s", code="UNAVAILABLE") from None

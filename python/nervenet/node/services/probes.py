@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2
 from nervenet.config import split_host_port
 from nervenet.errors import Unavailable
 from nervenet.node.served import ProbeResult
-from nervenet.rpc.channels import Channel, Trust, metadata_of
+from nervenet.rpc.channels import Channel, Trust, metadata_for_agent
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
 from nervenet.timing import PROBE_TIMEOUT
 from nervenet.v1 import agent_service_pb2 as agents
@@ -88,7 +88,8 @@ class Probes:
     async def _agent(self, address: str, agent_id: str) -> bool:
         async with self._channel(address) as channel:
             request = agents.DescribeAgentRequest(agent_id=agent_id)
-            answer = await channel["DescribeAgent"](request, timeout=PROBE_TIMEOUT, metadata=metadata_of(self._config))
+            ours = metadata_for_agent(self._config)
+            answer = await channel["DescribeAgent"](request, timeout=PROBE_TIMEOUT, metadata=ours)
         return bool(answer.agent.agent_id == agent_id)
 
     @asynccontextmanager

@@ -108,7 +108,7 @@ async def serve(node: Node) -> AsyncIterator[Served]:
 async def services_of(node: Node, stopping: asyncio.Event) -> AsyncIterator[tuple[list[Service], Peers, Hints]]:
     """The services of a node, its way to others, and what it hears of workflows. `stopping` ends its long streams."""
     context, hosted = node.context, node.hosted
-    peers = Peers(context.config)
+    peers = Peers(context.config, lambda: {one.address for one in context.table.nodes.values()})
     hints = Hints(context)
     waits = Waits(context, hosted, node.admission, node.placement, peers)
     inputs = StepInputs(context, node.placement, node.stored_definitions)
