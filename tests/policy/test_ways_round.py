@@ -56,7 +56,8 @@ async def test_a_rule_that_denies_workflows_hides_them_in_lists(mesh: GuardedMes
     await start(operator, "plain")
     await start(operator, "salary", pay="yes")
     assert await told(clerk.call("GetWorkflow", workflow_id="salary")) == ("PERMISSION_DENIED", "DENIED_BY_RULE")
-    for request in ({}, {"definition": "call"}, {"include_waits": True}, {"labels": {}}):
+    requests: tuple[dict[str, Any], ...] = ({}, {"definition": "call"}, {"include_waits": True}, {"labels": {}})
+    for request in requests:
         seen = await clerk.call("ListWorkflows", **request)
         assert [each.workflow_id for each in seen.workflows] == ["plain"], request
     everything = await operator.call("ListWorkflows")
@@ -68,7 +69,7 @@ async def test_a_rule_that_denies_workflows_hides_them_in_lists(mesh: GuardedMes
 async def test_a_task_of_others_is_not_had_by_its_request_id(mesh: GuardedMesh) -> None:
     operator, billing = await mesh.by("operator"), await mesh.by("billing")
     async with await mesh.speaker("work", {"work": lambda task: {"secret": 42}}):
-        task = {"capability": "work", "input": {"json": "1"}, "wait": {"seconds": 10}}
+        task: dict[str, Any] = {"capability": "work", "input": {"json": "1"}, "wait": {"seconds": 10}}
         await operator.call("RunTask", request_id="r-1", labels=SALES, **task)
         refusal = await told(billing.call("RunTask", request_id="r-1", labels=BILLING, **task))
         assert refusal == ("NOT_FOUND", "WORKFLOW_NOT_FOUND")
