@@ -168,7 +168,7 @@ WRONG: list[tuple[Any, list[str]]] = [
         ["steps[0].retry.on_exhausted: this is 'ask', one of fail, escalate is needed"],
     ),
     (flow({**A, "value": "1"}), ["steps[0].value: call is given too: one of them"]),
-    (flow(A, depends_on=[], dependsOn=[]), ["depends_on: no field 'depends_on'; there are name, version, description, steps, output, retry, timeouts, timeout, create_time", "dependsOn: no field 'dependsOn'; there are name, version, description, steps, output, retry, timeouts, timeout, create_time"]),
+    (flow(A, depends_on=[], dependsOn=[]), ["depends_on: no field 'depends_on'; there are name, version, description, steps, output, retry, timeouts, timeout, create_time, retention", "dependsOn: no field 'dependsOn'; there are name, version, description, steps, output, retry, timeouts, timeout, create_time, retention"]),
 ]  # fmt: skip
 
 

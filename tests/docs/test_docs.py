@@ -82,7 +82,9 @@ def test_a_page_does_what_it_says(story: str, stories: dict[str, Future[None]]) 
 
 
 def test_each_command_of_each_page_is_run() -> None:
+    """But for those of docs/kubernetes.md, which need a cluster: `make kubernetes` and tests/kubernetes check what they use."""
     told = {
+        ROOT / "docs" / "kubernetes.md",
         tutorial.PAGE,
         pages.ERRORS,
         pages.DEPLOY,

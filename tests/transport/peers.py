@@ -64,7 +64,7 @@ class TlsWorld(World):
 
     async def peer_node(self, node: Node, settings: dict[str, Any]) -> None:
         """Another node."""
-        peers = Peers(self.config(**settings))
+        peers = Peers(self.config(**settings), lambda: {node.address})
         try:
             await peers.ejections(node.address)
         finally:
@@ -108,7 +108,7 @@ class TlsWorld(World):
 
     async def control_port(self, address: str, settings: dict[str, Any]) -> None:
         """A node that calls an agent at its own port."""
-        peers = Peers(self.config(**settings))
+        peers = Peers(self.config(**settings), frozenset)
         try:
             await peers.agent(address, "DescribeAgent", agents.DescribeAgentRequest())
         finally:

@@ -67,35 +67,46 @@ class ArchiveReader:
         self._cached = 0
         self._tables: list[Table] = []
         self._listed_at = float("-inf")
+        self._listing = asyncio.Lock()
         self._room = asyncio.Semaphore(AT_A_TIME)
 
     # ── one run ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def find(self, workflow_id: str) -> ArchivedRun | None:
         """The last closed run of a workflow. Raises SinkError."""
-        wanted = hash_of(workflow_id)
-        for place in sorted(await self._places(wanted), key=_closed_at, reverse=True):
+        asked = SYSTEM.monotonic()
+        found = await self._newest(workflow_id, asked - FRESH)
+        if found is None and self._listed_at < asked:  # Redis may have forgotten it since the tables were listed
+            found = await self._newest(workflow_id, asked)
+        return found
+
+    async def _newest(self, workflow_id: str, listed_since: float) -> ArchivedRun | None:
+        for place in sorted(await self._places(hash_of(workflow_id), listed_since), key=_closed_at, reverse=True):
             found = await self._run(workflow_id, place)
             if found is not None:
                 return found
         return None
 
-    async def _places(self, wanted: int) -> set[Place]:
-        for attempt in range(1, TRIES + 1):
-            tables = await self._table_names(again=attempt > 1)
+    async def _places(self, wanted: int, listed_since: float) -> set[Place]:
+        for _ in range(TRIES):
+            tables = await self._table_names(listed_since)
             looks = await asyncio.gather(*(self._look(table, wanted) for table in tables), return_exceptions=True)
             failed = [look for look in looks if isinstance(look, BaseException)]
             if not failed:
                 return {place for look in looks if not isinstance(look, BaseException) for place in look}
             if not all(isinstance(each, ObjectMissing) for each in failed):  # else: merged into another table since
                 raise next(each for each in failed if not isinstance(each, ObjectMissing))
+            listed_since = SYSTEM.monotonic()
         raise SinkError("its tables change faster than they can be read")
 
-    async def _table_names(self, *, again: bool) -> list[Table]:
-        if again or SYSTEM.monotonic() - self._listed_at > FRESH:
-            self._tables = [Table.parse(name) for name in await self._sink.names("index") if name.endswith(".idx")]
-            self._listed_at = SYSTEM.monotonic()
-        return self._tables
+    async def _table_names(self, since: float) -> list[Table]:
+        """The tables, as of this time or later. Callers that wait share one listing."""
+        async with self._listing:
+            if self._listed_at < since:
+                began = SYSTEM.monotonic()
+                self._tables = [Table.parse(name) for name in await self._sink.names("index") if name.endswith(".idx")]
+                self._listed_at = began
+            return self._tables
 
     async def _look(self, table: Table, wanted: int) -> list[Place]:
         size = table.rows * ROW

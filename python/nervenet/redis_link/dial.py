@@ -157,7 +157,7 @@ def _translated(error: BaseException, address: ServerAddress) -> Exception | Non
 
 def _tls_hint(address: ServerAddress, why: str) -> str:
     """What to set, if a server seems to miss TLS or our certificate: in TLS 1.3 it closes the connection after the handshake."""
-    if address.path is not None or not ("closed" in why or "certificate" in why.lower()):
+    if address.path is not None or not any(word in why.lower() for word in ("closed", "reset", "certificate")):
         return ""
     if address.tls is None:
         return "; if it speaks TLS, use rediss:// in NERVENET_REDIS"
