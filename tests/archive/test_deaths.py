@@ -23,6 +23,8 @@ from tests.archive.world import World, lines_in, run
 from tests.support.mesh import ProcessMesh
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.long
+
 STEPS = ("take", "read", "seal", "list", "index", "runs", "mark", "done")
 
 
@@ -133,23 +135,22 @@ async def test_nodes_are_killed_while_workflows_close_and_each_run_is_archived_o
         def archived() -> int:
             return len(lines_in(folder / mesh.namespace))
 
-        async with mesh.client() as client:
-
-            async def feed() -> None:
-                while not enough.is_set():
-                    new = [f"w-{len(ids) + n}" for n in range(10)]
-                    ids.extend(new)
+        async def feed() -> None:
+            while not enough.is_set():
+                new = [f"w-{len(ids) + n}" for n in range(10)]
+                ids.extend(new)
+                async with mesh.client() as client:  # a new one: in the end none of the first nodes may be left
                     await asyncio.gather(*(client.start("echo", each, id=each) for each in new))
-                    await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)
 
-            feeding = asyncio.create_task(feed())
-            for _ in range(3):
-                seen = archived()
-                await until(lambda seen=seen: archived() > seen + 10, f"the archive grows (seed {seed})", 60, mesh)
-                chance.choice(mesh.nodes).kill(signal.SIGKILL)
-                await mesh.node().until_ready()
-            enough.set()
-            await feeding
+        feeding = asyncio.create_task(feed())
+        for _ in range(3):
+            seen = archived()
+            await until(lambda seen=seen: archived() > seen + 10, f"the archive grows (seed {seed})", 60, mesh)
+            chance.choice(mesh.nodes).kill(signal.SIGKILL)
+            await mesh.node().until_ready()
+        enough.set()
+        await feeding
 
         def complete() -> bool:
             return {line["workflow_id"] for line in lines_in(folder / mesh.namespace)} == set(ids)

@@ -21,6 +21,8 @@ from tests.archive.world import World, run
 from tests.support.tcp_proxy import tcp_proxy
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.long
+
 REGION = "us-east-1"
 
 

@@ -27,6 +27,8 @@ from tests.support.mesh import ProcessMesh, settled
 from tests.support.waiting import until
 from tests.telemetry.collector import Collector, collector
 
+pytestmark = pytest.mark.long
+
 APP = "tests/encryption/stories.py"
 COMMANDS = (
     ("show", "all"),

@@ -19,6 +19,8 @@ from tests.encryption.test_canary import all_of_redis, blocked_detail
 from tests.support.mesh import ProcessMesh, owner_of, settled
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.long
+
 APP = "tests/encryption/stories.py"
 
 

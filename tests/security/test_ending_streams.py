@@ -23,6 +23,8 @@ from tests.security.serving import Scripted, Serving, header
 from tests.security.test_named_tokens import TokensFile
 from tests.support.issuer import AUDIENCE, Issuer, issuing
 
+pytestmark = pytest.mark.long
+
 EXPIRED = "UNAUTHENTICATED CREDENTIALS_EXPIRED"
 SLACK = 3.0
 """Seconds that a busy machine may add."""

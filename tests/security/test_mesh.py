@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nervenet.dev.servers import Server
 from nervenet.timing import JWT_LEEWAY
 from tests.security.test_named_tokens import TokensFile
@@ -17,6 +19,8 @@ from tests.support.certificates import Authority
 from tests.support.issuer import AUDIENCE, Issuer, issuing
 from tests.support.mesh import ProcessMesh
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.long
 
 ROLES = {"node-1": "node", "node-2": "node", "agent": "agent", "user": "operator"}
 LIVES = 4.0

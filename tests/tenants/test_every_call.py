@@ -20,6 +20,8 @@ from tests.tenants.requests import REQUESTS
 from tests.tenants.state import everything_of, settled
 from tests.tenants.world import ARRANGEMENTS, Arrangement, Belongings, Tenancy, nowhere
 
+pytestmark = pytest.mark.long
+
 Ask = Callable[[RpcMethod, dict[str, Any], Belongings], Awaitable[str]]
 
 SAME_FOR_ALL = {"ListEjections", "ListNodes"}

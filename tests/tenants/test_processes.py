@@ -24,6 +24,8 @@ from tests.support.processes import NervenetProcess
 from tests.support.waiting import until
 from tests.tenants.world import breaks, go, waits
 
+pytestmark = pytest.mark.long
+
 APP = "tests/tenants/app.py"
 DEV = """
 from nervenet import Context, Mesh

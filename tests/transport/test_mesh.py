@@ -32,6 +32,8 @@ from tests.transport.parties import Authorities, Files, Party
 from tests.transport.peers import grpc_tls
 from tests.transport.stores import drop_connections, etcd_url, redis_url, reload, secured_etcd, secured_valkey
 
+pytestmark = pytest.mark.long
+
 
 class Sealed(NamedTuple):
     """The mesh, and who has which files."""

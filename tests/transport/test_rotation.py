@@ -25,6 +25,8 @@ from tests.support.waiting import until
 from tests.transport.parties import Authorities, Party, serial_of, shown_at
 from tests.transport.peers import TlsWorld, outcome, python_tls, served
 
+pytestmark = pytest.mark.long
+
 
 class WhoAsks:
     """A coordinator service that answers with the serial number of its caller's certificate."""

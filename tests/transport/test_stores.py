@@ -21,6 +21,8 @@ from tests.transport.parties import Authorities, Party
 from tests.transport.peers import outcome, served
 from tests.transport.stores import drop_connections, etcd_url, redis_url, reload, secured_etcd, secured_valkey
 
+pytestmark = pytest.mark.long
+
 
 class Store(NamedTuple):
     """One of the two: how to start it, its URL for a caller, a first use, and the words of its settings."""
