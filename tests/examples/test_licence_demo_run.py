@@ -101,7 +101,8 @@ def test_every_workflow_ends_or_waits_for_a_named_human_and_the_numbers_add_up(q
     assert not late(quiet)
 
 
-@pytest.mark.parametrize("kill", ["agent", pytest.param("node", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kill", ["agent", "node"])
 def test_a_run_in_which_somebody_dies_gives_the_same_rows(quiet: Run, kill: str, tmp_path: Path) -> None:
     run = audit(tmp_path, KILL=kill)
     assert "SIGKILL to " in run.said, run.said
@@ -110,6 +111,7 @@ def test_a_run_in_which_somebody_dies_gives_the_same_rows(quiet: Run, kill: str,
     assert not late(run)
 
 
+@pytest.mark.long
 def test_the_audit_as_data_gives_the_same_rows_and_outlives_a_node(quiet: Run, tmp_path: Path) -> None:
     """On nodes that have no code of it: what takes over reads the definition from Redis.
 

@@ -33,7 +33,7 @@ TOOLS = {
 PYRIGHT_SETTINGS = '{"typeCheckingMode": "strict", "pythonVersion": "3.11"}'
 ERROR = re.compile(r"(\w+\.py):(\d+)(?::\d+)?(?: -)?:? error", re.MULTILINE)
 
-pytestmark = pytest.mark.xdist_group("typing")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("typing")]
 
 
 class Desk(NamedTuple):
@@ -96,7 +96,7 @@ def test_what_is_checked_is_what_was_installed(desk: Desk) -> None:
         (desk.package / "py.untyped").rename(desk.package / "py.typed")
 
 
-@pytest.mark.parametrize("tool", ["mypy", pytest.param("pyright", marks=pytest.mark.long)])  # a minute of CPU
+@pytest.mark.parametrize("tool", ["mypy", "pyright"])
 def test_programs_and_inferred_types_hold_and_each_mistake_is_found(desk: Desk, tool: str) -> None:
     said = desk.check(tool, *(program.name for program in PROGRAMS))
     found = {(name, int(line)) for name, line in ERROR.findall(said)}
