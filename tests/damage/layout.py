@@ -29,7 +29,7 @@ def keys() -> list[Key]:
             named = [kind.strip() for kind in re.split(r", (?!group|no )", kinds)]
             types = [next(t for t in _REDIS_TYPES if kind.startswith(t)) for kind in named]
             first = patterns[0]
-            base = first.removesuffix(":journal") if first.endswith(":journal") else "nn:<ns>:wf:{<workflow_id>}"
+            base = first[: first.rindex("}") + 1] if "}" in first else first
             types = types if len(types) == len(patterns) else types * len(patterns)
             found += [Key(pattern.replace("…", base), kind) for pattern, kind in zip(patterns, types, strict=True)]
         elif re.match(r"(agents|load|nodes|tombstones)/<", patterns[0]):

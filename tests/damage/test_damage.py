@@ -45,12 +45,11 @@ def test_the_tables_of_the_contract_name_every_key_that_the_code_uses() -> None:
         if name.startswith("_") or name in ("every", "tag", "tag_or_none", "written", "namespace"):
             continue
         found = getattr(names, name)
-        key = (
-            found(*["x" for p in inspect.signature(found).parameters.values() if p.default is p.empty])
-            if callable(thing)
-            else found
-        )
-        made.add(key.decode())
+        if callable(thing):
+            wanted = [p for p in inspect.signature(found).parameters.values() if p.default is p.empty]
+            found = found(*[1 if p.annotation == "int" else "x" for p in wanted])
+        for key in found if isinstance(found, tuple) else (found,):
+            made.add(key.decode().replace(":run:1", ":run:x"))
     assert made - there == set(), "protos/README.md lists them"
     assert {f"{kind}/x" for kind in (AGENTS, LOAD, NODES, TOMBSTONES)} <= there
 

@@ -59,6 +59,7 @@ class Target:
             "<node_id>": self.owner,
             "<day>": day,
             "<name>": "declared",
+            "<n>": "1",
         }
         found = key.pattern
         for hole, value in names.items():
@@ -71,11 +72,12 @@ class Target:
 
     async def add(self, key: str, fields: dict[bytes, bytes]) -> None:
         """An entry behind the last one: where numbers are dense, the next number, as a program that knows that would."""
-        if not key.endswith(":journal"):
+        head = key.removesuffix(":journal")
+        last = await self.redis.hget(head, "last") if head != key else None
+        if last is None:  # no journal, or that of a copy that is not there
             await self.redis.xadd(key, fields)
             return
-        head = key.removesuffix(":journal")
-        ms, _, n = (await self.redis.hget(head, "last")).decode().partition("-")
+        ms, _, n = last.decode().partition("-")
         at = f"{ms}-{int(n) + 1}"
         await self.redis.xadd(key, fields, id=at)
         await self.redis.hset(head, "last", at)

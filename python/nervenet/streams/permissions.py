@@ -48,7 +48,9 @@ _CHECKPOINTS: Final = (
 )  # fmt: skip
 """Also what the scripts of the integration call: it cannot be imported where LangGraph is not installed."""
 _FLOWS: Final = ("DEL", "GET", "SET")
-_AGENT_SCRIPTS: Final = frozenset({"claims_renew", "consumer_drop", "journal_append", "progress_hint", "task_claim"})
+_AGENT_SCRIPTS: Final = frozenset(
+    {"claims_renew", "consumer_drop", "journal_append", "progress_hint", "stream_trim", "task_claim"}
+)
 
 
 @dataclass(frozen=True, slots=True)

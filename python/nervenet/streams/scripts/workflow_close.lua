@@ -7,7 +7,7 @@
 -- KEYS[4]  nn:<ns>:wf:{<id>}:live      stream
 -- KEYS[5]  nn:<ns>:wf:{<id>}:view      string
 -- ARGV     run, owner, entry, state, retention in ms, at, note (for lists: where it failed and why; empty when it did not),
---          for how many ms more it waits for the archive ('0' = there is none), '1' = the retention is its definition's own
+--          for how many ms more it waits for the archive ('0' or left out = there is none), '1' = the retention is its definition's own
 -- Answers  {status, journal id, owner, run, state}: 'new' · 'closed' it was already (the id of its `close`)
 --          · 'not_owner' · 'stale' · 'unknown'
 local head = KEYS[1]
@@ -35,7 +35,7 @@ redis.call('DEL', KEYS[3])
 -- keys go in the same millisecond: a head without a journal would read as a lost tail.
 local keep = math.floor(ARGV[5] * (0.9 + (t[2] % 1000) / 5000))
 local gone = now + math.max(keep, 1)
-if ARGV[8] ~= '0' then
+if (ARGV[8] or '0') ~= '0' then
   -- the archive shortens it to `keep` (run_archived)
   redis.call('HSET', head, 'keep', string.format('%.0f', gone))
   gone = gone + ARGV[8]
