@@ -43,7 +43,7 @@ _NODE: Final = (
 )  # fmt: skip
 _AGENT: Final = ("DEL", "HGETALL", "PEXPIRE", "XACK", "XADD", "XDEL", "XGROUP|CREATE", "XRANGE", "XREADGROUP")
 _CHECKPOINTS: Final = (
-    "PERSIST", "PEXPIRE", "SADD", "SMEMBERS", "SREM", "UNLINK", "ZADD", "ZCARD", "ZLEXCOUNT", "ZRANGE", "ZRANGEBYLEX",
+    "PERSIST", "PEXPIRE", "SADD", "SCAN", "SMEMBERS", "SREM", "UNLINK", "ZADD", "ZCARD", "ZLEXCOUNT", "ZRANGE", "ZRANGEBYLEX",
     "ZREM", "ZREMRANGEBYLEX", "ZREVRANGEBYLEX", "ZSCORE",
 )  # fmt: skip
 """Also what the scripts of the integration call: it cannot be imported where LangGraph is not installed."""

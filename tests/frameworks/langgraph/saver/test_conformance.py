@@ -30,7 +30,7 @@ async def results(url: str, **options: Any) -> tuple[int, int, str]:
     @checkpointer_test(name="NervenetSaver")
     async def saver() -> AsyncGenerator[NervenetSaver, None]:
         namespace = uuid.uuid4().hex
-        user = make_user(url, "checkpoints", namespace)
+        user = make_user(url, "checkpoints", namespace) if url.startswith("redis://") else url
         async with NervenetSaver.from_url(user, namespace=namespace, **options) as one:
             yield one
 
