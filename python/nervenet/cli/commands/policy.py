@@ -7,14 +7,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from nervenet.cli.context import screen, settings
 from nervenet.cli.failures import ExitCode, UsageError
 from nervenet.cli.render import policies as render
+from nervenet.cli.render.policies import Explained
 from nervenet.security.caller import Caller
 from nervenet.security.policies import Policies, built_in_text, load_policy
-from nervenet.security.policy import BY_REQUEST, Decision, Held, Item, Policy
+from nervenet.security.policy import BY_REQUEST, Item, Policy
 from nervenet.security.roles import ACCESS, rpc_name
 from nervenet.security.yaml_text import Mistakes
 
@@ -43,19 +44,6 @@ def run_show(args: argparse.Namespace) -> int:
     path = settings(args).policy
     print(built_in_text() if path is None else Path(path).read_text("utf-8"), end="")
     return ExitCode.DONE
-
-
-class Explained(NamedTuple):
-    """A decision, with what it was asked and the roles that the caller has."""
-
-    caller: Caller
-    rpc: str
-    namespace: str
-    item: Item
-    decision: Decision
-    held: tuple[Held, ...]
-    asked_item: bool
-    """Whether the decision depends on the capability, workflow or labels."""
 
 
 def run_explain(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
@@ -12,8 +12,21 @@ from nervenet.cli.render import text
 from nervenet.security.roles import Role, rpc_name
 
 if TYPE_CHECKING:
-    from nervenet.cli.commands.policy import Explained
-    from nervenet.security.policy import Policy
+    from nervenet.security.caller import Caller
+    from nervenet.security.policy import Decision, Held, Item, Policy
+
+
+class Explained(NamedTuple):
+    """A decision, with what it was asked and the roles that the caller has."""
+
+    caller: Caller
+    rpc: str
+    namespace: str
+    item: Item
+    decision: Decision
+    held: tuple[Held, ...]
+    asked_item: bool
+    """Whether the decision depends on the capability, workflow or labels."""
 
 
 def summary(policy: Policy) -> list[Text]:
