@@ -12,9 +12,7 @@ Then the archive is read: bytes for each run, and how long one read of a run tak
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import random
 import statistics
 import tempfile
@@ -24,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from processes import Process, cpu_ms, machine, product_environment
+from modes import command_line, in_turns, write
+from processes import Process, cpu_ms, product_environment
 
 from nervenet.archive.reader import ArchiveReader, Period
 from nervenet.archive.sink import open_sink
@@ -78,14 +77,10 @@ def measured(rounds: int, seconds: float, concurrency: int, folder: Path) -> lis
         data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nervenet-bench-")))
         store = stack.enter_context(valkey(data / "valkey", options={"auto-aof-rewrite-percentage": "0"}))
         members = stack.enter_context(etcd())
-        meshes = [Mesh(stack, store, members, mode, folder) for mode in (OFF, ON)]
-        for mesh in meshes:
+        meshes = {mode: Mesh(stack, store, members, mode, folder) for mode in (OFF, ON)}
+        for mesh in meshes.values():
             mesh.slot(concurrency, 1.0)
-        found = []
-        for number in range(rounds):
-            order = meshes if number % 2 == 0 else meshes[::-1]
-            found.append({mesh.mode: mesh.slot(concurrency, seconds) for mesh in order})
-        return found
+        return in_turns((OFF, ON), rounds, lambda mode: meshes[mode].slot(concurrency, seconds))
 
 
 async def read(folder: Path) -> dict[str, float]:
@@ -119,18 +114,9 @@ async def read(folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two rounds of a second each")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--concurrency", type=int, default=200)
-    parser.add_argument("--out", type=Path, default=Path("build/bench/archive_cost.json"))
-    options = parser.parse_args()
-    rounds, seconds = (2, 1.0) if options.quick else (options.rounds, options.seconds)
-    facts = machine()
-    print("  ".join(f"{what}: {fact}" for what, fact in facts.items()), flush=True)
+    asked = command_line(__doc__, "archive_cost")
     with tempfile.TemporaryDirectory(prefix="nervenet-archive-") as name:
-        found = measured(rounds, seconds, options.concurrency, Path(name))
+        found = measured(asked.rounds, asked.seconds, asked.concurrency, Path(name))
         reading = asyncio.run(read(Path(name)))
     rows = {
         mode: {key: statistics.median(each[mode][key] for each in found) for key in found[0][mode]}
@@ -143,10 +129,7 @@ def main() -> None:
         )
     print(f"of off   {ratio['workflows_per_s']:6.1%}               CPU {ratio['cpu_ms']:.1%}")
     print("  ".join(f"{key} {value:,.2f}" for key, value in reading.items()))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(
-        json.dumps({"machine": facts, "rounds": found, "rows": rows, "ratio": ratio, "read": reading}, indent=1) + "\n"
-    )
+    write(asked, {"rounds": found, "rows": rows, "ratio": ratio, "read": reading})
 
 
 if __name__ == "__main__":

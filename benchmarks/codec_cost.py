@@ -12,11 +12,8 @@ First come the prices of single operations, for a value of 100 bytes and one of 
 
 from __future__ import annotations
 
-import argparse
 import base64
-import json
 import os
-import statistics
 import tempfile
 import timeit
 from contextlib import ExitStack
@@ -24,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from processes import Process, machine, product_environment
+from modes import command_line, in_turns, summary, table, write
+from processes import Process, product_environment
 from throughput import Bench, System
 
 from nervenet.codecs import PLAIN, open_codecs
@@ -78,64 +76,19 @@ def measured(keys: Path, rounds: int, seconds: float, concurrency: int) -> list[
         bench = Bench(redis.Redis(port=store.port), systems, 0)
         for mode in MODES:
             bench.slot(mode, concurrency, min(seconds, 1.0))  # warm
-        found = []
-        for number in range(rounds):
-            order = MODES[number % len(MODES) :] + MODES[: number % len(MODES)]
-            found.append({mode: bench.slot(mode, concurrency, seconds) for mode in order})
-        return found
-
-
-def cpu_of(row: dict[str, Any]) -> float:
-    return float(sum(row["cpu_ms_per_workflow"][role] for role in ROLES))
-
-
-def summary(rounds: list[dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Of each mode: medians, and the medians of the ratios to `plain` in the same round."""
-    first = MODES[0]
-    return [
-        {
-            "mode": mode,
-            "workflows_per_s": statistics.median(row[mode]["workflows_per_s"] for row in rounds),
-            "cpu_ms": statistics.median(cpu_of(row[mode]) for row in rounds),
-            "throughput": statistics.median(
-                row[mode]["workflows_per_s"] / row[first]["workflows_per_s"] for row in rounds
-            ),
-            "cpu": statistics.median(cpu_of(row[mode]) / cpu_of(row[first]) for row in rounds),
-        }
-        for mode in MODES
-    ]
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    lines = [f"{'':14}{'workflows/s':>12}{'of plain':>10}{'CPU ms':>9}{'of plain':>10}"]
-    lines += [
-        f"{row['mode']:14}{row['workflows_per_s']:>12.0f}{row['throughput']:>10.1%}{row['cpu_ms']:>9.3f}{row['cpu']:>10.1%}"
-        for row in rows
-    ]
-    return "\n".join(lines)
+        return in_turns(MODES, rounds, lambda mode: bench.slot(mode, concurrency, seconds))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two rounds of a second each")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--concurrency", type=int, default=200)
-    parser.add_argument("--out", type=Path, default=Path("build/bench/codec_cost.json"))
-    options = parser.parse_args()
-    rounds, seconds = (2, 1.0) if options.quick else (options.rounds, options.seconds)
-    facts = machine()
-    print("  ".join(f"{what}: {fact}" for what, fact in facts.items()))
+    asked = command_line(__doc__, "codec_cost")
     with tempfile.TemporaryDirectory(prefix="nervenet-keys-") as folder:
         keys = Path(folder, "keys")
         keys.write_text(f"k1 {base64.b64encode(os.urandom(32)).decode()}\n")
         prices = operations(keys)
         print("\n".join(f"{what:24}{us:>7.1f} µs" for what, us in prices.items()), flush=True)
-        rows = summary(measured(keys, rounds, seconds, options.concurrency))
+        rows = summary(measured(keys, asked.rounds, asked.seconds, asked.concurrency), ROLES)
     print(table(rows))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"machine": facts, "operations_us": prices, "rows": rows}, indent=1) + "\n")
-    print(f"{options.out}")
+    write(asked, {"operations_us": prices, "rows": rows})
 
 
 if __name__ == "__main__":

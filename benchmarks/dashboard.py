@@ -194,7 +194,7 @@ def share_of_a_core(pid: int, seconds: float) -> float:
 
 @contextmanager
 def idle_pages(browser: Browser, address: str, number: int) -> Iterator[list[Page]]:
-    """Real pages that nobody touches, each in a browser profile of its own, as of so many people: a browser opens at most six
+    """Real pages that nobody touches, each in a browser profile of its own, as different people have them: a browser opens at most six
     connections to one node."""
     contexts = []
     pages = []

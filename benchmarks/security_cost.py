@@ -14,9 +14,6 @@ The limit is that of the issue: with mTLS and policy, throughput within 10 % of 
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import subprocess
 import tempfile
 import time
@@ -25,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from processes import Process, machine, product_environment
+from modes import command_line, in_turns, summary, table, write
+from processes import Process, product_environment
 from throughput import Bench, System
 
 from nervenet.dev.servers import Server, etcd, valkey
@@ -108,67 +106,19 @@ def measured(rounds: int, seconds: float, concurrency: int) -> list[dict[str, di
         bench = Bench(redis.Redis(port=store.port), systems, 0)
         for mode in MODES:
             bench.slot(mode, concurrency, min(seconds, 1.0))  # warm
-        found = []
-        for number in range(rounds):
-            order = MODES[number % len(MODES) :] + MODES[: number % len(MODES)]
-            found.append({mode: bench.slot(mode, concurrency, seconds) for mode in order})
+        found = in_turns(MODES, rounds, lambda mode: bench.slot(mode, concurrency, seconds))
         lines = (data / "audit-node.jsonl").read_text().count("\n")
         assert lines, "nothing was written to the audit log"
         print(f"{lines:,} lines in the audit log of the node", flush=True)
         return found
 
 
-def cpu_of(row: dict[str, Any]) -> float:
-    return float(sum(row["cpu_ms_per_workflow"].values()))
-
-
-def summary(rounds: list[dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Of each mode: medians, and the medians of the ratios to `off` in the same round."""
-    rows = []
-    for mode in MODES:
-        own = [row[mode] for row in rounds]
-        ratios = [row[mode]["workflows_per_s"] / row[OFF]["workflows_per_s"] for row in rounds]
-        rows.append(
-            {
-                "mode": mode,
-                "workflows_per_s": statistics.median(row["workflows_per_s"] for row in own),
-                "cpu_ms": statistics.median(map(cpu_of, own)),
-                "throughput": statistics.median(ratios),
-                "cpu": statistics.median(cpu_of(row[mode]) / cpu_of(row[OFF]) for row in rounds),
-                "limit": LIMITS.get(mode),
-            }
-        )
-    return rows
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    lines = [f"{'':14}{'workflows/s':>12}{'of off':>9}{'limit':>8}{'CPU ms':>9}{'of off':>9}"]
-    for row in rows:
-        limit = "" if row["limit"] is None else f"{row['limit']:.0%}"
-        lines.append(
-            f"{row['mode']:14}{row['workflows_per_s']:>12.0f}{row['throughput']:>9.1%}{limit:>8}{row['cpu_ms']:>9.3f}{row['cpu']:>9.1%}"
-        )
-    return "\n".join(lines)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two rounds of a second each")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--concurrency", type=int, default=200)
-    parser.add_argument("--out", type=Path, default=Path("build/bench/security_cost.json"))
-    options = parser.parse_args()
-    rounds, seconds = (2, 1.0) if options.quick else (options.rounds, options.seconds)
-    facts = machine()
-    print("  ".join(f"{what}: {fact}" for what, fact in facts.items()), flush=True)
+    asked = command_line(__doc__, "security_cost")
     began = time.monotonic()
-    rows = summary(measured(rounds, seconds, options.concurrency))
+    rows = summary(measured(asked.rounds, asked.seconds, asked.concurrency), ("node", "agent"), LIMITS)
     print(table(rows))
-    result = {"machine": facts, "rows": rows, "took_s": round(time.monotonic() - began)}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{options.out}")
+    write(asked, {"rows": rows, "took_s": round(time.monotonic() - began)})
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ class Access:
     def __init__(self, config: Config, role: str) -> None:
         """Raises ConfigError."""
         self.policies = Policies(None if config.policy is None else Path(config.policy))
+        if config.wants_certificates or config.tokens_file is not None or config.jwt_issuer is not None:
+            self.policies.load()  # YAML and CEL take 100 ms, for which no call should wait
         self._audit = None if config.audit is None else AuditLog(_sink(config.audit, role))
 
     def rules(self, process_id: Callable[[], str], lookups: Lookups | None = None) -> Authority:

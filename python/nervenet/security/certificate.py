@@ -64,16 +64,11 @@ class Certificates:
 
 
 def _caller(names: Mapping[str, list[str]], expires: float | None) -> Caller | None:
-    san = (
-        sorted(names["peer_uri"], key=lambda uri: not uri.startswith("spiffe://"))
-        + names["peer_dns"]
-        + names["peer_ip"]
-    )
-    san = [name for name in san if "://" not in name or name in names["peer_uri"]]
+    """A DNS name and a CN may hold any text: one that looks like a URI must not pass for a SPIFFE id."""
+    uris = sorted(names["peer_uri"], key=lambda uri: not uri.startswith("spiffe://"))
+    san = uris + [name for name in (*names["peer_dns"], *names["peer_ip"]) if "://" not in name]
     cn = next(iter(names[_CN]), "")
-    subject = (
-        san[0] if san else "" if "://" in cn else cn
-    )  # a CN or a DNS name may hold any text: it must not pass for a URI
+    subject = san[0] if san else "" if "://" in cn else cn
     return Caller(subject, "mtls", {"san": san, "cn": cn}, expires) if subject else None
 
 

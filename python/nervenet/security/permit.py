@@ -10,6 +10,7 @@ workflow that does not exist. What they are is read from their heads, for such c
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -156,7 +157,8 @@ class Permit:
             if not decision.allowed:
                 raise self._recorder.refusal(self.call, decision, targets, trace_id)
         if targets.omits:
-            HIDDEN_WORKFLOWS.set(frozenset([each for each in targets.workflow_ids if await self._is_hidden(each)]))
+            hidden = await asyncio.gather(*map(self._is_hidden, targets.workflow_ids))
+            HIDDEN_WORKFLOWS.set(frozenset(itertools.compress(targets.workflow_ids, hidden)))
             return decision
         for workflow_id in targets.workflow_ids:
             decision = await self._of_workflow(workflow_id, targets, trace_id)

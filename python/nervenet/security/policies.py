@@ -75,6 +75,10 @@ class Policies:
 
     @property
     def current(self) -> Policy:
+        return self._policy or self.load()
+
+    def load(self) -> Policy:
+        """The policy, which is read now if it was not needed before."""
         if self._policy is None:
             self._policy = _policy(built_in_text(), BUILT_IN)
         return self._policy
