@@ -28,7 +28,7 @@ Where things are, from the top; imports flow down only (tested):
     declarations/ expressions/    workflows as data: what is wrong with one; CEL
     metrics/    counters, histograms, and the page for Prometheus
     dashboard/    files for browsers, which http/ serves
-    schemas.py options.py records.py config/ backoff.py clock.py timing.py supervision.py imports.py heap.py errors.py
+    schemas.py options.py records.py followed_file.py config/ backoff.py clock.py timing.py supervision.py imports.py heap.py errors.py
 """
 
 from importlib import import_module

@@ -222,16 +222,14 @@ BLOCKED_LOOP_LIMIT: Final = 2.0
 WATCHDOG_LOOK_EVERY: Final = 0.25
 REPLAY_PROCESS_PATIENCE: Final = 10.0
 """Silence of the replay process after which the code that it folds is taken for stuck."""
-TOKEN_LOOK_EVERY: Final = 1.0
-"""Between two readings of the token file."""
-TOKEN_LOOK_AGAIN: Final = 0.25
-"""The same while the file is unreadable, or has just changed."""
+FILE_LOOK_EVERY: Final = 1.0
+"""Between two looks at a file that may change: tokens, policy, certificates, keys. However many ask for its content."""
+FILE_LOOK_AGAIN: Final = 0.25
+"""The same while it has just changed, or cannot be used and the last good content counts for seconds only."""
+FILE_LOG_AGAIN: Final = 10.0
+"""After which the log repeats what is wrong with a file that was well in the meantime."""
 TOKEN_GRACE: Final = 5.0
 """How long the last good token is accepted while the file is unreadable."""
-POLICY_LOOK_EVERY: Final = 1.0
-"""Between two readings of the policy file."""
-POLICY_LOOK_AGAIN: Final = 0.25
-"""The same while its text has just changed."""
 AUDIT_WRITTEN_WITHIN: Final = 5.0
 """Within which a line of the audit log must be written, or its call is refused."""
 CREDENTIALS_LOOK_EVERY: Final = 1.0
@@ -251,8 +249,6 @@ JWKS_GRACE: Final = 3_600.0
 
 # ── certificates ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-CERTIFICATE_LOOK_EVERY: Final = 1.0
-"""Between two looks at the files of certificates, however many calls and handshakes ask for them."""
 CERTIFICATE_WARN_EVERY: Final = 3600.0
 """Between two warnings about a certificate that ends soon."""
 CONNECTION_AGE: Final = 30 * 60.0

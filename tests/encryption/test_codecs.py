@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import Sequence
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from nervenet.codecs import PLAIN, CodecError, Codecs, hidden, is_encoded, open_codecs
-from nervenet.codecs import keys as keys_module
 from nervenet.codecs.aes_gcm import AesGcm
 from nervenet.codecs.compression import LARGEST
 from nervenet.codecs.layout import encoding_of, parsed, serialized, wrapped
@@ -153,17 +153,66 @@ def test_the_newest_key_writes_and_all_listed_keys_read(tmp_path: Path) -> None:
     assert encoding_of(codecs.encode(Payload("json", b"1"))) == "aes-gcm;key=k2"
 
 
-def test_a_key_file_that_changes_is_read_again(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys_module, "LOOK_EVERY", 0.0)
+def looked(codecs: Codecs) -> Codecs:
+    """The codecs after the look that the process takes once a second."""
+    for each in codecs._keyed:
+        assert each.file is not None
+        each.file.look()
+    return codecs
+
+
+def test_a_key_file_that_changes_is_read_again(keys: Path) -> None:
     codecs = open_codecs(codec(keys))
     old = codecs.encode(Payload("json", b"1"))
     key_file(keys, "k2", "k1")
-    assert encoding_of(codecs.encode(Payload("json", b"1"))) == "aes-gcm;key=k2"
+    assert encoding_of(codecs.encode(Payload("json", b"1"))) == "aes-gcm;key=k1", "encoding reads no file"
+    assert encoding_of(looked(codecs).encode(Payload("json", b"1"))) == "aes-gcm;key=k2"
     assert codecs.decode(old) == Payload("json", b"1")
     keys.write_text("k3 not-a-key\n")
-    assert encoding_of(codecs.encode(Payload("json", b"1"))) == "aes-gcm;key=k2", "a wrong file changes nothing"
+    assert encoding_of(looked(codecs).encode(Payload("json", b"1"))) == "aes-gcm;key=k2", "a wrong file changes nothing"
     keys.unlink()
-    assert codecs.decode(old) == Payload("json", b"1")
+    assert looked(codecs).decode(old) == Payload("json", b"1")
+
+
+async def test_a_process_that_follows_its_keys_writes_with_the_new_one(keys: Path) -> None:
+    codecs = open_codecs(codec(keys, "gzip"))
+    following = asyncio.create_task(codecs.follow())
+    key_file(keys, "k2", "k1")
+    async with asyncio.timeout(20):
+        while encoding_of(codecs.encode(Payload("json", b"1"))) != "aes-gcm;key=k2":
+            await asyncio.sleep(0.02)
+    following.cancel()
+
+
+def test_a_key_that_is_new_in_the_file_is_found_when_a_value_arrives_and_not_within_a_replay(keys: Path) -> None:
+    """Others may write with a key as soon as it is in the file. Only the border looks."""
+    codecs = open_codecs(codec(keys))
+    key_file(keys, "k2", "k1")
+    arrived = payload_in(payload_out(open_codecs(codec(keys)).encode(Payload("json", b"1"), b"f" * 32)))
+    with pytest.raises(CodecError, match=r"key id k2, which .* does not have \(it has k1\)"):
+        codecs.decode(arrived)
+    assert codecs.decode_received(arrived) == Payload("json", b"1")
+    assert codecs.decode(arrived) == Payload("json", b"1"), "it is known from now on"
+
+
+def test_what_arrives_in_a_known_key_looks_at_no_file(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codecs = open_codecs(codec(keys))
+    messages = [
+        payload_out(codecs.encode(payload, fingerprint)).SerializeToString()
+        for payload in PAYLOADS
+        for fingerprint in (b"", b"f" * 32)
+    ]
+
+    def refuse() -> float:
+        raise AssertionError("the file was looked at")
+
+    for each in codecs._keyed:
+        monkeypatch.setattr(each.file, "look", refuse)
+    for message in messages:
+        codecs.look_for_keys_in(message)
+    unknown = payload_out(open_codecs(codec(key_file(keys, "k2"))).encode(PAYLOADS[0])).SerializeToString()
+    with pytest.raises(AssertionError, match="looked at"):
+        codecs.look_for_keys_in(b"".join([*messages, unknown]))
 
 
 def test_a_digest_of_before_the_rotation_is_still_known(tmp_path: Path) -> None:

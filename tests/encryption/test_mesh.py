@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from nervenet import CallFailed, CallOptions, Client, RetryPolicy, WorkflowFailed
-from nervenet.codecs import keys as keys_module
 from nervenet.config import Config
 from nervenet.errors import AlreadyExists, InvalidRequest
 from tests.encryption.keys import codec, key_file
@@ -59,11 +58,8 @@ async def test_a_killed_owner_is_followed_by_another_one(host: ProcessMesh, keys
             assert await run.result(timeout=40) == f"WORDS {i} and WORDS {i}"
 
 
-async def test_keys_are_rotated_while_a_mesh_runs(
-    host: ProcessMesh, keys: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str
-) -> None:
+async def test_keys_are_rotated_while_a_mesh_runs(host: ProcessMesh, keys: Path, redis_url: str) -> None:
     """First every process learns to read the new key, then it writes with it. Nothing is restarted."""
-    monkeypatch.setattr(keys_module, "LOOK_EVERY", 0.05)
     host.start(1, 1)
     async with client_of(host) as client:
         old = await client.start(slow, Doc("old", "older words"), id="old")

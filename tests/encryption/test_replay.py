@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from nervenet import CallFailed, CallOptions, Context, Mesh, RetryPolicy, Signal
+from nervenet.clock import SYSTEM
 from nervenet.codecs import PLAIN, Codecs, is_encoded, open_codecs
 from nervenet.durable import PYTHON, Machine
 from nervenet.durable.check import replay_check
@@ -198,6 +204,41 @@ def test_the_replay_check_compares_values(tmp_path: Path) -> None:
     again, difference = replay_check(machine, (begun,))
     assert difference is None
     assert dispatched(again).input != dispatched(machine).input
+
+
+def test_a_replay_does_not_touch_the_file_of_the_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is gone, and a pipe that nobody writes to is in its place: who opens it waits for ever. A value under an unknown
+    key makes nobody look either."""
+    codecs, other = opened(tmp_path, "k1"), opened(tmp_path, "k2")
+    begun = start(codecs)
+    done = outcome(codecs, dispatched(fold(codecs, begun)), b'"done"')
+    file = tmp_path / "k1"
+    file.unlink()
+    os.mkfifo(file)
+    touched: list[str] = []
+
+    def noted(name: str, arguments: tuple[object, ...]) -> None:
+        if name == "open" and str(tmp_path) in str(arguments[0]):
+            touched.append(str(arguments[0]))
+
+    real = os.stat
+
+    def stat(path: Any, *arguments: Any, **named: Any) -> os.stat_result:
+        noted("open", (path,))
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "stat", stat)
+    sys.addaudithook(noted)
+    now = SYSTEM.monotonic()
+    monkeypatch.setattr(SYSTEM, "monotonic", lambda: now + 3600, raising=False)  # any look would be due
+    unknown = Entry("signal:1", Signaled("more", other.encode(Payload("json", b'" more"'))), 3, 1003)
+    blocked = fold(codecs, begun, done, unknown).blocked
+    assert blocked is not None and "key id k2" in blocked.note
+    known = Entry("signal:1", Signaled("more", codecs.encode(Payload("json", b'" more"'))), 3, 1003)
+    machine = fold(codecs, begun, done, known)
+    assert machine.result is not None and machine.result.output is not None
+    assert codecs.decode(machine.result.output) == Payload("json", b'"done more"')
+    assert touched == []
 
 
 def test_without_a_codec_nothing_changes() -> None:

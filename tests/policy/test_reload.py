@@ -15,7 +15,7 @@ from nervenet.errors import ConfigError, Unauthorized
 from nervenet.rpc.access import Access
 from nervenet.security import Caller
 from nervenet.security.policies import Policies
-from nervenet.timing import POLICY_LOOK_AGAIN, POLICY_LOOK_EVERY
+from nervenet.timing import FILE_LOOK_AGAIN, FILE_LOOK_EVERY
 from tests.policy.world import GuardedMesh
 
 ONE = 'version: 1\nroles:\n  - {role: viewer, namespaces: ["*"], subjects: [a]}\n'
@@ -34,8 +34,8 @@ def test_a_new_text_counts_when_two_readings_have_found_it(tmp_path: Path) -> No
     path.write_text(ONE)
     policies = Policies(path)
     path.write_text(TWO)
-    assert (policies.look(), allowed(policies)) == (POLICY_LOOK_AGAIN, False)
-    assert (policies.look(), allowed(policies)) == (POLICY_LOOK_EVERY, True)
+    assert (policies.look(), allowed(policies)) == (FILE_LOOK_AGAIN, False)
+    assert (policies.look(), allowed(policies)) == (FILE_LOOK_EVERY, True)
 
 
 def test_a_broken_policy_keeps_the_last_good_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

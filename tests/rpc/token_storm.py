@@ -21,14 +21,14 @@ from typing import Any
 import grpc.aio
 
 from nervenet.rpc.status import error_of
-from nervenet.timing import TOKEN_GRACE, TOKEN_LOOK_AGAIN, TOKEN_LOOK_EVERY
+from nervenet.timing import FILE_LOOK_AGAIN, FILE_LOOK_EVERY, TOKEN_GRACE
 from tests.support.mesh import STORIES, ProcessMesh, mesh_alone
 from tests.support.torture import command_line
 
 METHOD = "/nervenet.v1.RegistryService/ListNodes"
 SLACK = 1.0
 """Seconds that a busy machine may add to whatever the node does by the clock."""
-ROTATED_WITHIN = TOKEN_LOOK_EVERY + 3 * TOKEN_LOOK_AGAIN + SLACK
+ROTATED_WITHIN = FILE_LOOK_EVERY + 3 * FILE_LOOK_AGAIN + SLACK
 
 
 def garble(file: Path, chance: random.Random) -> None:
@@ -106,11 +106,11 @@ class Storm:
     async def _write_in_pieces(self, new: str) -> None:
         """Truncate, then write: whoever reads meanwhile meets nothing, a piece, or all of it."""
         with self.file.open("w") as opened:
-            await asyncio.sleep(TOKEN_LOOK_AGAIN / 5)
+            await asyncio.sleep(FILE_LOOK_AGAIN / 5)
             for at in range(0, len(new), 8):
                 opened.write(new[at : at + 8])
                 opened.flush()
-                await asyncio.sleep(TOKEN_LOOK_AGAIN / 5)
+                await asyncio.sleep(FILE_LOOK_AGAIN / 5)
             self.held[new] = float("inf")
         await self._accepted()
 
@@ -166,7 +166,7 @@ class Storm:
     def _judge(self, header: str, began: float) -> None:
         """An answer: its token stood in the file, or did so not long ago."""
         until = self.held.get(header.removeprefix("Bearer "), float("-inf"))
-        if not header.startswith("Bearer ") or until + TOKEN_GRACE + TOKEN_LOOK_EVERY + SLACK < began:
+        if not header.startswith("Bearer ") or until + TOKEN_GRACE + FILE_LOOK_EVERY + SLACK < began:
             self.problems.append(f"{header!r} was answered, {began - until:.1f} s after it was a token")
 
 

@@ -17,7 +17,7 @@ from nervenet.client.nodes import Nodes, Retry
 from nervenet.config import Config
 from nervenet.errors import Unavailable
 from nervenet.rpc.channels import Channel
-from nervenet.timing import CREDENTIALS_LOOK_EVERY, JWT_LEEWAY, STREAM_END_WITHIN, TOKEN_LOOK_AGAIN, TOKEN_LOOK_EVERY
+from nervenet.timing import CREDENTIALS_LOOK_EVERY, FILE_LOOK_AGAIN, FILE_LOOK_EVERY, JWT_LEEWAY, STREAM_END_WITHIN
 from nervenet.v1 import coordinator_service_pb2 as pb
 from tests.security.serving import Scripted, Serving, header
 from tests.security.test_named_tokens import TokensFile
@@ -74,7 +74,7 @@ async def test_a_stream_ends_when_its_token_is_revoked_and_others_go_on(tmp_path
         tokens.remove("revoked")
         began = time.monotonic()
         over_grpc, over_http = await asyncio.wait_for(asyncio.gather(*ending), 20)
-        assert time.monotonic() - began < TOKEN_LOOK_EVERY + TOKEN_LOOK_AGAIN + CREDENTIALS_LOOK_EVERY + SLACK
+        assert time.monotonic() - began < FILE_LOOK_EVERY + FILE_LOOK_AGAIN + CREDENTIALS_LOOK_EVERY + SLACK
         assert (over_grpc, over_http[-2:]) == (EXPIRED, ["error", EXPIRED])
         assert await serving.over_both(kept) == "OK"
         assert not staying.done()
@@ -128,7 +128,7 @@ async def test_a_stream_that_always_sends_ends_too_and_one_that_nobody_reads(tmp
         assert len(serving.server.guard.streams) == 1
         tokens.remove("brief")
         ends = _read_on(call) if reads else _gone(serving)
-        await asyncio.wait_for(ends, TOKEN_LOOK_EVERY + CREDENTIALS_LOOK_EVERY * 3 + STREAM_END_WITHIN + 10)
+        await asyncio.wait_for(ends, FILE_LOOK_EVERY + CREDENTIALS_LOOK_EVERY * 3 + STREAM_END_WITHIN + 10)
         if reads:
             assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
         await channel.close()

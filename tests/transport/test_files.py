@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization as form
 from nervenet.clock import Clock
 from nervenet.errors import ConfigError
 from nervenet.security.pem import PemFiles, PemWatch
-from nervenet.timing import CERTIFICATE_LOOK_EVERY, CERTIFICATE_WARN_EVERY
+from nervenet.timing import CERTIFICATE_WARN_EVERY, FILE_LOOK_EVERY
 from tests.support.environment import clean_environment, nervenet
 from tests.transport.parties import Authorities, Party, replace, serial_of
 
@@ -34,7 +34,7 @@ class StandingClock(Clock):
     def now_ms(self) -> int:
         return self.began_ms + round((self.at - 1_000.0) * 1000)
 
-    def later(self, seconds: float = CERTIFICATE_LOOK_EVERY) -> None:
+    def later(self, seconds: float = FILE_LOOK_EVERY) -> None:
         self.at += seconds
 
 

@@ -21,7 +21,7 @@ from nervenet.client.raw import RawClient
 from nervenet.config import Config
 from nervenet.dev.servers import Server
 from nervenet.security.issue import DevAuthority
-from nervenet.timing import CERTIFICATE_LOOK_EVERY
+from nervenet.timing import FILE_LOOK_EVERY
 from nervenet.v1 import task_pb2
 from tests.gateway.world import Speaker, value_of
 from tests.mesh.stories import errand, greet, orphan
@@ -67,7 +67,7 @@ class Sealed(NamedTuple):
 
 async def all_have_looked() -> None:
     """Whoever makes a connection after this time uses the files as they are now: that is promised, and what operators wait."""
-    await asyncio.sleep(CERTIFICATE_LOOK_EVERY)
+    await asyncio.sleep(FILE_LOOK_EVERY)
 
 
 ROLES = {"redis": "node", "etcd": "node", "node": "node", "agent": "agent", "speaker": "agent", "operator": "operator"}

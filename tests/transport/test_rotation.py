@@ -17,7 +17,7 @@ from nervenet.config import Config
 from nervenet.rpc import server as rpc_server
 from nervenet.rpc.server import GrpcServer, Service
 from nervenet.security.issue import DevAuthority, spiffe_id
-from nervenet.timing import CERTIFICATE_LOOK_EVERY
+from nervenet.timing import FILE_LOOK_EVERY
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import workflow_pb2
 from tests.http_door.world import REGISTRY
@@ -165,7 +165,7 @@ async def test_no_call_fails_while_certificates_and_the_authority_change(ours: A
         }
         for name, step in steps.items():
             step()
-            await asyncio.sleep(CERTIFICATE_LOOK_EVERY)  # all have looked at their files once more
+            await asyncio.sleep(FILE_LOOK_EVERY)  # all have looked at their files once more
             done = len(seen)
             await until(lambda: len(seen) > done + 100, name)  # noqa: B023  # it is awaited here
             for task in calling:

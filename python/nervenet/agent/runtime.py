@@ -90,6 +90,7 @@ class AgentRuntime:
         self._groups = ConsumerGroups(link, keys)
         self._entropy = entropy
         self._resources = Resources()
+        self._codecs = open_codecs(config.codec)
         self._executors = self._make_executors()
         self.task_runner = TaskRunner(
             self._data_plane,
@@ -210,6 +211,7 @@ class AgentRuntime:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(supervise(f"{self.name}: renewing claims", self.task_runner.run))
+                group.create_task(self._codecs.follow())
                 while True:
                     await self._incarnation(group)
         except ExceptionGroup as broken:  # callers want the error, not the group
@@ -330,7 +332,7 @@ class AgentRuntime:
 
     def _make_executors(self) -> dict[str, Executor]:
         limit = self.config.payload_limit
-        codecs = open_codecs(self.config.codec)
+        codecs = self._codecs
         loop = LoopExecutor(self._resources, self.clock, limit, codecs)
         threads = ThreadExecutor(self._resources, self.clock, limit, self.slots.total, codecs)
         pooled = [agent for agent in self.agents.values() if agent.run == "process"]

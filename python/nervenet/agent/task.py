@@ -221,7 +221,7 @@ class Task(TaskBase, Generic[R_co]):
             CodecError: It is encrypted with a key that this agent does not have.
         """
         saved = self._facts.checkpoint
-        return None if saved is None else Codec.of(type).decode(self._facts.codecs.decode(saved), "checkpoint")
+        return None if saved is None else Codec.of(type).decode(self._facts.codecs.decode_received(saved), "checkpoint")
 
     def usage(self, model: str, /, *, input_tokens: int, output_tokens: int) -> None:
         """Report tokens that a model used. Several reports about one model are added up, see `ctx.usage`.

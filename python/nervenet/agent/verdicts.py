@@ -40,7 +40,7 @@ def accepted(agent: Agent[Any, Any], payload: Payload, codecs: Codecs = PLAIN) -
     if not agent.takes_payload:
         return ()
     try:
-        return (agent.input.decode(codecs.decode(payload), agent.parameter),)
+        return (agent.input.decode(codecs.decode_received(payload), agent.parameter),)
     except CodecError as error:  # another agent may have the key, so it is tried again
         return Failure(FailureCode.DEPENDENCY, f"{agent.name}: the input: {error}", type=MISSING_KEY, source=agent.name)
     except InvalidPayload as error:

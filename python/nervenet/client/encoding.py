@@ -37,6 +37,7 @@ class Encoding:
         """A request with its payloads encoded; the same object if there is nothing to do."""
         if not self.codecs.on:
             return request
+        self.codecs.look()  # nothing follows the keys in a process of the user's
         copy = type(request)()
         copy.CopyFrom(request)
         self._encode(copy, _id_of(copy))
@@ -54,6 +55,7 @@ class Encoding:
     def decoded(self, answer: M, request: Message | None = None) -> M:
         """An answer with its payloads and texts decoded in place, in the form that the request asked for."""
         if self.codecs.on:
+            self.codecs.look()
             raw = getattr(request, "payload_format", common.PAYLOAD_FORMAT_RAW) == common.PAYLOAD_FORMAT_RAW
             self._decode(answer, payload_out if raw else payload_for_people)
         return answer
@@ -72,6 +74,7 @@ class Encoding:
 
     def _decode_payload(self, message: common.Payload, shaped: Any) -> None:
         payload = payload_in(message)
+        self.codecs.look_for_keys_in(payload.about)
         plain = self.codecs.for_people(payload)
         if payload.form == "json" and b"encoded[" in payload.data:  # a published view
             text = payload.data.decode()
@@ -83,7 +86,9 @@ class Encoding:
     def _decode_failure(self, failure: common.Failure) -> None:
         if not failure.HasField("details"):
             return
-        details = self.codecs.for_people(payload_in(failure.details))
+        sealed = payload_in(failure.details)
+        self.codecs.look_for_keys_in(sealed.about)
+        details = self.codecs.for_people(sealed)
         if is_encoded(details) or details.form != "bytes" or FAILURE_TYPE.encode() not in details.about:
             return
         try:

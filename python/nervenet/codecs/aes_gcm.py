@@ -16,16 +16,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from nervenet.codecs.keys import Key, KeyFile, parse_keys
+from nervenet.codecs.keys import Key, followed_keys, parse_keys
 from nervenet.codecs.layout import CONTENT_TYPE, CodecError
 from nervenet.errors import ConfigError
+from nervenet.followed_file import FollowedFile
 
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 _DERIVE: Final = b"nervenet digest"
+_ENCODING: Final = re.compile(rb"\x3a([\x0d-\x7f])aes-gcm;key=", re.DOTALL)
+"""Field 7 of a `Payload`, its length, and what its text begins with."""
+_NAMED: Final = len("aes-gcm;key=")
 
 
 class AesGcm:
@@ -44,14 +49,17 @@ class AesGcm:
         self._cipher, self._invalid, self._entropy, self._source = AESGCM, InvalidTag, entropy, source
         self._ciphers: dict[str, AESGCM] = {}
         self._digest_keys: tuple[bytes, ...] = ()
-        self._file: KeyFile | None = None
+        self.file: FollowedFile[str, tuple[Key, ...]] | None = None
+        """The file of the keys. None: they are in a variable."""
         if source.startswith("env:"):
             name = source[4:]
             if not os.environ.get(name):
                 raise ConfigError(f"codec: the variable {name} is not set: put the keys into it, as <key id>:<base64>")
             self._use(parse_keys(os.environ[name], name))
         else:
-            self._file = KeyFile(source, self._use)
+            self.file = followed_keys(source, self._use)
+            assert self.file.value is not None  # the last good keys always count
+            self._use(self.file.value)
 
     def __repr__(self) -> str:
         return f"<AesGcm {', '.join(self._ciphers)}>"
@@ -59,24 +67,19 @@ class AesGcm:
     def _use(self, keys: tuple[Key, ...]) -> None:
         self._ciphers = {key.id: self._cipher(key.secret) for key in keys}
         self._digest_keys = tuple(hmac.digest(key.secret, _DERIVE, hashlib.sha256) for key in keys)
-        self._newest = f"key={keys[0].id}"
-        self._write = self._ciphers[keys[0].id]
-        self._write_aad = _aad(self._newest)
+        newest = f"key={keys[0].id}"
+        self._write = newest, self._ciphers[keys[0].id], _aad(newest)
 
     def encode(self, data: bytes) -> tuple[str, bytes]:
         """The parameters and the encrypted bytes."""
-        if self._file is not None:
-            self._file.look()
         nonce = self._entropy(NONCE_BYTES)
-        return self._newest, nonce + self._write.encrypt(nonce, data, self._write_aad)
+        parameters, cipher, aad = self._write
+        return parameters, nonce + cipher.encrypt(nonce, data, aad)
 
     def decode(self, parameters: str, data: bytes) -> bytes:
         """The bytes that were encrypted. Raises CodecError."""
         key_id = parameters.removeprefix("key=")
         cipher = self._ciphers.get(key_id)
-        if cipher is None and self._file is not None:
-            self._file.look(at_once=True)
-            cipher = self._ciphers.get(key_id)
         if cipher is None:
             known = ", ".join(self._ciphers)
             raise CodecError(
@@ -90,6 +93,13 @@ class AesGcm:
                 f"it does not decrypt with the key id {key_id}: it was changed, or another key has this id in "
                 f"{self._source} of NERVENET_CODEC"
             ) from None
+
+    def knows_keys_in(self, data: bytes) -> bool:
+        """Whether the keys of all encoded payloads within these serialized messages are known."""
+        return all(
+            data[found.end() : found.end() + found[1][0] - _NAMED].decode(errors="replace") in self._ciphers
+            for found in _ENCODING.finditer(data)
+        )
 
     def digests(self, data: bytes) -> Sequence[bytes]:
         """HMAC-SHA-256 of some bytes under each key, in their order."""

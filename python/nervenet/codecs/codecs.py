@@ -9,11 +9,12 @@ the workflow id, so equal values of two workflows do not show.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
 
 from nervenet.codecs.compression import LARGEST
 from nervenet.codecs.layout import (
@@ -33,6 +34,7 @@ from nervenet.codecs.layout import (
 from nervenet.records import Payload
 
 if TYPE_CHECKING:
+    from nervenet.followed_file import FollowedFile
     from nervenet.records import Failure, Question
 
 DIGEST_BYTES = 8
@@ -87,10 +89,20 @@ class PayloadCodec(Protocol):
         """
 
 
+@runtime_checkable
+class Keyed(Protocol):
+    """A codec whose keys are in a file that may change."""
+
+    @property
+    def file(self) -> FollowedFile[Any, Any] | None: ...
+
+    def knows_keys_in(self, data: bytes, /) -> bool: ...
+
+
 class Codecs:
     """The codecs of one process. Thread-safe. Without any, values pass as they are."""
 
-    __slots__ = ("_by_name", "_digests", "_order", "on")
+    __slots__ = ("_by_name", "_digests", "_keyed", "_order", "on")
 
     def __init__(self, codecs: Sequence[PayloadCodec] = ()) -> None:
         self._order = tuple(codecs)
@@ -99,6 +111,7 @@ class Codecs:
         for codec in codecs:
             if codec.digests(b""):
                 self._digests = codec.digests
+        self._keyed = tuple(codec for codec in codecs if isinstance(codec, Keyed) and codec.file is not None)
         self.on = bool(codecs)
 
     def __repr__(self) -> str:
@@ -112,6 +125,39 @@ class Codecs:
     def plain_limit(self, limit: int) -> int:
         """The largest size of a value before it is encoded. `payload_limit` is for what travels, which may be compressed."""
         return LARGEST if self.on else limit
+
+    # ── keys that change ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    # Nothing below this part reads a file: the replay machine encodes and decodes. Who stands at the border looks first.
+
+    async def follow(self) -> None:
+        """Look at the files of keys once a second, without end: for processes that run for long."""
+        async with asyncio.TaskGroup() as group:
+            for codec in self._keyed:
+                assert codec.file is not None
+                group.create_task(codec.file.follow())
+
+    def look(self) -> None:
+        """Look at the files of keys if the last look was a second ago: where nothing follows, before values are encoded."""
+        for codec in self._keyed:
+            assert codec.file is not None
+            codec.file.look_if_due()
+
+    def look_for_keys_in(self, data: bytes) -> None:
+        """Look at the files at once if a message that has arrived names a key that is not known yet.
+
+        Args:
+            data: The message as it was on the wire, or the `about` of a payload.
+        """
+        for codec in self._keyed:
+            if not codec.knows_keys_in(data):
+                assert codec.file is not None
+                codec.file.look()
+
+    def decode_received(self, payload: Payload) -> Payload:
+        """`decode` for a value that has just arrived: its key may be in the file by now. Raises CodecError."""
+        self.look_for_keys_in(payload.about)
+        return self.decode(payload)
 
     # ── payloads ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,8 +6,8 @@
     2026-05 q83v…=
 
 A line has a key id and 32 bytes as base64, with a space or a colon between them; commas separate lines too, as a variable
-needs. The file is read again when it changes, at most once a second: keys are rotated
-without a restart. A changed file that cannot be read is reported once, and the keys that are known stay in use.
+needs. The file is read again when it changes, at most once a second: keys are rotated without a restart. A changed file that
+cannot be used is in the log, and the keys that are known stay in use. Nothing is read while a value is encoded or decoded.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from nervenet.clock import SYSTEM
 from nervenet.errors import ConfigError, detail
+from nervenet.followed_file import FollowedFile
 
 KEY_BYTES: Final = 32
-LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at the file."""
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SEPARATOR: Final = re.compile(r"[\n,]")
 
@@ -76,46 +74,30 @@ def _secret(text: str, where: str) -> bytes:
     return secret
 
 
-class KeyFile:
-    """The keys of a file, as they are now."""
+def followed_keys(path: str, on_change: Callable[[tuple[Key, ...]], None]) -> FollowedFile[str, tuple[Key, ...]]:
+    """The keys of a file, which is read again when it changes.
 
-    def __init__(self, path: str, changed: Callable[[tuple[Key, ...]], None]) -> None:
-        self._path = Path(path)
-        self._changed = changed
-        self._seen: tuple[int, ...] = ()
-        self._next_look = 0.0
-        self._stamp()
-        changed(self._read())
+    Raises:
+        ConfigError: It cannot be used now. Later the keys that are known stay in use.
+    """
 
-    def look(self, *, at_once: bool = False) -> None:
-        """Read the file again if it has changed; `at_once` for an unknown key, which may be in it by now."""
-        now = SYSTEM.monotonic()
-        if now < self._next_look and not at_once:
-            return
-        self._next_look = now + LOOK_EVERY
-        try:
-            if self._stamp():
-                self._changed(self._read())
-                _log.info("codec: the keys in %s have changed and are in use", self._path)
-        except (ConfigError, OSError) as error:
-            _log.error(
-                "codec: the keys in %s have changed and cannot be used, the known ones stay: %s",
-                self._path,
-                detail(error),
-            )
+    def changed(keys: tuple[Key, ...]) -> None:
+        on_change(keys)
+        _log.info("codec: the keys in %s have changed and are in use", path)
 
-    def _stamp(self) -> bool:
-        try:
-            found = self._path.stat()
-        except OSError as error:
-            if not self._seen:
-                raise ConfigError(f"codec: the key file {self._path} cannot be read: {error.strerror}") from None
-            raise
-        seen, self._seen = self._seen, (found.st_mtime_ns, found.st_size, found.st_ino)
-        return seen != self._seen
+    return FollowedFile(
+        f"codec: the key file {path}",
+        lambda: _text_of(path),
+        lambda text: parse_keys(text, path),
+        noun="keys",
+        on_change=changed,
+    )
 
-    def _read(self) -> tuple[Key, ...]:
-        try:
-            return parse_keys(self._path.read_text(encoding="utf-8"), str(self._path))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"codec: the key file {self._path} cannot be read: {detail(error)}") from None
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"codec: the key file {path} cannot be read: {error.strerror or detail(error)}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"codec: the key file {path} cannot be read: {detail(error)}") from None

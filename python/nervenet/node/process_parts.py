@@ -10,6 +10,7 @@ keys, lease, table, timers, limits, workflows, metrics.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,8 @@ class ProcessParts:
         """
         codecs = open_codecs(config.codec)
         async with AsyncExitStack() as stack:
+            following = asyncio.create_task(codecs.follow(), name="the keys of codecs")
+            stack.callback(following.cancel)
             link = await open_link(config.require("redis", "a node"), name=name, scripts=packaged_scripts())
             stack.push_async_callback(link.close)
             if config.durability == "strict":

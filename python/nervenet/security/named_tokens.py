@@ -19,7 +19,6 @@ TOML, because Python reads it, because a row can be appended to the end of the f
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import re
@@ -32,9 +31,10 @@ from typing import Any, Final, NamedTuple
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.errors import ConfigError
+from nervenet.followed_file import FollowedFile
 from nervenet.security.caller import Caller
 from nervenet.security.refusals import expired, unreadable
-from nervenet.security.reread import RereadFile
+from nervenet.timing import TOKEN_GRACE
 
 __all__ = ["NamedTokens", "TokenRows", "hash_of", "new_token", "read_rows", "row_of"]
 
@@ -93,14 +93,23 @@ def read_rows(file: str) -> TokenRows:
     Raises:
         ConfigError: It cannot be read, or is not TOML.
     """
+    return _rows_of(_bytes_of(file), file)
+
+
+def _bytes_of(file: str) -> bytes:
     try:
         with Path(file).open("rb") as opened:
             data = opened.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise ConfigError(f"tokens_file {file} is larger than {_LARGEST:,} bytes")
-        tables = tomllib.loads(data.decode())
     except OSError as error:
         raise ConfigError(f"tokens_file {file} cannot be read ({error.strerror or error})") from None
+    if len(data) > _LARGEST:
+        raise ConfigError(f"tokens_file {file} is larger than {_LARGEST:,} bytes")
+    return data
+
+
+def _rows_of(data: bytes, file: str) -> TokenRows:
+    try:
+        tables = tomllib.loads(data.decode())
     except ValueError as error:
         raise ConfigError(f"tokens_file {file} is not TOML: {_without_values(error)}") from None
     callers: dict[str, Caller] = {}
@@ -124,11 +133,19 @@ class NamedTokens:
     """
 
     def __init__(self, file: str, clock: Clock = SYSTEM) -> None:
-        self._file = file
-        self._rows = RereadFile(f"tokens_file {file}", self._read, clock)
+        self._rows = FollowedFile(
+            f"tokens_file {file}",
+            lambda: _bytes_of(file),
+            lambda data: _rows_of(data, file),
+            noun="token",
+            keep=TOKEN_GRACE,
+            readings=2,
+            nothing="nobody is served",
+            on_change=_tell_wrong_rows,
+            clock=clock,
+        )
         if self._rows.value and self._rows.value.wrong:
             raise ConfigError(self._rows.value.wrong[0])
-        self._seen: TokenRows | None = self._rows.value
 
     def __repr__(self) -> str:
         return f"<NamedTokens {'unreadable' if self._rows.value is None else len(self._rows.value.callers)}>"
@@ -150,20 +167,12 @@ class NamedTokens:
 
     async def follow(self) -> None:
         """Read the file repeatedly, without end."""
-        while True:  # noqa: ASYNC110  # a file has no event
-            await asyncio.sleep(self.look())
+        await self._rows.follow()
 
-    def look(self) -> float:
-        """Read it once; returns the seconds until the next reading."""
-        again = self._rows.look()
-        if self._rows.value is not self._seen:
-            self._seen = self._rows.value
-            for line in self._seen.wrong if self._seen else ():
-                _log.error("%s; this token does not count", line)
-        return again
 
-    def _read(self) -> TokenRows:
-        return read_rows(self._file)
+def _tell_wrong_rows(rows: TokenRows) -> None:
+    for line in rows.wrong:
+        _log.error("%s; this token does not count", line)
 
 
 def _caller(name: str, table: object) -> tuple[str, Caller]:

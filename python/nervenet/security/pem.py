@@ -9,25 +9,22 @@
 Certificates are rotated under running processes, and nobody writes three files in one step. So what was read counts only
 if the certificate fits the key and the authorities can be parsed; until then the last good content stays in use, and
 `problem` says why. The code that begins a handshake or a call asks `look_if_due`, which
-costs a reading of the clock; a server
-looks once a second, so that it reports trouble without callers too. Rejected: inotify, which does not see the swap of a symbolic link by which Kubernetes
-replaces a mounted secret.
+costs a reading of the clock; a server looks once a second, so that it reports trouble without callers too. `FollowedFile` does both.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import ssl
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.errors import ConfigError
-from nervenet.timing import CERTIFICATE_LOOK_EVERY, CERTIFICATE_WARN_EVERY
+from nervenet.followed_file import FollowedFile
+from nervenet.timing import CERTIFICATE_WARN_EVERY
 
 __all__ = ["Pem", "PemFiles", "PemWatch", "Validity", "validity_of"]
 
@@ -91,63 +88,49 @@ class PemWatch:
 
     def __init__(self, files: PemFiles, clock: Clock = SYSTEM) -> None:
         self.files = files
-        self.problem = ""
-        self.version = 1
         self._clock = clock
-        self._lock = threading.Lock()
-        self._seen = _signature(files)
-        self.pem = _read(files)
-        self._next = clock.monotonic() + CERTIFICATE_LOOK_EVERY
-        self._logged = ""
         self._warned = float("-inf")
+        self._file = FollowedFile(
+            self._names(),
+            lambda: _signature(files),
+            lambda signature: _read_settled(files, signature),
+            noun="certificate",
+            on_change=self._tell,
+            on_look=self._warn_if_ending,
+            clock=clock,
+        )
         self._warn_if_ending()
 
     def __repr__(self) -> str:
         return f"<PemWatch {self.files.certificate or self.files.ca} version {self.version}>"
 
+    @property
+    def pem(self) -> Pem:
+        """What counts."""
+        assert self._file.value is not None  # the last good content always counts
+        return self._file.value
+
+    @property
+    def version(self) -> int:
+        """Rises with each new content."""
+        return self._file.version
+
+    @property
+    def problem(self) -> str:
+        """Why the files cannot be used as they are now; "" where they can."""
+        return self._file.problem
+
     def look_if_due(self) -> int:
         """Look at the files if the last look was some time ago; the version that counts."""
-        if self._clock.monotonic() >= self._next:
-            self.look()
-        return self.version
-
-    def look(self) -> None:
-        """Look at the files now."""
-        with self._lock:
-            self._next = self._clock.monotonic() + CERTIFICATE_LOOK_EVERY
-            try:
-                signature = _signature(self.files)
-                if signature == self._seen:
-                    self.problem = ""
-                    self._warn_if_ending()
-                    return
-                found = _read(self.files)
-                if _signature(self.files) != signature:
-                    raise ConfigError(f"{self.files.certificate or self.files.ca} is being written")
-            except ConfigError as error:
-                self._keep(str(error))
-                return
-            self._seen, self.problem, self._logged = signature, "", ""
-            if found != self.pem:
-                self.pem = found
-                self.version += 1
-                _log.info("%s has changed: new connections use it%s", self._names(), _until(found.validity))
-            self._warn_if_ending()
+        return self._file.look_if_due()
 
     async def follow(self) -> None:
         """Look at the files again and again, without end: so that a server without callers too reports files that it cannot
         use, and a certificate that ends soon."""
-        while True:  # a file has no event
-            self.look_if_due()
-            await asyncio.sleep(CERTIFICATE_LOOK_EVERY)
+        await self._file.follow()
 
-    def _keep(self, why: str) -> None:
-        """One look at files that are being written is no news; two are."""
-        if self.problem and self._logged != why:
-            self._logged = why
-            _log.error("%s; until then the last good certificate is used%s", why, _until(self.pem.validity))
-        self.problem = why
-        self._warn_if_ending()
+    def _tell(self, found: Pem) -> None:
+        _log.info("%s has changed: new connections use it%s", self._names(), _until(found.validity))
 
     def _warn_if_ending(self) -> None:
         now, validity = self._clock.now_ms() / 1000, self.pem.validity
@@ -229,6 +212,14 @@ def _stat(path: str | None) -> tuple[int, int, int] | None:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _read_settled(files: PemFiles, signature: object) -> Pem:
+    """What the files hold, if nobody has written them since they had this signature."""
+    found = _read(files)
+    if _signature(files) != signature:
+        raise ConfigError(f"{files.certificate or files.ca} is being written")
+    return found
 
 
 def _read(files: PemFiles) -> Pem:

@@ -3,7 +3,7 @@
 
     policies = Policies(config.policy)      # ConfigError: the file cannot be used, so the process does not start
     policies.current                        # Policy
-    await policies.follow()                 # for ever: a changed file counts within POLICY_LOOK_EVERY seconds
+    await policies.follow()                 # for ever: a changed file counts within FILE_LOOK_EVERY seconds
 
 A new text counts when two readings have found it, because the first may have read half of a file that is being written. A
 changed file that cannot be used changes nothing: the last good one goes on to count, the log says what is wrong at each new
@@ -13,15 +13,14 @@ locked out too, and because who can write the file can lock everybody out anyway
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nervenet.errors import ConfigError
+from nervenet.followed_file import FollowedFile
 from nervenet.security.policy import Policy
-from nervenet.timing import POLICY_LOOK_AGAIN, POLICY_LOOK_EVERY
 
 if TYPE_CHECKING:
     from nervenet.security.caller import Caller
@@ -60,63 +59,57 @@ def _policy(text: str, name: str) -> Policy:
 
 
 class Policies:
-    """One for each process."""
+    """One for each process. Raises ConfigError if the file cannot be used when it is made."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._text = "" if path is None else _read(path)
-        self._policy = None if path is None else _policy(self._text, str(path))
-        self._unconfirmed: str | None = None
-        self.broken = ""
-        """What is wrong with the file as it is now; "" where it counts."""
+        self._built_in: Policy | None = None
+        self._file = None if path is None else _followed(path)
 
     def __repr__(self) -> str:
-        return f"<Policies {self._path or BUILT_IN}{', broken' if self.broken else ''}>"
+        return f"<Policies {self._file or BUILT_IN}>"
+
+    @property
+    def broken(self) -> str:
+        """What is wrong with the file as it is now; "" where it counts."""
+        return "" if self._file is None else self._file.problem
 
     @property
     def current(self) -> Policy:
-        return self._policy or self.load()
+        return self._built_in or self.load()
 
     def load(self) -> Policy:
         """The policy, which is read now if it was not needed before."""
-        if self._policy is None:
-            self._policy = _policy(built_in_text(), BUILT_IN)
-        return self._policy
+        if self._file is not None:
+            assert self._file.value is not None  # the last good one always counts
+            return self._file.value
+        self._built_in = _policy(built_in_text(), BUILT_IN)
+        return self._built_in
 
     def allows_all(self, caller: Caller) -> bool:
         """Whether the built-in policy lets this caller do everything. Then no condition needs to be evaluated."""
-        return self._path is None and caller.means in _FULL
+        return self._file is None and caller.means in _FULL
 
     async def follow(self) -> None:
         """Read the file repeatedly, without end."""
-        if self._path is None:
-            return
-        while True:  # noqa: ASYNC110  # a file has no event
-            await asyncio.sleep(await asyncio.to_thread(self.look))
+        if self._file is not None:
+            await self._file.follow()
 
     def look(self) -> float:
         """Read it once; returns the seconds until the next reading."""
-        assert self._path is not None
-        try:
-            text = _read(self._path)
-            if text == self._text and not self.broken:
-                self._unconfirmed = None
-                return POLICY_LOOK_EVERY
-            if text not in (self._text, self._unconfirmed):
-                self._unconfirmed = text
-                return POLICY_LOOK_AGAIN
-            found = _policy(text, str(self._path))
-        except ConfigError as error:
-            self._refuse(str(error))
-            return POLICY_LOOK_EVERY
-        except Exception as error:  # noqa: BLE001  # the next text must be read too, whatever is wrong with this one
-            self._refuse(f"policy {self._path}: {type(error).__name__}: {error}")
-            return POLICY_LOOK_EVERY
-        _log.warning("policy %s: %d roles, %d rules count now", self._path, *found.size)
-        self._policy, self._text, self._unconfirmed, self.broken = found, text, None, ""
-        return POLICY_LOOK_EVERY
+        assert self._file is not None
+        return self._file.look()
 
-    def _refuse(self, why: str) -> None:
-        if why != self.broken:
-            _log.error("the last good policy goes on to count: %s", why)
-        self.broken = why
+
+def _followed(path: Path) -> FollowedFile[str, Policy]:
+    def changed(found: Policy) -> None:
+        _log.warning("policy %s: %d roles, %d rules count now", path, *found.size)
+
+    return FollowedFile(
+        f"policy {path}",
+        lambda: _read(path),
+        lambda text: _policy(text, str(path)),
+        noun="policy",
+        readings=2,
+        on_change=changed,
+        in_thread=True,
+    )

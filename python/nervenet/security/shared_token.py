@@ -8,15 +8,14 @@ await shared.follow()                 # without end: a rotated token is valid wi
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from typing import TYPE_CHECKING
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.errors import ConfigError, Unauthorized
+from nervenet.followed_file import FollowedFile
 from nervenet.security.refusals import credentials_wanted, unreadable
-from nervenet.security.reread import RereadFile
-from nervenet.timing import TOKEN_LOOK_EVERY
+from nervenet.timing import FILE_LOOK_EVERY, TOKEN_GRACE
 
 if TYPE_CHECKING:
     from nervenet.config import Config
@@ -29,7 +28,16 @@ class SharedToken:
 
     def __init__(self, config: Config, clock: Clock = SYSTEM) -> None:
         self._config = config
-        self._header = RereadFile(f"token_file {config.token_file}", self._read, clock)
+        self._header = FollowedFile(
+            f"token_file {config.token_file}",
+            self._read,
+            bytes,
+            noun="token",
+            keep=TOKEN_GRACE,
+            readings=2,
+            nothing="nobody is served",
+            clock=clock,
+        )
         """The only valid value of the header."""
 
     def __repr__(self) -> str:
@@ -48,12 +56,12 @@ class SharedToken:
 
     async def follow(self) -> None:
         """Read the file repeatedly, without end."""
-        while True:  # noqa: ASYNC110  # a file has no event
-            await asyncio.sleep(self.look())
+        if self._config.token_file is not None:
+            await self._header.follow()
 
     def look(self) -> float:
         """Read it once; returns the seconds until the next reading."""
-        return TOKEN_LOOK_EVERY if self._config.token_file is None else self._header.look()
+        return FILE_LOOK_EVERY if self._config.token_file is None else self._header.look()
 
     def _read(self) -> bytes:
         token = self._config.current_token()

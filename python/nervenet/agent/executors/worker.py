@@ -139,6 +139,7 @@ class Worker:
         envelope = decode_envelope(data)
         agent = self._agents[envelope.capability]
         self._pipe.cancelled = False
+        self._codecs.look()
         prepared = prepare(
             agent,
             envelope,

@@ -211,6 +211,7 @@ def main(channel: socket.socket) -> None:
             entries: list[Entry] = []
             while len(entries) < count:
                 entries += receive(channel)
+            codecs.look()
             folding = refold(found[key], workflow_id, run, payload_limit, entries, codecs)
             machine = next(folding)
             for _ in folding:

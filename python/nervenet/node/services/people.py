@@ -147,7 +147,7 @@ class People:
         if is_encoded(value) and not codecs.on:
             return
         try:
-            check_answer(codecs.decode(value), asked.question, asked.step)
+            check_answer(codecs.decode_received(value), asked.question, asked.step)
         except CodecError as error:
             raise invalid("resolution.value", str(error)) from None
 

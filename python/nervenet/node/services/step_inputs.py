@@ -67,7 +67,9 @@ class StepInputs:
         entries: list[Entry] = []
         last = b""
         while page := await self._context.journal.read(workflow_id, last):
-            entries += [decode_entry(raw.name, raw.data, raw.n, raw.ms) for raw in page]
+            for raw in page:
+                self._context.codecs.look_for_keys_in(raw.data)
+                entries.append(decode_entry(raw.name, raw.data, raw.n, raw.ms))
             last = page[-1].id
             await asyncio.sleep(0)
         return entries

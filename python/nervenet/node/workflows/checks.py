@@ -132,7 +132,7 @@ class Checks:
             if not self._context.codecs.on:
                 return []
             try:
-                payload = self._context.codecs.decode(payload)
+                payload = self._context.codecs.decode_received(payload)
             except CodecError as error:
                 return [(at, str(error))]
         wrong: list[Problem] = []

@@ -176,6 +176,7 @@ class Coordinator(OwnedJournal):
     def replay(self, entry: Entry, data: bytes) -> None:
         """Fold an entry of the past. Its commands were carried out then, or `outstanding` returns them after the replay."""
         self._at(entry, data)
+        self._context.codecs.look_for_keys_in(data)
         if self.story is not None:
             self.story.add(entry)
         if self._entries is not None:
@@ -228,6 +229,7 @@ class Coordinator(OwnedJournal):
 
     def _apply(self, entry: Entry, data: bytes) -> None:  # for every entry: what is a call here costs
         self._at(entry, data)
+        self._context.codecs.look_for_keys_in(data)
         if self.story is not None:
             self.story.add(entry)
         metrics = self._context.metrics
