@@ -23,6 +23,8 @@ class Rules:
         self.asked: list[tuple[Caller, str, str, str]] = []
         self.refused = refused
 
+    version = 0
+
     def admit(self, caller: Caller, path: str, namespace: str, trace_id: Callable[[], str] = str) -> Asked:
         name = path.rpartition("/")[2]
         asked = (caller, namespace, name, "")
@@ -46,9 +48,14 @@ class Asked:
     async def before(self, request: Any, trace_id: str = "") -> None:
         self.rules.asked.append((*self.about, type(request).__name__))
 
-    async def each(self, requests: AsyncIterator[Any], trace_id: str = "") -> AsyncIterator[Any]:
+    async def each(
+        self, requests: AsyncIterator[Any], trace_id: str = "", opened: Callable[[Any], None] = print
+    ) -> AsyncIterator[Any]:
         async for request in requests:
             yield request
+
+    async def again(self, request: Any) -> None:
+        raise AssertionError("these rules never change")
 
 
 NOBODY = Caller("", "none")

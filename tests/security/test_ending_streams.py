@@ -94,6 +94,58 @@ async def test_a_stream_ends_when_the_key_of_its_jwt_is_withdrawn(issuer: Issuer
         assert await asyncio.wait_for(watching, 20) == EXPIRED
 
 
+POLICY = """
+version: 1
+roles:
+  - {role: viewer, namespaces: ["*"], means: [token], subjects: [kept, robbed]}
+"""
+NO_ROLE = "PERMISSION_DENIED NO_ROLE"
+
+
+async def test_streams_that_say_nothing_end_when_the_policy_takes_the_right_away(tmp_path: Path) -> None:
+    """Nobody has to send anything: each open stream is judged again. Those that are still allowed go on."""
+    tokens, policy = TokensFile(tmp_path), tmp_path / "policy.yaml"
+    robbed, kept = tokens.add("robbed"), tokens.add("kept")
+    policy.write_text(POLICY)
+    async with Serving(tokens_file=tokens.path, policy=str(policy)) as serving:
+        heard = [asyncio.Event() for _ in range(5)]
+        ending = [
+            asyncio.create_task(serving.watch_grpc(robbed, heard[0])),
+            asyncio.create_task(serving.watch_http(robbed, heard[1])),
+            asyncio.create_task(serving.watch_http(robbed, heard[2], "/live", **LIVE | {"every": 60})),
+        ]
+        staying = [
+            asyncio.create_task(serving.watch_grpc(kept, heard[3])),
+            asyncio.create_task(serving.watch_http(kept, heard[4])),
+        ]
+        for event in heard:
+            await asyncio.wait_for(event.wait(), 20)
+        policy.write_text(POLICY.replace(", robbed", ""))
+        began = time.monotonic()
+        over_grpc, over_http, live = await asyncio.wait_for(asyncio.gather(*ending), 20)
+        assert time.monotonic() - began < FILE_LOOK_EVERY + FILE_LOOK_AGAIN + CREDENTIALS_LOOK_EVERY + SLACK
+        assert (over_grpc, over_http[-2:]) == (NO_ROLE, ["error", NO_ROLE])
+        assert live == ["one"], "the page opens it again, and is refused"
+        assert await serving.over_both(robbed) == NO_ROLE
+        assert not any(stream.done() for stream in staying)
+        assert await serving.over_both(kept) == "OK"
+        for stream in staying:
+            stream.cancel()
+
+
+async def test_a_stream_that_is_opened_while_the_policy_changes_is_judged_by_the_new_one(tmp_path: Path) -> None:
+    """Its right is asked for once the standing is made, so nothing falls between the two."""
+    tokens, policy = TokensFile(tmp_path), tmp_path / "policy.yaml"
+    robbed = tokens.add("robbed")
+    policy.write_text(POLICY)
+    async with Serving(tokens_file=tokens.path, policy=str(policy)) as serving:
+        policy.write_text(POLICY.replace(", robbed", ""))
+        async with asyncio.timeout(30):
+            while await serving.watch_grpc(robbed, asyncio.Event()) != NO_ROLE:
+                pass
+            assert await serving.over_both(robbed) == NO_ROLE
+
+
 class Flood(Scripted):
     """Sends answers as fast as they are taken."""
 

@@ -72,8 +72,10 @@ class GuardedCalls:
         began, code = SYSTEM.monotonic(), "CANCELLED"
         try:
             self._guard.authorize(method.rpc)
-            request = await self._guard.allowed(method.rpc, method.read(raw), call)
-            async with aclosing(self._guard.streams.watched(method.serve(request, call))) as answers:
+            standing = self._guard.standing(method.rpc)
+            allowed = self._guard.allowed if standing is None else standing.allowed
+            request = await allowed(method.rpc, method.read(raw), call)
+            async with aclosing(self._guard.streams.watched(method.serve(request, call), standing)) as answers:
                 async for answer in answers:
                     self._guard.authorize(method.rpc)  # the policy may have changed since the stream began
                     yield answer

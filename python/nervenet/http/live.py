@@ -79,11 +79,14 @@ class LiveReads:
         every, reads = _interval("every", asked, INTERVAL), asked.get("reads")
         if not isinstance(reads, dict) or not 1 <= len(reads) <= MOST_READS:
             raise invalid("reads", f"1 to {MOST_READS} names, each with a method and its request")
+        standing = guard.standing()
         wanted = {name: await self._wanted(guard, name, read, every) for name, read in reads.items()}
-        return EventStream(request, self._until_its_end(guard.streams.watched(self._events(wanted))))
+        if standing is not None:
+            standing.rpcs.extend(guard.methods[one.path].rpc for one in wanted.values())
+        return EventStream(request, self._until_its_end(guard.streams.watched(self._events(wanted), standing)))
 
     async def _until_its_end(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Until the caller's credentials end: a page that opens the stream again is told why."""
+        """Until the caller's credentials or rights end: a page that opens the stream again is told why."""
         with suppress(RequestError):
             async with aclosing(events):
                 async for one in events:

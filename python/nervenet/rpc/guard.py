@@ -56,6 +56,7 @@ __all__ = [
     "Guard",
     "GuardedMethod",
     "Judged",
+    "OpenCall",
     "Ready",
     "Rules",
     "time_to_wait",
@@ -87,13 +88,25 @@ class Judged(Protocol):
         """Called before the method. Raises RequestError."""
         ...
 
-    def each(self, requests: AsyncIterator[Any], trace_id: str = "") -> AsyncIterator[Any]:
-        """The same for a stream of requests."""
+    def each(
+        self, requests: AsyncIterator[Any], trace_id: str = "", opened: Callable[[Any], None] = ...
+    ) -> AsyncIterator[Any]:
+        """The same for a stream of requests. `opened` hears of the first one."""
+        ...
+
+    async def again(self, request: Any) -> None:
+        """Called for a stream that is open when the rules have changed, with its first request, or None where nobody kept it.
+        Raises RequestError: it must end."""
         ...
 
 
 class Rules(Protocol):
     """Who may do what. `nervenet.security.Authority` has the rules of the policy."""
+
+    @property
+    def version(self) -> int:
+        """Rises when the rules change. 0: they never do."""
+        ...
 
     def admit(self, caller: Caller, path: str, namespace: str, trace_id: Callable[[], str] = str) -> Judged | None:
         """Called as soon as the caller is known. Raises RequestError. None: whatever the request is, it is allowed."""
@@ -267,8 +280,17 @@ class Guard(grpc.GenericRpcHandler):
                     raise wrong_namespace(call.asked) from error
                 raise
 
-    async def allowed(self, rpc: RpcMethod, request: Any, context: Any) -> Any:
-        """The request, or the stream of requests, to call the method with. It is on record by then.
+    def standing(self, *rpcs: RpcMethod) -> OpenCall | None:
+        """What a stream of the current call is allowed by, which makes these calls. To be asked before they are judged. None: the
+        rules never change."""
+        rules = self._rules
+        return None if rules is None or not rules.version else OpenCall(self, rules, rpcs)
+
+    async def allowed(
+        self, rpc: RpcMethod, request: Any, context: Any, opened: Callable[[Any], None] = lambda request: None
+    ) -> Any:
+        """The request, or the stream of requests, to call the method with. It is on record by then. `opened` hears of the first
+        request of a stream, where what it names decides.
 
         Raises:
             RequestError: The caller may not make this request.
@@ -281,7 +303,7 @@ class Guard(grpc.GenericRpcHandler):
             return request
         trace = _trace_id(context.invocation_metadata())
         if rpc.streams_in:
-            return judged.each(request, trace)
+            return judged.each(request, trace, opened)
         await judged.before(request, trace)
         return request
 
@@ -319,8 +341,12 @@ class Guard(grpc.GenericRpcHandler):
             began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
                 self._identified(rpc, context)
-                request = await self.allowed(rpc, read(raw), context)
-                async with aclosing(self.streams.watched(method(request, context))) as answers:
+                standing = self.standing(rpc)
+                if standing is None:
+                    request = await self.allowed(rpc, read(raw), context)
+                else:
+                    request = await standing.allowed(rpc, read(raw), context)
+                async with aclosing(self.streams.watched(method(request, context), standing)) as answers:
                     async for answer in answers:
                         self.authorize(rpc)  # the policy may have changed since the stream began
                         yield answer
@@ -332,7 +358,7 @@ class Guard(grpc.GenericRpcHandler):
             finally:
                 self.timed(rpc.path, code, began)
             del raw
-            request = None
+            request = standing = None
             await context.abort(*status)
 
         return guarded
@@ -361,6 +387,50 @@ class Guard(grpc.GenericRpcHandler):
             words = f"{type(error).__name__} in {rpc.name}; the node's log says more"
             refusal = RequestError(words, reason="INTERNAL")
         return refusal
+
+
+class OpenCall:
+    """A stream that is open. It is judged again when the rules have changed (`CallerStreams`).
+
+    Attributes:
+        rpcs: The calls that it makes.
+    """
+
+    def __init__(self, guard: Guard, rules: Rules, rpcs: Iterable[RpcMethod]) -> None:
+        self._guard = guard
+        self._rules = rules
+        self.rpcs = list(rpcs)
+        self._version = rules.version
+        self._opened_by: tuple[RpcMethod, Any] | None = None
+
+    async def allowed(self, rpc: RpcMethod, request: Any, context: Any) -> Any:
+        """`Guard.allowed`, which remembers by what the stream was opened. Raises RequestError."""
+        self._opened_by = rpc, None if rpc.streams_in else request
+        return await self._guard.allowed(rpc, request, context, lambda first: self._remember(rpc, first))
+
+    def _remember(self, rpc: RpcMethod, first: Any) -> None:
+        self._opened_by = rpc, first
+
+    def is_due(self) -> bool:
+        """Whether the rules have changed since it was judged."""
+        return self._version != self._rules.version
+
+    async def judge(self) -> None:
+        """Judge again. Raises RequestError: the stream must end."""
+        self._version = self._rules.version
+        try:
+            for rpc in self.rpcs:
+                self._guard.authorize(rpc)
+            if self._opened_by is not None:
+                await self._judge_request(*self._opened_by)
+        except Exception as error:  # noqa: BLE001  # who cannot be judged now has no right
+            raise self._guard.refusal(error, self.rpcs[0]) from None
+
+    async def _judge_request(self, rpc: RpcMethod, request: Any) -> None:
+        call = current_call()
+        judged = self._rules.admit(call.caller, rpc.path, call.namespace)
+        if judged is not None:
+            await judged.again(request)
 
 
 def _reader(rpc: RpcMethod) -> Callable[[Any], Any]:

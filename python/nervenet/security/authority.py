@@ -47,6 +47,11 @@ class Authority:
         self._lookups = lookups
         self._permits: OrderedDict[tuple[int, str, str], tuple[Caller, Policy | None, Permit | None]] = OrderedDict()
 
+    @property
+    def version(self) -> int:
+        """Rises when other rules count. 0: they never change."""
+        return self.policies.version
+
     def may_use(self, caller: Caller, namespace: str) -> bool:
         """Whether the namespace exists for this caller."""
         return self.policies.allows_all(caller) or self.policies.current.may_use(caller, namespace)

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ends the streams of callers whose credentials have ended: expired, revoked, or signed with a key that is withdrawn.
+"""Ends the streams of callers whose credentials have ended (expired, revoked, or signed with a key that is withdrawn), and of those
+whose right a new policy has taken away.
 
     streams = CallerStreams(identity.recheck)
-    async for answer in streams.watched(answers): …     # raises Unauthorized soon after the credentials have ended
+    async for answer in streams.watched(answers, standing): …     # raises RequestError soon after the credentials or the right have ended
     await streams.follow()                              # without end: looks at every open stream each second
 
 A stream is interrupted while it waits for its next answer. One that is sending ends when that has been sent, or `STREAM_END_WITHIN` seconds later:
-then a caller that reads too slowly loses it without a reason. Streams whose credentials have no end are not watched.
+then a caller that reads too slowly loses it without a reason. Streams whose credentials and rights have no end are not watched.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, TypeVar
+from contextvars import Context, copy_context
+from typing import Any, Final, Protocol, TypeVar
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.errors import RequestError
@@ -22,9 +24,24 @@ from nervenet.security.call import current_call
 from nervenet.security.caller import Caller
 from nervenet.timing import CREDENTIALS_LOOK_EVERY, STREAM_END_WITHIN
 
-__all__ = ["CallerStreams"]
+__all__ = ["CallerStreams", "Standing"]
 
 T = TypeVar("T")
+
+_JUDGED_AT_ONCE: Final = 50
+"""Streams that are judged at the same time: those of callers with limits ask Redis what they are about."""
+
+
+class Standing(Protocol):
+    """What a stream was allowed by."""
+
+    def is_due(self) -> bool:
+        """Whether the rules have changed since it was judged."""
+        ...
+
+    async def judge(self) -> None:
+        """Judge again, in the context of the call. Raises RequestError: the stream must end."""
+        ...
 
 
 class CallerStreams:
@@ -43,13 +60,22 @@ class CallerStreams:
     def __len__(self) -> int:
         return len(self._open)
 
-    def watched(self, answers: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """The answers of a stream of the current call's caller. Raises RequestError when the credentials have ended."""
-        caller = current_call().caller
-        return self._watched(answers, caller) if _may_end(caller) else answers
+    def watched(self, answers: AsyncGenerator[T, None], standing: Standing | None = None) -> AsyncGenerator[T, None]:
+        """The answers of a stream of the current call's caller.
 
-    async def _watched(self, answers: AsyncGenerator[T, None], caller: Caller) -> AsyncGenerator[T, None]:
-        stream = _Stream(caller)
+        Args:
+            answers: Those of the method.
+            standing: What it is allowed by. None: by rules that never change.
+
+        Raises:
+            RequestError: The credentials have ended, or the right has.
+        """
+        caller = current_call().caller
+        if standing is None and not _may_end(caller):
+            return answers
+        return self._watched(answers, _Stream(caller, standing))
+
+    async def _watched(self, answers: AsyncGenerator[T, None], stream: _Stream) -> AsyncGenerator[T, None]:
         self._open.add(stream)
         try:
             stream.wait()
@@ -69,13 +95,17 @@ class CallerStreams:
 
     async def follow(self) -> None:
         """Look at all streams repeatedly, without end."""
-        while True:  # a date has no event
-            await asyncio.sleep(CREDENTIALS_LOOK_EVERY)
-            self.look()
+        at_once = asyncio.Semaphore(_JUDGED_AT_ONCE)
+        async with asyncio.TaskGroup() as judging:
+            while True:  # a date has no event
+                await asyncio.sleep(CREDENTIALS_LOOK_EVERY)
+                for stream, standing in self.look():
+                    judging.create_task(self._judge(stream, standing, at_once), context=stream.context)
 
-    def look(self) -> None:
-        """End the streams whose callers' credentials no longer count."""
+    def look(self) -> list[tuple[_Stream, Standing]]:
+        """End the streams whose callers' credentials no longer count. Returns those that must be judged again."""
         now = self._clock.monotonic()
+        due = []
         for stream in tuple(self._open):
             if stream.why is not None:
                 stream.end_late(now)
@@ -84,6 +114,18 @@ class CallerStreams:
                 self._recheck(stream.caller)
             except RequestError as error:
                 stream.end(error, now)
+            else:
+                if stream.standing is not None and stream.standing.is_due():
+                    due.append((stream, stream.standing))
+        return due
+
+    async def _judge(self, stream: _Stream, standing: Standing, at_once: asyncio.Semaphore) -> None:
+        async with at_once:
+            try:
+                await standing.judge()
+            except RequestError as error:
+                if stream in self._open and stream.why is None:
+                    stream.end(error, self._clock.monotonic())
 
 
 def _may_end(caller: Caller) -> bool:
@@ -94,8 +136,11 @@ def _may_end(caller: Caller) -> bool:
 class _Stream:
     """One stream: either it waits for its next answer, or it sends one."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, standing: Standing | None) -> None:
         self.caller = caller
+        self.standing = standing
+        self.context: Context = copy_context()
+        """The call's, for who judges it."""
         self.why: RequestError | None = None
         self.interrupted: asyncio.Task[Any] | None = None
         """The task that was cancelled because of `why`."""

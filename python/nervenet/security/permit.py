@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from nervenet.clock import new_workflow_id
-from nervenet.errors import RequestError
+from nervenet.errors import RequestError, Unavailable
 from nervenet.security.policy import BY_REQUEST, Decision, Item, Policy
 from nervenet.security.roles import ACCESS, rpc_name
 from nervenet.security.targets import Lease, Targets, targets_of
@@ -120,14 +120,37 @@ class Permit:
         for part in targets.parts(REFUSED_ITEMS.get() if targets.batch else {}) if recorded else ():
             await self._recorder.write(self.call, decision, part, trace_id)
 
-    async def each(self, requests: AsyncIterator[Any], trace_id: str = "") -> AsyncIterator[Any]:
+    async def again(self, request: Any) -> None:
+        """Decide again about a stream that is open, by the request that opened it. Nothing is written for one that goes on.
+
+        Args:
+            request: None where the stream had a right without limits, and nobody kept what it asked for.
+
+        Raises:
+            Unauthorized: The policy denies it now.
+            NotFound: It is about what the caller must not know of any more.
+            Unavailable: It cannot be judged while it is open: its caller opens it again.
+        """
+        if self.standing is not None:
+            return
+        targets = Targets() if request is None else targets_of(rpc_name(self.call.path), request)
+        if request is None or targets.omits:  # which of them were hidden from it is known to the call alone
+            raise Unavailable(
+                "the policy has changed: open this stream again", code="UNAVAILABLE", reason="POLICY_CHANGED"
+            )
+        await self._decide(targets, "")
+
+    async def each(
+        self, requests: AsyncIterator[Any], trace_id: str = "", opened: Callable[[Any], None] = lambda request: None
+    ) -> AsyncIterator[Any]:
         """The requests of a stream. The first one is decided and written down; those after it are decided where they name
-        workflows. What else a stream says later is about the agent that its first request named.
+        workflows. What else a stream says later is about the agent that its first request named. `opened` hears of the first one.
         """
         first = True
         async for request in requests:
             if first:
                 await self.before(request, trace_id)
+                opened(request)
             elif self._named_workflows:
                 await self._check(request, trace_id)
             first = False

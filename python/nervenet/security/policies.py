@@ -74,6 +74,11 @@ class Policies:
         return "" if self._file is None else self._file.problem
 
     @property
+    def version(self) -> int:
+        """Rises when another policy counts. 0: there is no file, so it never changes."""
+        return 0 if self._file is None else self._file.version
+
+    @property
     def current(self) -> Policy:
         return self._built_in or self.load()
 
