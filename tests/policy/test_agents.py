@@ -18,11 +18,11 @@ from tests.policy.world import GuardedMesh
 POLICY = """
 version: 1
 roles:
-  - {role: node, namespaces: ["*"], subjects: ["spiffe://test/nervenet/node"]}
-  - {role: operator, namespaces: ["*"], subjects: ["spiffe://test/nervenet/operator"]}
-  - {role: agent, namespaces: ["*"], subjects: [spiffe://test/nervenet/work], capabilities: [work]}
-  - {role: agent, namespaces: ["*"], subjects: [spiffe://test/nervenet/thief], capabilities: [work]}
-  - {role: agent, namespaces: ["*"], subjects: [spiffe://test/nervenet/ocr], capabilities: ["ocr", "ocr-*"]}
+  - {role: node, namespaces: ["*"], means: [mtls], subjects: ["spiffe://test/nervenet/node"]}
+  - {role: operator, namespaces: ["*"], means: [mtls], subjects: ["spiffe://test/nervenet/operator"]}
+  - {role: agent, namespaces: ["*"], means: [mtls], subjects: [spiffe://test/nervenet/work], capabilities: [work]}
+  - {role: agent, namespaces: ["*"], means: [mtls], subjects: [spiffe://test/nervenet/thief], capabilities: [work]}
+  - {role: agent, namespaces: ["*"], means: [mtls], subjects: [spiffe://test/nervenet/ocr], capabilities: ["ocr", "ocr-*"]}
 """
 DENIED = ("PERMISSION_DENIED", "OUT_OF_LIMITS")
 NOT_YOURS = ("PERMISSION_DENIED", "NOT_YOUR_AGENT")

@@ -62,7 +62,16 @@ def person(subject: str, *groups: str, **claims: Any) -> Caller:
         (ROLE + "when: \"workflow == 'a'\"}", "the condition of a role knows the caller, not the request"),
         (ROLE + "when: \"subjct == 'a'\"}", "3:46: when: nothing is called 'subjct'"),
         (ROLE + 'when: "true", capabilities: [a]}', "only the role agent has capabilities"),
-        (ROLE + "subjects: a}", "subjects is a list of texts"),
+        (ROLE + "means: [jwt], subjects: a}", "subjects is a list of texts"),
+        (
+            ROLE + "subjects: [a]}",
+            "3:49: say what proves these names, because a certificate, a JWT and a token of others",
+        ),
+        (ROLE + "when: \"subject == 'a'\"}", "3:45: say what proves the subject"),
+        (
+            "version: 1\nrules: [{name: a, allow: [GetWorkflow], when: \"subject == 'a'\"}]",
+            "say what proves the subject",
+        ),
         (ROLE + "means: [password]}", "means are none, shared, token, jwt, mtls"),
         ("version: 1\nrules: [{name: a, deny: [Cancl]}]", "2:26: no RPC is called 'Cancl'"),
         ("version: 1\nrules: [{name: a}]", "a rule has either allow or deny"),
@@ -158,7 +167,7 @@ def test_the_documentation_shows_what_explain_says(capsys: pytest.CaptureFixture
 
 def test_a_condition_that_cannot_be_evaluated_lets_nobody_in() -> None:
     rules = policy(
-        'version: 1\nroles:\n  - {role: client, namespaces: ["*"], subjects: [a]}\n'
+        'version: 1\nroles:\n  - {role: client, namespaces: ["*"], means: [jwt], subjects: [a]}\n'
         '  - {role: operator, namespaces: ["*"], when: claims.admin}\n'
         "rules:\n  - {name: only staff, deny: [CancelWorkflow], when: 'claims.kind != \"staff\"'}\n"
         "  - {name: guests, allow: [ListAgents], when: claims.guest}\n"
@@ -171,10 +180,24 @@ def test_a_condition_that_cannot_be_evaluated_lets_nobody_in() -> None:
         assert not decided(rules, Caller("b", "jwt", {"admin": claim}), "DrainNode").allowed
 
 
+def test_a_name_counts_only_with_what_proves_it() -> None:
+    """Somebody who may choose a user name at the identity provider takes that of a node. Denials ask for no proof."""
+    node = "spiffe://test/nervenet/node"
+    rules = policy(
+        'version: 1\nroles:\n  - {role: node, namespaces: ["*"], means: [mtls], subjects: ["spiffe://test/nervenet/*"]}\n'
+        "  - {role: viewer, namespaces: ['*'], when: \"means == 'mtls' && subject.startsWith('spiffe:')\"}\n"
+        "rules:\n  - {name: not eve, deny: ['*'], when: \"subject == 'eve'\"}\n"
+    )
+    assert decided(rules, Caller(node, "mtls"), "GetWorkflow").allowed
+    for means in ("jwt", "token"):
+        assert decided(rules, Caller(node, means), "GetWorkflow").reason == "NO_ROLE"
+        assert decided(rules, Caller("eve", means), "GetWorkflow").reason == "DENIED_BY_RULE"
+
+
 def test_the_first_rule_that_fits_decides() -> None:
     rules = policy(
         'version: 1\nroles: [{role: viewer, namespaces: ["*"], when: "true"}]\nrules:\n'
-        "  - {name: first, allow: [CancelWorkflow], when: \"subject == 'a'\"}\n"
+        "  - {name: first, allow: [CancelWorkflow], when: \"means == 'jwt' && subject == 'a'\"}\n"
         "  - {name: second, deny: ['Cancel*']}\n"
     )
     assert decided(rules, Caller("a", "jwt"), "CancelWorkflow").by == "first"

@@ -16,14 +16,15 @@ from tests.support.waiting import until
 POLICY = """
 version: 1
 roles:
-  - {role: node, namespaces: ["*"], subjects: ["spiffe://test/nervenet/node"]}
-  - {role: operator, namespaces: ["*"], subjects: ["spiffe://test/nervenet/operator"]}
+  - {role: node, namespaces: ["*"], means: [mtls], subjects: ["spiffe://test/nervenet/node"]}
+  - {role: operator, namespaces: ["*"], means: [mtls], subjects: ["spiffe://test/nervenet/operator"]}
   - role: client
     namespaces: ["*"]
+    means: [mtls]
     subjects: [spiffe://test/nervenet/billing]
     workflows: [call, "call_*"]
     labels: {team: billing}
-  - {role: client, namespaces: ["*"], subjects: [spiffe://test/nervenet/everything]}
+  - {role: client, namespaces: ["*"], means: [mtls], subjects: [spiffe://test/nervenet/everything]}
 rules:
   - name: many is for operators
     deny: [StartWorkflow, StartWorkflows]

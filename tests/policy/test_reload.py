@@ -22,7 +22,7 @@ from nervenet.v1 import coordinator_service_pb2 as pb
 from tests.gateway.world import hello
 from tests.policy.world import GuardedMesh
 
-ONE = 'version: 1\nroles:\n  - {role: viewer, namespaces: ["*"], subjects: [a]}\n'
+ONE = 'version: 1\nroles:\n  - {role: viewer, namespaces: ["*"], means: [jwt], subjects: [a]}\n'
 TWO = ONE.replace("viewer", "client")
 A = Caller("a", "jwt")
 START = "/nervenet.v1.CoordinatorService/StartWorkflow"
@@ -72,7 +72,7 @@ def test_a_process_does_not_start_with_a_broken_policy(tmp_path: Path) -> None:
 
 
 async def test_a_node_takes_a_right_away_and_gives_it_back(guarded: GuardedMesh) -> None:
-    text = 'version: 1\nroles:\n  - {role: ROLE, namespaces: ["*"], subjects: [spiffe://test/nervenet/ada]}\n'
+    text = 'version: 1\nroles:\n  - {role: ROLE, namespaces: ["*"], means: [mtls], subjects: [spiffe://test/nervenet/ada]}\n'
     await guarded.guarded(text.replace("ROLE", "client"))
     ada = await guarded.by("ada")
 

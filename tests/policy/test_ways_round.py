@@ -16,12 +16,13 @@ from tests.policy.world import GuardedMesh, audited
 POLICY = """
 version: 1
 roles:
-  - {role: node, namespaces: ["*"], subjects: ["spiffe://test/nervenet/node"]}
-  - {role: operator, namespaces: ["*"], subjects: ["spiffe://test/nervenet/operator"]}
-  - {role: client, namespaces: ["*"], subjects: [spiffe://test/nervenet/clerk]}
-  - {role: agent, namespaces: ["*"], subjects: [spiffe://test/nervenet/work], capabilities: [work]}
+  - {role: node, namespaces: ["*"], means: [mtls], subjects: ["spiffe://test/nervenet/node"]}
+  - {role: operator, namespaces: ["*"], means: [mtls], subjects: ["spiffe://test/nervenet/operator"]}
+  - {role: client, namespaces: ["*"], means: [mtls], subjects: [spiffe://test/nervenet/clerk]}
+  - {role: agent, namespaces: ["*"], means: [mtls], subjects: [spiffe://test/nervenet/work], capabilities: [work]}
   - role: client
     namespaces: ["*"]
+    means: [mtls]
     subjects: [spiffe://test/nervenet/billing]
     workflows: [nervenet.task]
     labels: {team: billing}

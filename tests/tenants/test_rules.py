@@ -17,8 +17,8 @@ from tests.tenants.world import Tenancy
 POLICY = """
 version: 1
 roles:
-  - {{role: node, namespaces: ["*"], subjects: ["spiffe://test/nervenet/node"]}}
-  - {{role: operator, namespaces: ["{ours}"], subjects: ["spiffe://test/team/ours"]}}
+  - {{role: node, namespaces: ["*"], means: [mtls], subjects: ["spiffe://test/nervenet/node"]}}
+  - {{role: operator, namespaces: ["{ours}"], means: [mtls], subjects: ["spiffe://test/team/ours"]}}
 """
 
 

@@ -57,6 +57,9 @@ _RULE: Final = {
 _LIMITED: Final = frozenset({Role.VIEWER, Role.CLIENT, Role.RESOLVER})
 
 
+_SAME_NAME: Final = "because a certificate, a JWT and a token of others may have the same one"
+
+
 def fits(text: str, patterns: tuple[str, ...]) -> bool:
     """Whether a text fits one of the patterns, in which `*` stands for any letters."""
     return any(fnmatchcase(text, pattern) for pattern in patterns)
@@ -158,8 +161,10 @@ def _binding(value: Value, at: int, mistakes: list[Mistake]) -> Binding:
     read = Reader(value, "a role", _BINDING, mistakes)
     role = _role(read)
     limits = Limits(read.texts("capabilities"), read.texts("workflows"), tuple(read.map_of("labels").items()))
+    when = _condition(read, OF_THE_CALLER, mistakes)
     if value.entries is not None:
         _check_binding(read, role, mistakes)
+        _check_subject_is_proved(read, when)
     return Binding(
         read.text("name") or f"roles[{at}]",
         value.place.line,
@@ -167,7 +172,7 @@ def _binding(value: Value, at: int, mistakes: list[Mistake]) -> Binding:
         read.texts("namespaces"),
         read.texts("subjects"),
         _means(read),
-        _condition(read, OF_THE_CALLER, mistakes),
+        when,
         limits,
     )
 
@@ -179,6 +184,14 @@ def _role(read: Reader) -> Role | None:
     if value is None or said:
         read.wrong(value or read.value, f"role is one of {', '.join(Role)}" + (f", not {said!r}" if said else ""))
     return None
+
+
+def _check_subject_is_proved(read: Reader, when: Expression | None) -> None:
+    """A condition that lets in by the name says what proves the name."""
+    value = read.get("when")
+    if value is None or when is None or "subject" not in when.names or "means" in when.names or "means" in read:
+        return
+    read.wrong(value, f"say what proves the subject, {_SAME_NAME}: means == 'mtls' && …")
 
 
 def _means(read: Reader) -> tuple[str, ...]:
@@ -194,6 +207,11 @@ def _check_binding(read: Reader, role: Role | None, mistakes: list[Mistake]) -> 
         read.wrong(read.value, "say in which namespaces it holds: namespaces: [orders], or ['*'] for all")
     if not any(key in read for key in ("subjects", "means", "when")):
         read.wrong(read.value, 'say who has it: subjects, means, or a condition (when: "true" is everybody)')
+    if "subjects" in read and "means" not in read:
+        read.wrong(
+            read.get("subjects") or read.value,
+            f"say what proves these names, {_SAME_NAME}: means: [mtls], [jwt] or [token]",
+        )
     if role is Role.AGENT and "capabilities" not in read:
         read.wrong(read.value, "say what such agents may serve: capabilities: [ocr, 'ocr.*'], or ['*'] for all")
     if role is not None and role is not Role.AGENT and (value := read.get("capabilities")) is not None:
@@ -213,13 +231,16 @@ def _rule(value: Value, mistakes: list[Mistake]) -> Rule:
     because = read.get("because")
     if allows and because is not None:
         read.wrong(because, "because is what a refused caller is told: only a rule that denies has it")
+    when = _condition(read, OF_THE_CALL, mistakes)
+    if allows:
+        _check_subject_is_proved(read, when)
     return Rule(
         read.text("name"),
         value.place.line,
         allows,
         _rpcs(read, "allow" if allows else "deny"),
         read.texts("namespaces") or ("*",),
-        _condition(read, OF_THE_CALL, mistakes),
+        when,
         read.text("because"),
     )
 
