@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from nervenet.cli.arguments import complete, parse
+from nervenet.cli.arguments.tree import complete, parse
 from nervenet.cli.failures import report
 
 
