@@ -3,7 +3,8 @@
 
     python benchmarks/calls.py [--revision 893ab9c] [--concurrency 200] [--seconds 3] [--top 40]
 
-cProfile counts the calls of each process' main thread while workflows run; workload and processes are those of throughput.py. A
+cProfile counts the calls of each process' main thread while workflows run, and then for a while without any, which is subtracted:
+a busy machine takes longer for as many workflows. Workload and processes are those of throughput.py. A
 revision's package runs under this tree's benchmark. Two thirds of a workflow's CPU are the interpreter, so calls are what to
 save (docs/benchmarks.md); times are not shown, because counting more than doubles them.
 """
@@ -16,7 +17,8 @@ import os
 import signal
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +41,33 @@ def count(home: Path, concurrency: int, seconds: float) -> dict[str, Any]:
             processes[role] = stack.enter_context(Process(HERE / "roles.py", role, env=env))
             if role == "node":
                 env["NERVENET_ADDRESS"] = processes[role].ready
-        processes["client"].ask(concurrency=concurrency, seconds=0.5)  # warm
-        for process in processes.values():
-            os.kill(process.pid, signal.SIGUSR1)
-        time.sleep(0.2)
-        answer = processes["client"].ask(concurrency=concurrency, seconds=seconds)
-        for process in processes.values():
-            os.kill(process.pid, signal.SIGUSR2)
-        found = {role: _calls(folder / f"{role}.json") for role in ROLES}
-        return {"workflows": len(answer["took_ms"]), "calls": found}
+        ask = processes["client"].ask
+        ask(concurrency=concurrency, seconds=0.5)  # warm
+        with _counted(processes, folder) as busy:
+            answer = ask(concurrency=concurrency, seconds=seconds)
+            time.sleep(1.0)  # the last workflows' bookkeeping
+        time.sleep(6.0)  # what watched them is over
+        with _counted(processes, folder) as idle:
+            time.sleep(4.0)
+        return {
+            "workflows": len(answer["took_ms"]),
+            "seconds": answer["seconds"] + 1.0,
+            "calls": busy,
+            "idle_calls_per_s": {role: sum(row["calls"] for row in rows) / 4.0 for role, rows in idle.items()},
+        }
+
+
+@contextmanager
+def _counted(processes: dict[str, Process], folder: Path) -> Iterator[dict[str, list[dict[str, Any]]]]:
+    """What each process calls in the block, once it is over."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for process in processes.values():
+        os.kill(process.pid, signal.SIGUSR1)
+    time.sleep(0.2)
+    yield found
+    for role, process in processes.items():
+        os.kill(process.pid, signal.SIGUSR2)
+        found[role] = _calls(folder / f"{role}.json")
 
 
 def _calls(path: Path) -> list[dict[str, Any]]:
@@ -58,6 +78,7 @@ def _calls(path: Path) -> list[dict[str, Any]]:
             raise SystemExit(f"no calls were written to {path}")
         time.sleep(0.02)
     found: list[dict[str, Any]] = json.loads(path.read_text())
+    path.unlink()
     return found
 
 
@@ -83,7 +104,11 @@ def main() -> None:
     found = count(home, options.concurrency, options.seconds)
     workflows = found["workflows"]
     for role, rows in found["calls"].items():
-        print(f"{role}: {sum(row['calls'] for row in rows) / workflows:.0f} calls per workflow ({workflows} workflows)")
+        idle = found["idle_calls_per_s"][role] * found["seconds"]
+        calls = (sum(row["calls"] for row in rows) - idle) / workflows
+        print(
+            f"{role}: {calls:.0f} calls per workflow ({workflows} workflows, without {idle / workflows:.0f} idle ones)"
+        )
         by = callers(rows)
         for row in sorted(rows, key=lambda row: -row["calls"])[: options.top]:
             most = [f"{times / workflows:.1f} {who}" for times, who in by.get(row["function"], ())[: options.callers]]

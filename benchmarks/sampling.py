@@ -58,10 +58,11 @@ def sampled(name: str) -> Iterator[None]:
 
 
 def _count(path: Path) -> None:
-    """Count the calls of this thread between two signals; the second one writes them."""
+    """Count the calls of this thread between two signals; the second one writes them. As often as it is told to."""
     profile = cProfile.Profile()
 
     def begin(_: int, __: FrameType | None) -> None:
+        profile.clear()
         profile.enable()
 
     def end(_: int, __: FrameType | None) -> None:

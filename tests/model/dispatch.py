@@ -349,7 +349,9 @@ class Dispatch(Model[State]):
         end = len(s.journal)
         current = self._fold(s, end).current
         held = s.claim is not None and s.claim.attempt == current and not s.claim.past
-        return s._replace(copies=copies, agents=agents, applied=end, wakes=0, sent=current if held else 0, zombie_applied=zombie)
+        return s._replace(
+            copies=copies, agents=agents, applied=end, wakes=0, sent=current if held else 0, zombie_applied=zombie
+        )
 
     def _vanish(self, s: State) -> Iterator[Step[State]]:
         for copy in dict.fromkeys(s.copies):

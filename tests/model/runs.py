@@ -30,9 +30,7 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "dispatch, in one script: a replaced owner lives on, an agent dies": Dispatch(
         one_script=True, owner_zombies=1, agent_crashes=1
     ),
-    "dispatch, in one script: the owner dies, and nobody polls": Dispatch(
-        one_script=True, owner_deaths=1, polls=False
-    ),
+    "dispatch, in one script: the owner dies, and nobody polls": Dispatch(one_script=True, owner_deaths=1, polls=False),
     "dispatch, in one script: an agent dies behind its append, and nobody polls": Dispatch(
         one_script=True, agent_crashes=1, polls=False
     ),

@@ -20,7 +20,6 @@ from nervenet.streams.queues import OutgoingWake
 from nervenet.streams.script import packaged_scripts
 from tests.support.data_plane import FIRST, OTHER, OWNER, DataPlane
 
-
 NOT_IN_A_CLUSTER = {"task_complete"}
 """A workflow and the wake of its owner are in two slots."""
 
