@@ -24,8 +24,9 @@ CLAIMS: Sequence[Pair] = (
     (b"elseif h[4] then\n  return {'done'", b"elseif nil  then\n  return {'done'"),
     (b"elseif n == attempt and who ~= agent", b"elseif n == nil     and who ~= agent"),
 )
+TWICE: Sequence[Pair] = ((b"h[6], h[8] or h[9]", b"h[6], nil         "),)
 LIES: dict[str, dict[str, Sequence[Pair]]] = {
-    "write-once": {"journal_append": [(b"h[6], h[8] or h[9]", b"h[6], nil         ")], "task_claim": CLAIMS},
+    "write-once": {"journal_append": TWICE, "task_complete": TWICE, "task_claim": CLAIMS},
     "keys": {"task_claim": CLAIMS},
 }
 PLAIN: dict[str, Sequence[Pair]] = {"leak": [(b"SREM\r\n", b"SADD\r\n")]}

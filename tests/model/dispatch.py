@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One step of one workflow: sent, read, claimed, run, recorded, and found again when a copy of it gets lost.
 
-As in task_claim.lua, journal_append.lua, entry_place.lua, stream_trim.lua and node/{tasks,recovery,workflows}/.
+As in task_claim.lua, journal_append.lua, task_complete.lua, entry_place.lua, stream_trim.lua and node/{tasks,recovery,workflows}/.
 Two agents of one slot; the owner may be replaced at any moment by one that knows only what Redis holds (`ownership.py` is
 about how that comes to be), and the replaced one may live on as a zombie. All news and streams are unordered.
 """
@@ -29,12 +29,13 @@ MOST_COPIES = 4
 class Copy(NamedTuple):
     """An entry in a task stream: unread, pending under an agent, or delivered and pending nowhere.
 
-    `known`: the owner remembers this entry as the one that it sent.
+    `known`: the owner remembers this entry as the one that it sent. `by_owner`: the node that sent it still is the owner.
     """
 
     attempt: int
     holder: int = UNREAD
     known: bool = False
+    by_owner: bool = True
 
 
 class Claim(NamedTuple):
@@ -44,9 +45,12 @@ class Claim(NamedTuple):
 
 
 class Agent(NamedTuple):
+    """`to_owner`: the node that its envelope names as `reply_to` still is the owner."""
+
     life: str = UP
     at: str = IDLE
     attempt: int = 0
+    to_owner: bool = False
 
 
 class State(NamedTuple):
@@ -101,6 +105,10 @@ class Dispatch(Model[State]):
     attempt_after_outcome: bool = True
     busy: bool = True
     drops_the_old: bool = True
+    one_script: bool = False
+    """What an attempt ended with is recorded and told to the owner in one step (task_complete)."""
+    compares_owner: bool = True
+    """It is told in that step only to the node that the head names; else the agent wakes the owner itself."""
 
     LIMITED = (
         "agent_crashes", "agent_zombies", "owner_deaths", "owner_zombies", "losses", "lost_reads", "failures",
@@ -234,15 +242,12 @@ class Dispatch(Model[State]):
             for copy in dict.fromkeys(s.copies):
                 if copy.holder == UNREAD:
                     taken = _with_copy(s, copy, copy._replace(holder=i))
-                    yield Step(f"{name} reads #{copy.attempt}", _agent(taken, i, at=CLAIMING, attempt=copy.attempt))
+                    yield Step(f"{name} reads #{copy.attempt}", _begin(taken, i, copy))
                     lost = self.spend(taken, "lost_reads")
                     if lost is not None:
                         yield Step(f"{name} reads #{copy.attempt}, THE REPLY IS LOST", lost, fault=True)
                 elif copy.holder == i and self.pending_reread and agent.life == UP:
-                    yield Step(
-                        f"{name} reads #{copy.attempt} in its pending list",
-                        _agent(s, i, at=CLAIMING, attempt=copy.attempt),
-                    )
+                    yield Step(f"{name} reads #{copy.attempt} in its pending list", _begin(s, i, copy))
         elif agent.at == CLAIMING:
             yield self._claim(s, i, agent, name)
         elif agent.at == RUNNING:
@@ -276,7 +281,7 @@ class Dispatch(Model[State]):
         if status == "new":
             wrong = "two agents are told that they won" if s.told >= 0 else ""
             after = after._replace(told=i)
-        then = DROPPING if status == "closed" else REPORTING
+        after, then = self._told(after, agent, status)
         yield Step(f"{name} succeeds with #{agent.attempt}: {status}", _agent(after, i, at=then), wrong=wrong)
         failing = self.spend(s, "failures")
         if failing is not None:
@@ -284,9 +289,19 @@ class Dispatch(Model[State]):
             wrong = ""
             if status == "new" and _has(s, "task"):
                 wrong = "an agent is told that its failed attempt is recorded, but the step is over"
-            then = DROPPING if status == "closed" else REPORTING
+            after, then = self._told(after, agent, status)
             label = f"{name} fails #{agent.attempt}: {status}"
             yield Step(label, _agent(after, i, at=then), fault=True, wrong=wrong)
+
+    def _told(self, s: State, agent: Agent, status: str) -> tuple[State, str]:
+        """What the owner knows when the answer to an append is under way, and what is left for the agent to do."""
+        if status == "closed":
+            return s, DROPPING
+        if not (self.one_script and status == "new"):
+            return s, REPORTING
+        if agent.to_owner:
+            return s._replace(wakes=1 if self.wakes_arrive else 0), DROPPING
+        return s, REPORTING if self.compares_owner else DROPPING
 
     def _burying(self, s: State) -> Iterator[Step[State]]:
         for copy in dict.fromkeys(s.copies):
@@ -316,7 +331,8 @@ class Dispatch(Model[State]):
             others = any(a.life == UP for j, a in enumerate(s.agents) if j != i)
             if agent.life == UP and others:
                 if (after := self.spend(s, "agent_crashes")) is not None:
-                    yield Step(f"AGENT {i} CRASHES", _agent(after, i, life=DEAD, at=IDLE, attempt=0), fault=True)
+                    gone = _agent(after, i, life=DEAD, at=IDLE, attempt=0, to_owner=False)
+                    yield Step(f"AGENT {i} CRASHES", gone, fault=True)
                 if (after := self.spend(s, "agent_zombies")) is not None:
                     yield Step(f"AGENT {i} IS BELIEVED DEAD AND LIVES", _agent(after, i, life=ZOMBIE), fault=True)
         for name, zombie in (("owner_deaths", -1), ("owner_zombies", s.applied)):
@@ -328,11 +344,14 @@ class Dispatch(Model[State]):
             yield from self._vanish(after)
 
     def _replaced(self, s: State, zombie: int) -> State:
-        copies = tuple(copy._replace(known=False) for copy in s.copies)
+        copies = tuple(copy._replace(known=False, by_owner=False) for copy in s.copies)
+        agents = tuple(agent._replace(to_owner=False) for agent in s.agents)
         end = len(s.journal)
         current = self._fold(s, end).current
         held = s.claim is not None and s.claim.attempt == current and not s.claim.past
-        return s._replace(copies=copies, applied=end, wakes=0, sent=current if held else 0, zombie_applied=zombie)
+        return s._replace(
+            copies=copies, agents=agents, applied=end, wakes=0, sent=current if held else 0, zombie_applied=zombie
+        )
 
     def _vanish(self, s: State) -> Iterator[Step[State]]:
         for copy in dict.fromkeys(s.copies):
@@ -388,7 +407,11 @@ def _drop(s: State, i: int) -> State:
     held = next((c for c in s.copies if c.holder == i and c.attempt == s.agents[i].attempt), None)
     if held is not None:
         s = _without(s, held)
-    return _agent(s, i, at=IDLE, attempt=0)
+    return _agent(s, i, at=IDLE, attempt=0, to_owner=False)
+
+
+def _begin(s: State, i: int, copy: Copy) -> State:
+    return _agent(s, i, at=CLAIMING, attempt=copy.attempt, to_owner=copy.by_owner)
 
 
 def _looks(s: State, i: int) -> tuple[object, ...]:

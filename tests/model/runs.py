@@ -23,6 +23,17 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "dispatch: an entry, a claim or a wake vanishes, an agent dies": Dispatch(losses=1, agent_crashes=1),
     "dispatch: a replaced owner lives on, an agent dies": Dispatch(owner_zombies=1, agent_crashes=1),
     "dispatch: a second copy, and the workflow expires": Dispatch(doubles=1, retention=True),
+    "dispatch, in one script: an agent and the owner die": Dispatch(one_script=True, agent_crashes=1, owner_deaths=1),
+    "dispatch, in one script: an entry, a claim or a wake vanishes, an agent dies": Dispatch(
+        one_script=True, losses=1, agent_crashes=1
+    ),
+    "dispatch, in one script: a replaced owner lives on, an agent dies": Dispatch(
+        one_script=True, owner_zombies=1, agent_crashes=1
+    ),
+    "dispatch, in one script: the owner dies, and nobody polls": Dispatch(one_script=True, owner_deaths=1, polls=False),
+    "dispatch, in one script: an agent dies behind its append, and nobody polls": Dispatch(
+        one_script=True, agent_crashes=1, polls=False
+    ),
     "ownership: a start for another node, a node dies": Ownership(others=True, crashes=1, spares=1),
     "ownership: a hand-over, a node dies": Ownership(born=True, drains=1, crashes=1, spares=1),
     "ownership: a hand-over whose wake is lost, and nobody walks what runs": Ownership(
@@ -46,6 +57,12 @@ LONG: Final[dict[str, Model[Any]]] = {
     "dispatch: a zombie agent, failures": Dispatch(agent_zombies=1, failures=1),
     "dispatch: slow renewals, a zombie agent": Dispatch(slow_renewals=1, agent_zombies=1, failures=1),
     "dispatch: all of it": Dispatch(agent_crashes=1, owner_zombies=1, losses=1, failures=1),
+    "dispatch, in one script: all of it": Dispatch(
+        one_script=True, agent_crashes=1, owner_zombies=1, losses=1, failures=1
+    ),
+    "dispatch, in one script: slow renewals, a zombie agent": Dispatch(
+        one_script=True, slow_renewals=1, agent_zombies=1, failures=1
+    ),
     "dispatch: no wake ever arrives": Dispatch(wakes_arrive=False, agent_crashes=1, owner_zombies=1, losses=1),
     "ownership: three nodes": Ownership(nodes=3, others=True, crashes=1, losses=1),
     "ownership: begun again twice at once, a node dies": Ownership(nodes=1, spares=1, restarts=2, crashes=1),
@@ -68,6 +85,11 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "watch, rule 2": (Dispatch(agent_crashes=1, rule_2=False), NEVER_CLOSES),
     "watch, rule 3": (Dispatch(losses=1, rule_3=False), NEVER_CLOSES),
     "watch reads what it missed": (Dispatch(losses=1, polls=False), NEVER_CLOSES),
+    "in one script: told to the owner that the head names": (
+        Dispatch(one_script=True, owner_deaths=1, polls=False, compares_owner=False),
+        NEVER_CLOSES,
+    ),
+    "in two steps: an agent dies between them": (Dispatch(agent_crashes=1, polls=False), NEVER_CLOSES),
     "pending lists are read again": (Dispatch(lost_reads=1, pending_reread=False), NEVER_CLOSES),
     "bury": (Dispatch(agent_crashes=1, bury=False), "never again possible: nothing is left"),
     "a claim of the same attempt is busy": (Dispatch(doubles=1, busy=False), "one attempt runs on two"),

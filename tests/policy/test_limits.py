@@ -152,3 +152,28 @@ async def test_the_archive_shows_nobody_more_than_redis_did(guarded: GuardedMesh
     found = await billing.call("ListWorkflows", archived=True, definition="call", labels=BILLING)
     assert [workflow.workflow_id for workflow in found.workflows] == ["mine"]
     assert node.context.archive is not None
+
+
+BLIND = 'subject.endsWith("/billing")'
+BLIND_TO_SALES = 'labels["team"] == "sales"'
+
+
+@pytest.mark.parametrize(
+    ("denied", "name", "told"),
+    [
+        ("false", "operator", True),
+        (BLIND, "operator", True),
+        (BLIND, "billing", False),
+        (BLIND_TO_SALES, "everything", False),
+    ],
+)
+async def test_who_may_not_await_is_not_told_the_end_with_the_start(
+    guarded: GuardedMesh, denied: str, name: str, told: bool
+) -> None:
+    """Also who may await some workflows: those are then awaited by a call that is decided by itself."""
+    rule = f"rules:\n  - {{name: blind, deny: [AwaitWorkflows], when: '{denied}', because: it starts only}}"
+    await guarded.guarded(POLICY.replace("rules:", rule))
+    start: dict[str, Any] = {"workflow_id": "w", "definition": "call", "labels": BILLING, "input": {"json": "1"}}
+    start |= {"timeout": {"nanos": 100_000_000}, "wait": {"seconds": 20}}  # nobody serves it: it ends by its timeout
+    (outcome,) = (await (await guarded.by(name)).call("StartWorkflows", requests=[start])).outcomes
+    assert outcome.created and outcome.HasField("workflow") is told, outcome

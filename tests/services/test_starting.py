@@ -98,3 +98,32 @@ async def test_a_task_alone_is_a_workflow_named_by_its_request(world: World) -> 
     assert refused.value.reason == "REQUEST_ID_REUSED" and refused.value.metadata["workflow_id"] == "task/mail-77"
     with pytest.raises(errors.InvalidRequest):
         await raw.call("RunTask", {**task, "request_id": "x", "retry": {"backoff_multiplier": 0.5}})
+
+
+# ── the end of a workflow in the answer to its start ─────────────────────────────────────────────────────────────────
+
+
+async def test_a_batch_of_one_may_wait_and_is_told_what_a_stream_of_results_tells(world: World) -> None:
+    raw = await world.raw(await world.node())
+    wait = {"wait": {"seconds": 10}, "payload_format": "PAYLOAD_FORMAT_RAW"}
+    good = {"workflow_id": "good", "definition": "echo", "input": {"json": "[1, 2]"}, **wait}
+    bad = {"workflow_id": "bad", "definition": "fails", "input": {"json": '"oh no"'}, **wait}
+    for start in (good, good, bad):  # the second time it has closed already
+        (outcome,) = (await raw.call("StartWorkflows", requests=[start])).outcomes
+        found = outcome.workflow
+        assert {field.name for field, _ in found.ListFields()} <= {"workflow_id", "run", "state", "output", "failure"}
+        assert (found.workflow_id, found.run) == (start["workflow_id"], 1)
+    assert outcome.workflow.failure.message == "oh no"
+    (outcome,) = (await raw.call("StartWorkflows", requests=[good])).outcomes
+    assert not outcome.created and outcome.workflow.output.json == "[1,2]"
+
+
+async def test_a_batch_answers_without_an_end_that_does_not_come_in_time(world: World) -> None:
+    raw = await world.raw(await world.node())
+    waits = {"workflow_id": "w", "definition": "waits", "wait": {"nanos": 50_000_000}}
+    (outcome,) = (await raw.call("StartWorkflows", requests=[waits])).outcomes
+    assert outcome.created and not outcome.HasField("workflow")
+    echo = {"definition": "echo", "input": {"json": "1"}, "wait": {"seconds": 30}}
+    several = [{"workflow_id": f"e-{i}", **echo} for i in range(2)]
+    answer = await raw.call("StartWorkflows", requests=several)
+    assert not any(outcome.HasField("workflow") for outcome in answer.outcomes), "several are awaited by a stream"

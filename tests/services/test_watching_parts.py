@@ -26,6 +26,7 @@ from tests.support.waiting import until
 class Attempt(TaskAttempt):
     capability = "greet"  # type: ignore[assignment]
     enqueue_ms = 1  # type: ignore[assignment]
+    reply_to = "n-aaaaaaaa"  # type: ignore[assignment]
     is_claimed = True  # type: ignore[assignment]
 
 

@@ -23,7 +23,9 @@ from tests.simulation.store import Before, Id, Store, Stream
 
 OF_AN_OWNER: Final = {"journal_append": 3, "decision_append": 3, "workflow_close": 1, "workflow_renew": 1}
 """Where these scripts are told who speaks as the owner; empty = anybody may."""
-OF_A_RUN: Final = frozenset(("journal_append", "decision_append", "task_claim", "workflow_close", "workflow_renew"))
+OF_A_RUN: Final = frozenset((
+    "journal_append", "task_complete", "decision_append", "task_claim", "workflow_close", "workflow_renew",
+))  # fmt: skip
 FROM_AN_OWNER: Final = {"workflow_adopt": b"adopted", "owner_move": b"moved"}
 DONE: Final = (b"new", b"run")
 

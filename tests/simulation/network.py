@@ -23,7 +23,7 @@ from tests.simulation.store import Store, text
 
 IDENTITY = ServerIdentity("simulated", "simulated", "simulated")
 _HAND_ON = (b":inbox:{", b":queue:{")
-_APPENDING = ("journal_append", "decision_append")
+_APPENDING = ("journal_append", "task_complete", "decision_append")
 
 
 class Network:
@@ -44,6 +44,7 @@ class Network:
         self._late: dict[int, tuple[Any, ...]] = {}
         self.nobody = contextvars.Context()
         store.on_add = self._added
+        store.loses_wake = self._loses_wake
 
     def latency(self) -> float:
         """Mostly a fraction of a millisecond; now and then something hangs."""
@@ -91,11 +92,7 @@ class Network:
     def _once(self, words: tuple[Any, ...]) -> Any:
         name = words[0]
         if name == "XADD":
-            if b":wake:{" in words[1]:
-                if self.lost_wakes and self.chance.random() < self.lost_wakes:
-                    self.counted["wakes lost"] += 1
-                    return b"0-1"
-            elif self.duplicates and any(part in words[1] for part in _HAND_ON):
+            if self.duplicates and any(part in words[1] for part in _HAND_ON):
                 return self._copied(words)
         elif name == "EVALSHA":
             if self.duplicates and self.chance.random() < self.duplicates / 4:
@@ -104,6 +101,12 @@ class Network:
             if self.late and self.store.script_names[text(words[1]).decode()] in _APPENDING:
                 self._perhaps_late(words)
         return self._guarded(words)
+
+    def _loses_wake(self) -> bool:
+        """Whoever sends it, a process or a script."""
+        lost = bool(self.lost_wakes) and self.chance.random() < self.lost_wakes
+        self.counted["wakes lost"] += lost
+        return lost
 
     def _copied(self, words: tuple[Any, ...]) -> Any:
         reply = self._guarded(words)

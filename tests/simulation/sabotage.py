@@ -22,6 +22,16 @@ def _in(name: str, old: str, new: str) -> Callable[[Store], None]:
     return lambda store: store.sabotage(name, old, new)
 
 
+def _in_both(old: str, new: str) -> Callable[[Store], None]:
+    """In the two scripts that append outcomes."""
+
+    def sabotage(store: Store) -> None:
+        for name in ("journal_append", "task_complete"):
+            store.sabotage(name, old, new)
+
+    return sabotage
+
+
 def _callers_take_it_along(_: Store) -> None:
     """Who leaves in the middle of a call ends what was done for them, and nobody tidies up behind it."""
 
@@ -56,14 +66,14 @@ def _a_restart_names_no_run(_: Store) -> None:
 
 
 SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
-    "write once": _in("journal_append", "if there then", "if false then"),
+    "write once": _in_both("if there then", "if false then"),
     "owner check": _in("journal_append", "by ~= '' and by ~= owner", "false"),
-    "run fencing": _in("journal_append", "run ~= ARGV[1]", "false"),
+    "run fencing": _in_both("run ~= ARGV[1]", "false"),
     "run fencing of claims": _in("task_claim", "h[1] ~= ARGV[1] or h[2]", "false"),
     "a run begins once": _in("workflow_renew", "run ~= ARGV[1]", "false"),
-    "closed is closed": _in("journal_append", "elseif h[2] then", "elseif false then"),
+    "closed is closed": _in_both("elseif h[2] then", "elseif false then"),
     "closed once": _in("workflow_close", "elseif h[2] then", "elseif false then"),
-    "no attempt after its outcome": _in("journal_append", "h[8] or h[9]", "h[8]"),
+    "no attempt after its outcome": _in_both("h[8] or h[9]", "h[8]"),
     "ownership is compared": _in("workflow_adopt", "value('owner') ~= ARGV[2]", "false"),
     "decided once": _in("decision_append", "elseif h[7] then", "elseif false then"),
     "no decision after the outcome": _in("decision_append", "elseif h[8] then", "elseif false then"),

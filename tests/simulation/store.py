@@ -20,7 +20,7 @@ from nervenet.streams.script import packaged_scripts
 
 SCRIPTS: Final[dict[str, LuaScript]] = {script.name: script for script in packaged_scripts()}
 ANSWERING: Final = frozenset((
-    "journal_append", "decision_append", "task_claim", "workflow_adopt", "workflow_close", "workflow_renew", "owner_move",
+    "journal_append", "task_complete", "decision_append", "task_claim", "workflow_adopt", "workflow_close", "workflow_renew", "owner_move",
 ))  # fmt: skip
 """Scripts about one head whose answer begins with a status."""
 Id = tuple[int, int]
@@ -157,6 +157,7 @@ class Store:
         self.script_names = {script.sha: script.name for script in SCRIPTS.values()}
         self.on_append: Callable[[bytes, Id, bytes, bytes], None] | None = None
         self.on_add: Callable[[bytes], None] | None = None
+        self.loses_wake: Callable[[], bool] | None = None
         self.on_script: Callable[[str, bytes, list[bytes], bytes, Before], None] | None = None
         self.commands = 0
 
@@ -347,6 +348,8 @@ class Store:
     # ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def do_xadd(self, key: bytes, *words: Any) -> Any:
+        if b":wake:{" in key and self.loses_wake is not None and self.loses_wake():
+            return b"0-1"
         rest = list(words)
         stream: Stream | None = self.get(key)
         most = None

@@ -34,6 +34,7 @@ WRITES: dict[str, Callable[[DataPlane, str], Awaitable[object]]] = {
     "running_add": lambda s, w: s.ownership.running_add("another"),
     "workflow_create": lambda s, w: s.create("another"),
     "journal_append": lambda s, w: s.journal.append(w, 1, "task:classify", b"x"),
+    "task_complete": lambda s, w: s.journal.complete_nowait(w, 1, "task:classify", b"x", OWNER),
     "owner's entry": lambda s, w: s.journal.append(w, 1, "timer:1", b"x", owner=OWNER),
     "decision_append": lambda s, w: s.journal.decide(w, 1, "ask", 1, b"x", outcome=b"y", cancel=b"z"),
     "task_claim": lambda s, w: s.journal.claim(w, 1, "classify", 2, SECOND),

@@ -24,6 +24,7 @@ from nervenet.streams.tasks.queue_poller import _Rereads
 class Attempt(TaskAttempt):
     capability = "greet"  # type: ignore[assignment]
     enqueue_ms = 1  # type: ignore[assignment]
+    reply_to = "n-aaaaaaaa"  # type: ignore[assignment]
     is_claimed = True  # type: ignore[assignment]
 
 

@@ -65,6 +65,10 @@ class Running(TaskAttempt):
         return self.envelope.enqueue_ms
 
     @property
+    def reply_to(self) -> str:
+        return self.envelope.reply_to
+
+    @property
     def is_claimed(self) -> bool:
         return self.started_ms != 0 and not self.recorded
 

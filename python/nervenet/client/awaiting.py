@@ -53,6 +53,11 @@ class Awaiter:
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it awaits nothing."""
+        return not self._awaited
+
     def __repr__(self) -> str:
         return f"<Awaiter of {len(self._awaited)} workflows>"
 

@@ -123,7 +123,8 @@ class Client:
     def _parts(self) -> tuple[StartBatcher, Awaiter]:
         """Made when used: they belong to the loop that uses them."""
         if self._made is None:
-            self._made = StartBatcher(self._nodes), Awaiter(self._nodes)
+            awaiter = Awaiter(self._nodes)
+            self._made = StartBatcher(self._nodes, lambda: not awaiter.is_idle), awaiter
         return self._made
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -205,7 +206,8 @@ class Client:
         """
         request = self._request(workflow, encoded(workflow, args), id, options)
         starter, awaiter = self._parts()
-        await starter.start(request)
+        if (closed := await starter.run(request)) is not None:
+            return outcome_of(closed, _output(workflow))
         future = awaiter.wait(request.workflow_id)
         try:
             return outcome_of(await future, _output(workflow))

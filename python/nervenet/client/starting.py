@@ -2,7 +2,8 @@
 """Starts of the same loop tick are sent as one StartWorkflows, because a unary call costs more than a start.
 
 While four calls are in flight, further starts wait until one of them returns, and are sent together: the busier the client,
-the larger its batches. A single start is sent at once.
+the larger its batches. A single start is sent at once. If nothing else is under way and its caller wants the result, the same
+call waits for it: a stream of results pays only where several share it (decision 0051).
 """
 
 from __future__ import annotations
@@ -15,25 +16,36 @@ from nervenet.client.nodes import Retry
 from nervenet.client.tracing import begin_start
 from nervenet.errors import RequestError, Unavailable
 from nervenet.rpc.status import from_outcome
+from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nervenet.client.nodes import Nodes
+    from nervenet.v1 import workflow_pb2
 
 __all__ = ["StartBatcher"]
 
 CALLS_IN_FLIGHT: Final = 4
 MOST_STARTS: Final = 200
 MOST_BYTES: Final = 4 << 20
+ALONE_WAITS: Final = 10
+"""Seconds for which the call of a single start waits for its result. Then the result comes by the stream of all results."""
 _PLACE: Final = re.compile(r"\brequests\[\d+\]\.")
 
 
 class StartBatcher:
-    """The starts of one client."""
+    """The starts of one client. `awaits_others` tells whether it awaits results of other workflows."""
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, awaits_others: Callable[[], bool]) -> None:
         self._nodes = nodes
+        self._awaits_others = awaits_others
         self._loop = asyncio.get_running_loop()
+        self._wanted: set[asyncio.Future[bool]] = set()
+        """Starts whose callers wait for the result."""
+        self._ends: dict[str, workflow_pb2.Workflow] = {}
+        self._alone: asyncio.Task[None] | None = None
         self._waiting: list[tuple[pb.StartWorkflowRequest, asyncio.Future[bool]]] = []
         self._flushing = False
         self._calls: set[asyncio.Task[None]] = set()
@@ -51,8 +63,38 @@ class StartBatcher:
             self._loop.call_soon(self._flush)
         return future
 
+    async def run(self, request: pb.StartWorkflowRequest) -> workflow_pb2.Workflow | None:
+        """Start a workflow for a caller that waits for its result. Returns the closed workflow if its end came in the same call;
+        None: await it. Raises the refusal."""
+        future = self.start(request)
+        self._wanted.add(future)
+        try:
+            await future
+        finally:
+            self._wanted.discard(future)
+            closed = self._ends.pop(request.workflow_id, None)
+        return closed
+
+    def _is_alone(self) -> bool:
+        """Whether the one start that waits to be sent is all that this client has under way."""
+        if len(self._waiting) != 1 or self._calls or self._alone is not None or self._nodes.telemetry.on:
+            return False  # a span of a start must not last as long as the workflow
+        return self._waiting[0][1] in self._wanted and not self._awaits_others()
+
+    def _start_alone(self) -> None:
+        batch = [self._waiting.pop()]
+        request, _ = batch[0]
+        request.wait.seconds, request.payload_format = ALONE_WAITS, common.PAYLOAD_FORMAT_RAW
+        self._alone = self._loop.create_task(self._start(batch))
+        self._alone.add_done_callback(self._alone_returned)
+
+    def _alone_returned(self, call: asyncio.Task[None]) -> None:
+        self._alone = None
+
     def _flush(self) -> None:
         self._flushing = False
+        if self._is_alone():
+            self._start_alone()
         while self._waiting and len(self._calls) < CALLS_IN_FLIGHT:
             call = self._loop.create_task(self._start(self._batch()))
             self._calls.add(call)
@@ -105,6 +147,8 @@ class StartBatcher:
             if future.done():
                 continue
             if not outcome.HasField("error"):
+                if outcome.HasField("workflow"):
+                    self._ends[outcome.workflow_id] = outcome.workflow
                 future.set_result(outcome.created)
                 continue
             outcome.error.message = _PLACE.sub("", outcome.error.message)  # who started one knows of no batch
@@ -116,9 +160,10 @@ class StartBatcher:
         return later
 
     async def close(self) -> None:
-        for call in tuple(self._calls):
+        calls = {*self._calls, *(() if self._alone is None else (self._alone,))}
+        for call in calls:
             call.cancel()
-        if self._calls:
-            await asyncio.wait(tuple(self._calls))
+        if calls:
+            await asyncio.wait(calls)
         for _, future in self._waiting:
             future.cancel()

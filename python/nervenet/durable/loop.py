@@ -188,7 +188,8 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         """
         budget = self._budget if again else CALLBACK_LIMIT
         least = budget - most if budget > most else 0
-        with _Entered(self):
+        entered = _Entered(self)
+        try:
             while self._ready:
                 batch, self._ready = self._ready, []
                 for handle in batch:
@@ -210,6 +211,8 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
                         self.call_exception_handler(
                             {"message": f"Exception in callback {handle!r}", "exception": error}
                         )
+        finally:
+            entered.leave()
         return True
 
     def halt(self, _: object) -> None:
@@ -219,14 +222,21 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
     def close_tasks(self) -> None:
         """Drop everything: end pending coroutines, the newest first, without warnings. Their `finally` blocks run."""
         self._closed = True
-        with _Entered(self):
-            while self._tasks:  # a `finally` block may create some, which end before they begin
-                tasks, self._tasks = self._tasks, []
-                for task in reversed(tasks):
-                    if not task.done():
-                        _drop(task.get_coro())
+        while self._tasks:  # a `finally` block may create some, which end before they begin
+            tasks, self._tasks = self._tasks, []
+            if pending := [task for task in reversed(tasks) if not task.done()]:
+                self._drop_all(pending)
         self._ready = []
         self.timers = _StoppedTimers(self.timers.now_ms)
+
+    def _drop_all(self, tasks: list[DurableTask]) -> None:
+        entered = _Entered(self)
+        try:
+            for task in tasks:
+                if not task.done():
+                    _drop(task.get_coro())
+        finally:
+            entered.leave()
 
     # ── called by asyncio ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -372,25 +382,26 @@ for _name in vars(asyncio.AbstractEventLoop):
 
 
 class _Entered:
-    """Make this loop asyncio's running loop for the block; the loop that ran before is restored afterwards.
+    """Makes this loop asyncio's running loop until `leave`, which restores the loop that ran before.
 
     A change of the thread's default loop (`asyncio.set_event_loop`) by the code is undone as well.
 
     It works inside a callback or a task of another loop, and without a loop. CPython 3.14 refuses to enter a task while
-    another is current, so an outer task is left and entered again.
+    another is current, also one of another loop, so an outer task is left and entered again there.
+
+    This is done for every entry of every workflow, so it makes few calls and is no context manager.
     """
 
     __slots__ = ("_default", "_hooks", "_local", "_loop", "_outer", "_set_called", "_task")
 
     def __init__(self, loop: DurableLoop) -> None:
         self._loop = loop
-
-    def __enter__(self) -> None:
         self._outer = outer = _get_running_loop()
-        self._task = None if outer is None else asyncio.current_task(outer)
-        if self._task is not None:
-            _leave_task(outer, self._task)  # type: ignore[arg-type]  # typeshed: a task comes with its loop
-        self._local = local = _defaults()
+        self._task = None
+        if _ONE_CURRENT_TASK and outer is not None and (task := asyncio.current_task(outer)) is not None:
+            self._task = task
+            _leave_task(outer, task)
+        self._local = local = _defaults() if _HAS_POLICY and _EVENTS._event_loop_policy is not None else None
         if local is not None:
             self._default, self._set_called = local._loop, local._set_called
         self._hooks = sys.get_asyncgen_hooks()
@@ -398,18 +409,26 @@ class _Entered:
         _set_running_loop(self._loop)
         self._loop._running = True
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
         self._loop._running = False
         _set_running_loop(self._outer)
         sys.set_asyncgen_hooks(*self._hooks)
         local = self._local
         if local is None:
-            if (made := _defaults()) is not None and made._loop is self._loop:
-                made._loop, made._set_called = None, False  # the code made the thread's first policy
+            if _HAS_POLICY and _EVENTS._event_loop_policy is not None:
+                made = _defaults()
+                if made is not None and made._loop is self._loop:
+                    made._loop, made._set_called = None, False  # the code made the thread's first policy
         elif local._loop is not self._default:
             local._loop, local._set_called = self._default, self._set_called
         if self._task is not None:
             _enter_task(self._outer, self._task)  # type: ignore[arg-type]
+
+
+_ONE_CURRENT_TASK = sys.version_info >= (3, 14)
+"""Whether a thread has one current task, and not one for each loop."""
+_EVENTS: Any = asyncio.events
+_HAS_POLICY = hasattr(_EVENTS, "_event_loop_policy")
 
 
 def _defaults() -> Any:
@@ -417,7 +436,7 @@ def _defaults() -> Any:
 
     The public function would create a loop, or warn.
     """
-    policy = getattr(asyncio.events, "_event_loop_policy", None)
+    policy = getattr(_EVENTS, "_event_loop_policy", None)
     if policy is None:
         return None
     local = getattr(policy, "_local", None)

@@ -32,12 +32,13 @@ class MeshClock:
     """Redis' time, estimated."""
 
     def __init__(self, clock: Clock) -> None:
+        self._monotonic = clock.monotonic
         self._clock = clock
         self._offset = clock.now_ms() - clock.monotonic() * 1000
         self.seen_ms = 0  # the last time that Redis reported: never ahead of Redis
 
     def now_ms(self) -> int:
-        return int(self._clock.monotonic() * 1000 + self._offset)
+        return int(self._monotonic() * 1000 + self._offset)
 
     async def learn(self, link: Link) -> None:
         """Ask Redis; the answer is taken to be from the middle of the round trip."""

@@ -114,7 +114,11 @@ class Connection(asyncio.Protocol):
         if args[0] in _PAGE_READS:
             self._pages.append(self._answered + len(waiting))
         waiting.append(future)
-        self._queue(packed)
+        self._unsent.append(packed)  # as `_queue`: every call to Redis comes by here
+        self._unsent_bytes += len(packed)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
         return future
 
     def _queue(self, packed: bytes) -> None:

@@ -37,28 +37,30 @@ class Candidate:
     """
 
     __slots__ = (
-        "_assigned",
-        "_finished",
         "_reported",
         "agent_candidates",
         "agent_id",
+        "assigned",
         "capability",
+        "finished",
         "labels",
         "load",
         "score",
         "score_copies",
+        "stream",
     )
 
     def __init__(self, agent_candidates: AgentCandidates, capability: CapabilityView) -> None:
         self.agent_candidates = agent_candidates
         self.agent_id = agent_candidates.agent.id
+        self.stream = agent_candidates.agent.stream  # the id of the inbox that its tasks are sent to
         self.capability = capability
         self.labels: Mapping[str, str] = {**agent_candidates.agent.labels, **capability.labels}
         self.score = self.load = 0.0
         self.score_copies: list[tuple[list[float], int]] = []  # other places that have a copy of its score
         self._reported = 0
-        self._assigned: list[int] = []
-        self._finished = 0
+        self.assigned: list[int] = []  # the times of tasks that it got since its last report
+        self.finished = 0  # tasks that have ended since then
 
     def __repr__(self) -> str:
         return f"<Candidate {self.agent_id} {self.capability.name} {self.occupancy}>"
@@ -66,11 +68,6 @@ class Candidate:
     @property
     def agent(self) -> AgentView:
         return self.agent_candidates.agent
-
-    @property
-    def stream(self) -> str:
-        """The id of the inbox that its tasks are sent to."""
-        return self.agent_candidates.agent.stream
 
     @property
     def barred(self) -> str:
@@ -86,7 +83,7 @@ class Candidate:
     @property
     def in_flight(self) -> int:
         """Its tasks of this capability: reported, plus assigned since, minus ended since."""
-        return max(0, self._reported - self._finished) + len(self._assigned)
+        return max(0, self._reported - self.finished) + len(self.assigned)
 
     @property
     def slots(self) -> int:
@@ -103,30 +100,28 @@ class Candidate:
         return requirement.missing(self.capability.version, self.labels)
 
     def take(self, at_ms: int) -> None:
-        self._assigned.append(at_ms)
+        self.assigned.append(at_ms)
 
     def give_back(self, at_ms: int) -> None:
         try:
-            self._assigned.remove(at_ms)
+            self.assigned.remove(at_ms)
         except ValueError:
-            self._finished += 1
+            self.finished += 1
 
     def inherit(self, before: Candidate) -> None:
-        self._reported, self._assigned, self._finished = before._reported, before._assigned, before._finished
+        self._reported, self.assigned, self.finished = before._reported, before.assigned, before.finished
 
     def report(self, active: int, sampled_ms: int) -> None:
-        self._reported, self._finished = active, 0
-        if self._assigned:
-            self._assigned = [at for at in self._assigned if at > sampled_ms - IN_TRANSIT_MS]
-
-    @property
-    def since_report(self) -> int:
-        """Tasks assigned minus tasks ended since the last report."""
-        return len(self._assigned) - self._finished
+        self._reported, self.finished = active, 0
+        if self.assigned:
+            self.assigned = [at for at in self.assigned if at > sampled_ms - IN_TRANSIT_MS]
 
     def rescore(self, whole: int, share: float) -> None:
         """Set the slots of the whole agent, and the share of them that is taken."""
-        self.load = load = max(self.in_flight / min(whole, self.capability.slots or whole), share)
+        active, slots = self._reported - self.finished, self.capability.slots
+        taken = (max(0, active)) + len(self.assigned)
+        load = taken / (slots if 0 < slots < whole else whole)
+        self.load = load = max(share, load)
         self.score = score = load if load < 1.0 else inf
         for scores, place in self.score_copies:
             scores[place] = score
@@ -151,7 +146,7 @@ class AgentCandidates:
     def in_flight(self) -> int:
         found = self.load.active + self.load.queued
         for candidate in self.candidates.values():
-            found += candidate.since_report
+            found += len(candidate.assigned) - candidate.finished
         return max(0, found)
 
     @property
@@ -176,7 +171,7 @@ class AgentCandidates:
         self.rescore()
 
     def rescore(self) -> None:
-        whole = self.slots
+        whole = self.load.slots or self.agent.slots
         share = self.in_flight / whole
         for candidate in self.candidates.values():
             candidate.rescore(whole, share)
@@ -192,6 +187,8 @@ class Pools:
         self._eligible: dict[Requirement, Eligible] = {}
         self._turns: dict[Requirement, int] = {}
         self._sticky_agents: dict[tuple[Requirement, str], Choice] = {}
+        self._stale: dict[AgentCandidates, None] = {}
+        """Agents whose counts have changed since their scores were written. A set would have no order."""
 
     def __repr__(self) -> str:
         return f"<Pools {len(self._by_agent)} agents, {len(self._by_capability)} capabilities>"
@@ -205,6 +202,8 @@ class Pools:
         sticky_key: str | None = None,
     ) -> Choice:
         """Choose an agent for one task, or the queue. Call `assign` when the task was sent."""
+        if self._stale:
+            self._rescore()
         eligible = self._eligible.get(requirement)
         if eligible is None:
             eligible = self._find(requirement)
@@ -236,6 +235,7 @@ class Pools:
 
     def candidates(self, capability: str) -> list[Candidate]:
         """All registered agents with this capability, in any state, by id."""
+        self._rescore()
         serving = self._by_capability.get(capability, {})
         return [serving[agent_id] for agent_id in sorted(serving)]
 
@@ -244,13 +244,20 @@ class Pools:
         agent_candidates = self._by_agent.get(agent_id)
         if agent_candidates and (candidate := agent_candidates.candidates.get(capability)):
             candidate.take(now_ms)
-            agent_candidates.rescore()
+            self._stale[agent_candidates] = None
 
     def release(self, agent_id: str, capability: str, assigned_ms: int) -> None:
         """Count the end of a task, identified by the time of its assignment (0: it came from a queue)."""
         agent_candidates = self._by_agent.get(agent_id)
         if agent_candidates and (candidate := agent_candidates.candidates.get(capability)):
             candidate.give_back(assigned_ms)
+            self._stale[agent_candidates] = None
+
+    def _rescore(self) -> None:
+        """Write the scores of the agents whose counts have changed. An agent that ends a task usually gets the next one in the
+        same tick, so this is done when somebody chooses, not for every change."""
+        stale, self._stale = self._stale, {}
+        for agent_candidates in stale:
             agent_candidates.rescore()
 
     def others(self, requirement: Requirement, avoid: Collection[str]) -> bool:
@@ -321,6 +328,7 @@ class Pools:
         return choice
 
     def _find(self, requirement: Requirement) -> Eligible:
+        self._rescore()
         serving = self._by_capability.get(requirement.capability, {}).values()
         found = Eligible(c for c in serving if not c.barred and not c.lacks(requirement))
         for place, candidate in enumerate(found.candidates):

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from nervenet.security.permit import Lookups, Permit
+from nervenet.security.permit import Lookups, Permit, must_not_wait
 from nervenet.security.policy import BY_REQUEST, MOST_REMEMBERED, Decision, Policy
 from nervenet.security.recording import Call, Recorder
 from nervenet.security.roles import Role
@@ -86,7 +86,7 @@ class Authority:
             return self._permit(call, standing, policy)
         roles = {one.role for one in policy.held(call.caller, call.namespace)}
         owned = call.is_about_own_agents and Role.NODE not in roles
-        if standing is not None and not owned and not recorded:
+        if standing is not None and not (owned or recorded or must_not_wait(policy, call)):
             return None
         return self._permit(call, standing, policy, owned=owned)
 

@@ -34,6 +34,7 @@ __all__ = [
     "Lookups",
     "Permit",
     "WorkflowFacts",
+    "must_not_wait",
 ]
 
 REFUSED_ITEMS: Final[ContextVar[Mapping[int, RequestError]]] = ContextVar("nervenet_refused_items", default={})  # noqa: B039
@@ -100,6 +101,7 @@ class Permit:
         self._recorder = recorder
         self._lookups = lookups
         self._owned = owned
+        self._must_not_wait = policy is not None and must_not_wait(policy, call)
         self._named_workflows = ACCESS[call.path].about == "workflow" if call.path in ACCESS else False
 
     def __repr__(self) -> str:
@@ -157,6 +159,9 @@ class Permit:
             yield request
 
     async def _check(self, request: Any, trace_id: str) -> tuple[Targets, Decision]:
+        if self._must_not_wait:
+            for start in request.requests:
+                start.ClearField("wait")
         targets = targets_of(rpc_name(self.call.path), request)
         decision = await self._decide(targets, trace_id)
         if self._owned and not await self._check_leases(targets.leases, targets, trace_id):
@@ -267,6 +272,15 @@ class Permit:
                 decision = Decision(False, reason="NOT_YOUR_AGENT", words=words)
                 raise self._recorder.refusal(self.call, decision, targets, trace_id)
         return known
+
+
+def must_not_wait(policy: Policy, call: Call) -> bool:
+    """Whether a call of StartWorkflows must not answer with the workflow's end: a rule denies its caller AwaitWorkflows, at least
+    for some workflows. The caller then has to await it by that call, which is decided by itself."""
+    if rpc_name(call.path) != "StartWorkflows":
+        return False
+    answer = policy.decide(call.caller, call.path.replace("StartWorkflows", "AwaitWorkflows"), call.namespace)
+    return answer is BY_REQUEST or not answer.allowed
 
 
 def _begin_again(request: Any) -> None:

@@ -90,17 +90,21 @@ class Created(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """`id` is the journal id of the entry with that name, b"" if there is none; `owner` is the node to wake."""
+    """`id` is the journal id of the entry with that name, b"" if there is none; `owner` is the node to wake.
+
+    `woken`: the script has put the entry into the owner's wake already (`task_complete`).
+    """
 
     status: AppendStatus
     id: bytes
     owner: str
     run: int
     state: State
+    woken: bool = False
 
     @classmethod
     def parse(cls, reply: Sequence[bytes]) -> Appended:
-        status, where, owner, run, state = reply
+        status, where, owner, run, state = reply[:5]
         try:
             number = int(run)
         except ValueError:  # a `try` costs nothing where nothing is raised
@@ -111,6 +115,7 @@ class Appended(NamedTuple):
             owner.decode("utf-8", "replace"),
             number,
             STATES.get(state, State.RUNNING),
+            reply[5:] == [b"1"],
         )
 
     @property

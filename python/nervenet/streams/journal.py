@@ -58,7 +58,7 @@ _T = TypeVar("_T")
 class JournalStore:
     """The journals of one namespace. It has no state of its own."""
 
-    __slots__ = ("_append", "_claim", "_close", "_create", "_keys", "_link", "_renew", "_scripts")
+    __slots__ = ("_append", "_claim", "_close", "_complete", "_create", "_keys", "_link", "_renew", "_scripts")
 
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
@@ -66,6 +66,7 @@ class JournalStore:
         self._scripts = {script.name: script for script in packaged_scripts()}
         self._append = self._scripts["journal_append"].sha
         self._claim = self._scripts["task_claim"].sha
+        self._complete = self._scripts["task_complete"].sha
         self._close = self._scripts["workflow_close"].sha
         self._create = self._scripts["workflow_create"].sha
         self._renew = self._scripts["claims_renew"].sha
@@ -202,6 +203,14 @@ class JournalStore:
     ) -> asyncio.Future[Any]:
         """`append`, one try; `Appended.parse` reads the future's result."""
         return self._link.send(*self._appending(workflow_id, run, name, entry, owner))
+
+    def complete_nowait(
+        self, workflow_id: str, run: int, name: str, entry: bytes, reply_to: str
+    ) -> asyncio.Future[Any]:
+        """Append what an attempt ended with, and wake the owner if that is still the node `reply_to`, in one step. One
+        try; only where `link.in_order`."""
+        keys = (*self._keys.written(workflow_id), self._keys.wake(reply_to))
+        return self._link.send("EVALSHA", self._complete, 4, *keys, run, name, entry, workflow_id, reply_to)
 
     def decide(
         self,

@@ -49,7 +49,7 @@ _CHECKPOINTS: Final = (
 """Also what the scripts of the integration call: it cannot be imported where LangGraph is not installed."""
 _FLOWS: Final = ("DEL", "GET", "SET")
 _AGENT_SCRIPTS: Final = frozenset(
-    {"claims_renew", "consumer_drop", "journal_append", "progress_hint", "stream_trim", "task_claim"}
+    {"claims_renew", "consumer_drop", "journal_append", "progress_hint", "stream_trim", "task_claim", "task_complete"}
 )
 
 
@@ -102,7 +102,7 @@ def permissions_of(role: RedisRole) -> StorePermissions:
     scripts = {script.name: commands_in(script.source) for script in packaged_scripts()}
     if role == "agent":
         inside = set[str]().union(*(scripts[name] for name in _AGENT_SCRIPTS))
-        keys = ("wf:{*", "inbox:{*", "queue:{*", "%Rqueues:{*", "%Wwake:{*")
+        keys = ("wf:{*", "inbox:{*", "queue:{*", "%Rqueues:{*", "wake:{*")
         return StorePermissions(sorted({*_CONNECTION, *_AGENT, *inside}), keys, ("events:{*", "progress:{*"))
     inside = set[str]().union(*scripts.values())
     every = (

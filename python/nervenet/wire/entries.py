@@ -27,6 +27,7 @@ from nervenet.records import (
     Outcome,
     ParentStep,
     Patched,
+    Payload,
     Question,
     Signaled,
     SignalSent,
@@ -164,6 +165,23 @@ def _task_in(name: str, message: task.TaskResult) -> Outcome | Attempt:
         ended,
         usage,
         scheduled,
+    )
+
+
+def _json_outcome(message: task.TaskResult, text: str) -> Outcome:
+    """`_task_in` of a result with JSON output, in fewer calls."""
+    start, end, scheduled = message.start_time, message.end_time, message.schedule_time
+    return Outcome(
+        Payload("json", text.encode()),
+        None,
+        message.capability,
+        message.input_digest,
+        message.attempt,
+        message.agent_id,
+        start.seconds * 1000 + start.nanos // 1_000_000,
+        end.seconds * 1000 + end.nanos // 1_000_000,
+        (),
+        scheduled.seconds * 1000 + scheduled.nanos // 1_000_000,
     )
 
 
@@ -324,7 +342,12 @@ def decode_entry(name: str, data: bytes, n: int, time_ms: int) -> Entry:
     """A stored entry, with its journal id (`<ms>-<n>`) and name. Never raises: an unreadable body is
     `UnreadableEntry`."""
     try:
-        return _entry_in(workflow.JournalEntry.FromString(data), name, n, time_ms)
+        message = workflow.JournalEntry.FromString(data)
+        if name.startswith("task:") and message.HasField("task"):
+            result = message.task
+            if (text := result.output.json) and not result.usage:  # a step's JSON: nearly all entries
+                return Entry(name, _json_outcome(result, text), n, time_ms, message.actor)
+        return _entry_in(message, name, n, time_ms)
     except NewerRelease as error:
         return Entry(name, UnreadableEntry(str(error), newer=True), n, time_ms)
     except (DecodeError, ValueError) as error:

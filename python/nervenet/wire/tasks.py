@@ -91,6 +91,38 @@ def encode_envelope(envelope: Envelope) -> bytes:
     ).SerializeToString()
 
 
+def encode_common(workflow_id: str, run: int, reply_to: str, labels: Mapping[str, str], trace: Trace) -> bytes:
+    """The part of an envelope that all steps of a run have in common. With `encode_varying` behind it, it is a TaskEnvelope:
+    messages in Protocol Buffers may be joined, and their fields may have any order."""
+    return task.TaskEnvelope(
+        workflow_id=workflow_id, run=run, reply_to=reply_to, labels=labels or None, trace=trace_out(trace)
+    ).SerializeToString()
+
+
+def encode_varying(
+    task_id: str,
+    step: str,
+    capability: str,
+    attempt: int,
+    input: Payload,
+    digest: bytes,
+    agent_id: str,
+    enqueue_ms: int,
+) -> bytes:
+    """The other part, of an attempt without limits of time, hint and agents to avoid."""
+    form, data, about = input
+    return task.TaskEnvelope(
+        task_id=task_id,
+        step=step,
+        capability=capability,
+        attempt=attempt,
+        input={"json": data.decode()} if form == "json" and not about else payload_fields(input),
+        agent_id=agent_id,
+        enqueue_time={"seconds": enqueue_ms // 1000, "nanos": enqueue_ms % 1000 * 1_000_000},
+        input_digest=digest,
+    ).SerializeToString()
+
+
 def decode_envelope(data: bytes) -> Envelope:
     m = task.TaskEnvelope.FromString(data)
     timed = m.HasField("timeouts")

@@ -154,7 +154,8 @@ type StartWorkflowRequest struct {
 	IfExists IfExists `protobuf:"varint,7,opt,name=if_exists,json=ifExists,proto3,enum=nervenet.v1.IfExists" json:"if_exists,omitempty"`
 	// An assertion about the mesh.
 	Durability Durability `protobuf:"varint,8,opt,name=durability,proto3,enum=nervenet.v1.Durability" json:"durability,omitempty"`
-	// How long to wait for the result; at most 60 s and the call's deadline.
+	// How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+	// comes alone.
 	Wait *durationpb.Duration `protobuf:"bytes,9,opt,name=wait,proto3" json:"wait,omitempty"`
 	// How the answer carries payloads.
 	PayloadFormat PayloadFormat `protobuf:"varint,10,opt,name=payload_format,json=payloadFormat,proto3,enum=nervenet.v1.PayloadFormat" json:"payload_format,omitempty"`
@@ -338,7 +339,7 @@ func (x *StartWorkflowResponse) GetCreated() bool {
 // See StartWorkflows.
 type StartWorkflowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Each as in StartWorkflow; `wait` is ignored.
+	// Each as in StartWorkflow; `wait` is ignored if there are several.
 	Requests      []*StartWorkflowRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -389,7 +390,10 @@ type StartOutcome struct {
 	// False: it existed already.
 	Created bool `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
 	// Set when this one was refused.
-	Error         *RequestStatus `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	Error *RequestStatus `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+	// state, output or failure. A node may leave it out: await the workflow then.
+	Workflow      *Workflow `protobuf:"bytes,4,opt,name=workflow,proto3" json:"workflow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -441,6 +445,13 @@ func (x *StartOutcome) GetCreated() bool {
 func (x *StartOutcome) GetError() *RequestStatus {
 	if x != nil {
 		return x.Error
+	}
+	return nil
+}
+
+func (x *StartOutcome) GetWorkflow() *Workflow {
+	if x != nil {
+		return x.Workflow
 	}
 	return nil
 }
@@ -3040,12 +3051,13 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\bworkflow\x18\x01 \x01(\v2\x15.nervenet.v1.WorkflowR\bworkflow\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\bR\acreated\"V\n" +
 	"\x15StartWorkflowsRequest\x12=\n" +
-	"\brequests\x18\x01 \x03(\v2!.nervenet.v1.StartWorkflowRequestR\brequests\"{\n" +
+	"\brequests\x18\x01 \x03(\v2!.nervenet.v1.StartWorkflowRequestR\brequests\"\xae\x01\n" +
 	"\fStartOutcome\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\bR\acreated\x120\n" +
-	"\x05error\x18\x03 \x01(\v2\x1a.nervenet.v1.RequestStatusR\x05error\"\xc7\x02\n" +
+	"\x05error\x18\x03 \x01(\v2\x1a.nervenet.v1.RequestStatusR\x05error\x121\n" +
+	"\bworkflow\x18\x04 \x01(\v2\x15.nervenet.v1.WorkflowR\bworkflow\"\xc7\x02\n" +
 	"\rRequestStatus\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x16\n" +
@@ -3386,98 +3398,99 @@ var file_nervenet_v1_coordinator_service_proto_depIdxs = []int32{
 	53, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
 	2,  // 9: nervenet.v1.StartWorkflowsRequest.requests:type_name -> nervenet.v1.StartWorkflowRequest
 	6,  // 10: nervenet.v1.StartOutcome.error:type_name -> nervenet.v1.RequestStatus
-	46, // 11: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
-	50, // 12: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
-	7,  // 13: nervenet.v1.RequestStatus.fields:type_name -> nervenet.v1.FieldProblem
-	5,  // 14: nervenet.v1.StartWorkflowsResponse.outcomes:type_name -> nervenet.v1.StartOutcome
-	51, // 15: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	53, // 16: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	53, // 17: nervenet.v1.AwaitWorkflowsResponse.blocked_workflows:type_name -> nervenet.v1.Workflow
-	50, // 18: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	51, // 19: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	53, // 20: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	54, // 21: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
-	47, // 22: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	55, // 23: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
-	50, // 24: nervenet.v1.ListWorkflowsRequest.stuck_after:type_name -> google.protobuf.Duration
-	50, // 25: nervenet.v1.ListWorkflowsRequest.slow_after:type_name -> google.protobuf.Duration
-	55, // 26: nervenet.v1.ListWorkflowsRequest.closed_after:type_name -> google.protobuf.Timestamp
-	55, // 27: nervenet.v1.ListWorkflowsRequest.closed_before:type_name -> google.protobuf.Timestamp
-	53, // 28: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	15, // 29: nervenet.v1.ListWorkflowsResponse.state_counts:type_name -> nervenet.v1.StateCount
-	54, // 30: nervenet.v1.StateCount.state:type_name -> nervenet.v1.WorkflowState
-	50, // 31: nervenet.v1.ListWaitsRequest.stuck_after:type_name -> google.protobuf.Duration
-	56, // 32: nervenet.v1.WorkflowWaits.waits:type_name -> nervenet.v1.Wait
-	17, // 33: nervenet.v1.ListWaitsResponse.workflows:type_name -> nervenet.v1.WorkflowWaits
-	51, // 34: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	57, // 35: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
-	51, // 36: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	57, // 37: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
-	58, // 38: nervenet.v1.WatchWorkflowResponse.blocked:type_name -> nervenet.v1.Blocked
-	49, // 39: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
-	54, // 40: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
-	53, // 41: nervenet.v1.RetryWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	53, // 42: nervenet.v1.RestartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	49, // 43: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
-	59, // 44: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
-	60, // 45: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
-	61, // 46: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
-	48, // 47: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
-	50, // 48: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
-	51, // 49: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	53, // 50: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
-	62, // 51: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
-	63, // 52: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
-	63, // 53: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	64, // 54: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
-	63, // 55: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	65, // 56: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
-	65, // 57: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	65, // 58: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	65, // 59: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
-	2,  // 60: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
-	4,  // 61: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
-	9,  // 62: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
-	11, // 63: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
-	13, // 64: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
-	16, // 65: nervenet.v1.CoordinatorService.ListWaits:input_type -> nervenet.v1.ListWaitsRequest
-	19, // 66: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
-	21, // 67: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
-	23, // 68: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
-	25, // 69: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
-	27, // 70: nervenet.v1.CoordinatorService.RetryWorkflow:input_type -> nervenet.v1.RetryWorkflowRequest
-	29, // 71: nervenet.v1.CoordinatorService.RestartWorkflow:input_type -> nervenet.v1.RestartWorkflowRequest
-	31, // 72: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
-	33, // 73: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
-	35, // 74: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
-	37, // 75: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
-	39, // 76: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
-	41, // 77: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
-	43, // 78: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
-	3,  // 79: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
-	8,  // 80: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
-	10, // 81: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
-	12, // 82: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
-	14, // 83: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
-	18, // 84: nervenet.v1.CoordinatorService.ListWaits:output_type -> nervenet.v1.ListWaitsResponse
-	20, // 85: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
-	22, // 86: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
-	24, // 87: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
-	26, // 88: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
-	28, // 89: nervenet.v1.CoordinatorService.RetryWorkflow:output_type -> nervenet.v1.RetryWorkflowResponse
-	30, // 90: nervenet.v1.CoordinatorService.RestartWorkflow:output_type -> nervenet.v1.RestartWorkflowResponse
-	32, // 91: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
-	34, // 92: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
-	36, // 93: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
-	38, // 94: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
-	40, // 95: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
-	42, // 96: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
-	44, // 97: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
-	79, // [79:98] is the sub-list for method output_type
-	60, // [60:79] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	53, // 11: nervenet.v1.StartOutcome.workflow:type_name -> nervenet.v1.Workflow
+	46, // 12: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
+	50, // 13: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
+	7,  // 14: nervenet.v1.RequestStatus.fields:type_name -> nervenet.v1.FieldProblem
+	5,  // 15: nervenet.v1.StartWorkflowsResponse.outcomes:type_name -> nervenet.v1.StartOutcome
+	51, // 16: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	53, // 17: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	53, // 18: nervenet.v1.AwaitWorkflowsResponse.blocked_workflows:type_name -> nervenet.v1.Workflow
+	50, // 19: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	51, // 20: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	53, // 21: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	54, // 22: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
+	47, // 23: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	55, // 24: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
+	50, // 25: nervenet.v1.ListWorkflowsRequest.stuck_after:type_name -> google.protobuf.Duration
+	50, // 26: nervenet.v1.ListWorkflowsRequest.slow_after:type_name -> google.protobuf.Duration
+	55, // 27: nervenet.v1.ListWorkflowsRequest.closed_after:type_name -> google.protobuf.Timestamp
+	55, // 28: nervenet.v1.ListWorkflowsRequest.closed_before:type_name -> google.protobuf.Timestamp
+	53, // 29: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	15, // 30: nervenet.v1.ListWorkflowsResponse.state_counts:type_name -> nervenet.v1.StateCount
+	54, // 31: nervenet.v1.StateCount.state:type_name -> nervenet.v1.WorkflowState
+	50, // 32: nervenet.v1.ListWaitsRequest.stuck_after:type_name -> google.protobuf.Duration
+	56, // 33: nervenet.v1.WorkflowWaits.waits:type_name -> nervenet.v1.Wait
+	17, // 34: nervenet.v1.ListWaitsResponse.workflows:type_name -> nervenet.v1.WorkflowWaits
+	51, // 35: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	57, // 36: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
+	51, // 37: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	57, // 38: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
+	58, // 39: nervenet.v1.WatchWorkflowResponse.blocked:type_name -> nervenet.v1.Blocked
+	49, // 40: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
+	54, // 41: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
+	53, // 42: nervenet.v1.RetryWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	53, // 43: nervenet.v1.RestartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	49, // 44: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
+	59, // 45: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
+	60, // 46: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
+	61, // 47: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
+	48, // 48: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
+	50, // 49: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
+	51, // 50: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	53, // 51: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
+	62, // 52: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
+	63, // 53: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
+	63, // 54: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	64, // 55: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
+	63, // 56: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	65, // 57: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
+	65, // 58: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	65, // 59: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	65, // 60: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
+	2,  // 61: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
+	4,  // 62: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
+	9,  // 63: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
+	11, // 64: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
+	13, // 65: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
+	16, // 66: nervenet.v1.CoordinatorService.ListWaits:input_type -> nervenet.v1.ListWaitsRequest
+	19, // 67: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
+	21, // 68: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
+	23, // 69: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
+	25, // 70: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
+	27, // 71: nervenet.v1.CoordinatorService.RetryWorkflow:input_type -> nervenet.v1.RetryWorkflowRequest
+	29, // 72: nervenet.v1.CoordinatorService.RestartWorkflow:input_type -> nervenet.v1.RestartWorkflowRequest
+	31, // 73: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
+	33, // 74: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
+	35, // 75: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
+	37, // 76: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
+	39, // 77: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
+	41, // 78: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
+	43, // 79: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
+	3,  // 80: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
+	8,  // 81: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
+	10, // 82: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
+	12, // 83: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
+	14, // 84: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
+	18, // 85: nervenet.v1.CoordinatorService.ListWaits:output_type -> nervenet.v1.ListWaitsResponse
+	20, // 86: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
+	22, // 87: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
+	24, // 88: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
+	26, // 89: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
+	28, // 90: nervenet.v1.CoordinatorService.RetryWorkflow:output_type -> nervenet.v1.RetryWorkflowResponse
+	30, // 91: nervenet.v1.CoordinatorService.RestartWorkflow:output_type -> nervenet.v1.RestartWorkflowResponse
+	32, // 92: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
+	34, // 93: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
+	36, // 94: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
+	38, // 95: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
+	40, // 96: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
+	42, // 97: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
+	44, // 98: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
+	80, // [80:99] is the sub-list for method output_type
+	61, // [61:80] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_coordinator_service_proto_init() }

@@ -80,14 +80,16 @@ class StartWorkflowsRequest(_message.Message):
     def __init__(self, requests: _Optional[_Iterable[_Union[StartWorkflowRequest, _Mapping]]] = ...) -> None: ...
 
 class StartOutcome(_message.Message):
-    __slots__ = ("workflow_id", "created", "error")
+    __slots__ = ("workflow_id", "created", "error", "workflow")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     created: bool
     error: RequestStatus
-    def __init__(self, workflow_id: _Optional[str] = ..., created: bool = ..., error: _Optional[_Union[RequestStatus, _Mapping]] = ...) -> None: ...
+    workflow: _workflow_pb2.Workflow
+    def __init__(self, workflow_id: _Optional[str] = ..., created: bool = ..., error: _Optional[_Union[RequestStatus, _Mapping]] = ..., workflow: _Optional[_Union[_workflow_pb2.Workflow, _Mapping]] = ...) -> None: ...
 
 class RequestStatus(_message.Message):
     __slots__ = ("code", "message", "reason", "metadata", "retry_after", "fields")

@@ -167,7 +167,10 @@ export interface StartWorkflowRequest {
   ifExists: IfExists;
   /** An assertion about the mesh. */
   durability: Durability;
-  /** How long to wait for the result; at most 60 s and the call's deadline. */
+  /**
+   * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+   * comes alone.
+   */
   wait?:
     | Duration
     | undefined;
@@ -198,7 +201,7 @@ export interface StartWorkflowResponse {
 
 /** See StartWorkflows. */
 export interface StartWorkflowsRequest {
-  /** Each as in StartWorkflow; `wait` is ignored. */
+  /** Each as in StartWorkflow; `wait` is ignored if there are several. */
   requests: StartWorkflowRequest[];
 }
 
@@ -209,7 +212,14 @@ export interface StartOutcome {
   /** False: it existed already. */
   created: boolean;
   /** Set when this one was refused. */
-  error?: RequestStatus | undefined;
+  error?:
+    | RequestStatus
+    | undefined;
+  /**
+   * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+   * state, output or failure. A node may leave it out: await the workflow then.
+   */
+  workflow?: Workflow | undefined;
 }
 
 /** A refusal inside a batch: what the call alone would have answered. */
@@ -1242,7 +1252,7 @@ export const StartWorkflowsRequest: MessageFns<StartWorkflowsRequest> = {
 };
 
 function createBaseStartOutcome(): StartOutcome {
-  return { workflowId: "", created: false, error: undefined };
+  return { workflowId: "", created: false, error: undefined, workflow: undefined };
 }
 
 export const StartOutcome: MessageFns<StartOutcome> = {
@@ -1255,6 +1265,9 @@ export const StartOutcome: MessageFns<StartOutcome> = {
     }
     if (message.error !== undefined) {
       RequestStatus.encode(message.error, writer.uint32(26).fork()).join();
+    }
+    if (message.workflow !== undefined) {
+      Workflow.encode(message.workflow, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1296,6 +1309,14 @@ export const StartOutcome: MessageFns<StartOutcome> = {
             message.error = RequestStatus.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.workflow = Workflow.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1317,6 +1338,7 @@ export const StartOutcome: MessageFns<StartOutcome> = {
         : "",
       created: isSet(object.created) ? globalThis.Boolean(object.created) : false,
       error: isSet(object.error) ? RequestStatus.fromJSON(object.error) : undefined,
+      workflow: isSet(object.workflow) ? Workflow.fromJSON(object.workflow) : undefined,
     };
   },
 
@@ -1331,6 +1353,9 @@ export const StartOutcome: MessageFns<StartOutcome> = {
     if (message.error !== undefined) {
       obj.error = RequestStatus.toJSON(message.error);
     }
+    if (message.workflow !== undefined) {
+      obj.workflow = Workflow.toJSON(message.workflow);
+    }
     return obj;
   },
 
@@ -1343,6 +1368,9 @@ export const StartOutcome: MessageFns<StartOutcome> = {
     message.created = object.created ?? false;
     message.error = (object.error !== undefined && object.error !== null)
       ? RequestStatus.fromPartial(object.error)
+      : undefined;
+    message.workflow = (object.workflow !== undefined && object.workflow !== null)
+      ? Workflow.fromPartial(object.workflow)
       : undefined;
     return message;
   },

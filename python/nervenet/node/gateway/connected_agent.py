@@ -82,6 +82,10 @@ class GatewayTask(TaskAttempt):
         return self.envelope.enqueue_time.ToMilliseconds()
 
     @property
+    def reply_to(self) -> str:
+        return self.envelope.reply_to
+
+    @property
     def is_claimed(self) -> bool:
         return self.stage is Stage.PUSHED and self.stop is not StopReason.GONE
 

@@ -28,11 +28,11 @@ MOST_A_LOOK = 1.2 * WATCHDOG_LOOK_EVERY
 
 
 class Watchdog:
-    """`enter` and `leave` around every `apply`; cheap, since they are on the hot path."""
+    """`enter` and `leave` around every `apply`. The hottest path sets `applying` itself, as they do."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._applying: tuple[Machine] | None = None
+        self.applying: tuple[Machine] | None = None
         self._seen: tuple[Machine] | None = None
         self._ran = 0.0
         self._looked = clock.monotonic()
@@ -40,10 +40,10 @@ class Watchdog:
         self._thread = threading.Thread(target=self._run, name="nervenet-watchdog", daemon=True)
 
     def enter(self, machine: Machine) -> None:
-        self._applying = (machine,)  # another tuple each time: that is how one `apply` differs from the next
+        self.applying = (machine,)  # another tuple each time: that is how one `apply` differs from the next
 
     def leave(self) -> None:
-        self._applying = None
+        self.applying = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -54,7 +54,7 @@ class Watchdog:
 
     def look(self) -> Machine | None:
         """Whose code to interrupt now: what was running at each look for the last two seconds."""
-        now, applying = self._clock.monotonic(), self._applying
+        now, applying = self._clock.monotonic(), self.applying
         if applying is not self._seen:
             self._seen, self._ran = applying, 0.0
         elif applying is not None:

@@ -148,11 +148,12 @@ class Awaits:
         """For a client that awaits many."""
         return AwaitStream(self._closings, self._stopping)
 
-    async def one(self, workflow_id: str, wait: Duration, call: Any) -> None:
-        """Wait until one workflow closes or is BLOCKED, for as long as its caller wants and allows."""
+    async def one(self, workflow_id: str, wait: Duration, call: Any) -> Closed | None:
+        """Wait until one workflow closes or is BLOCKED, for as long as its caller wants and allows. Returns how it has closed;
+        None: it has not, as far as is known here."""
         seconds = time_to_wait(duration_ms(wait) / 1000, call) if wait.seconds or wait.nanos else 0
         if seconds <= 0 or self._stopping.is_set():
-            return
+            return None
         loop = asyncio.get_running_loop()
         closed: asyncio.Future[Closed | None] = loop.create_future()
         earliest = loop.time() + BLOCKED_WAIT
@@ -171,3 +172,4 @@ class Awaits:
         finally:
             stopped.cancel()
             self._closings.forget(workflow_id, tell)
+        return closed.result() if closed.done() else None

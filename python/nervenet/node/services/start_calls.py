@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nervenet.errors import RequestError
+from nervenet.node.services.reads import closed_workflow
 from nervenet.node.services.starts import refused_start, start_of, task_start_of
 from nervenet.registry.selection import require
 from nervenet.rpc.guard import trace_of
@@ -87,12 +88,19 @@ class StartCalls:
             except RequestError as error:
                 outcomes.append(pb.StartOutcome(workflow_id=message.workflow_id, error=to_outcome(error)))
         answers = iter(zip(starts, await self._start_many(starts), strict=True))
-        return pb.StartWorkflowsResponse(
-            outcomes=[
-                _outcome(*next(answers), f"requests[{i}].") if outcome is None else outcome
-                for i, outcome in enumerate(outcomes)
-            ]
-        )
+        found = [
+            _outcome(*next(answers), f"requests[{i}].") if outcome is None else outcome
+            for i, outcome in enumerate(outcomes)
+        ]
+        if len(found) == 1 and not found[0].HasField("error") and request.requests[0].HasField("wait"):
+            await self._add_end(found[0], request.requests[0], call)
+        return pb.StartWorkflowsResponse(outcomes=found)
+
+    async def _add_end(self, outcome: pb.StartOutcome, request: pb.StartWorkflowRequest, call: Any) -> None:
+        """Wait for the end of the only workflow of a batch, and tell it as AwaitWorkflows does (decision 0051)."""
+        closed = await self._awaits.one(outcome.workflow_id, request.wait, call)
+        if closed is not None and closed.close is not None:
+            outcome.workflow.CopyFrom(closed_workflow(closed, request.payload_format))
 
     async def _start_many(self, starts: Sequence[StartRequest]) -> list[Started | RequestError]:
         """Starts that came in one batch: a span each, as if they had come alone."""

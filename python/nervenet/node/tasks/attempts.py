@@ -34,8 +34,8 @@ class Attempts:
             self._context.metrics.retries.child(command.capability).add()
         if command.at_ms > sent.sent_ms:
             sent.timers.append(self._context.timers.at(command.at_ms, self._send, coordinator, sent))
-        else:
-            self._send(coordinator, sent)
+        elif not coordinator.dropped:
+            self._dispatcher.send(coordinator, sent, now_ms=sent.sent_ms)
 
     def follow(self, coordinator: Coordinator, command: Dispatch) -> DispatchedAttempt:
         """Limit the time of an attempt."""

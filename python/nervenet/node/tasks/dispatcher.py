@@ -26,12 +26,13 @@ from nervenet.timing import (
     QUEUE_NAME_AGAIN_MS,
     QUEUED_HINT_EVERY_MS,
 )
-from nervenet.wire import Envelope, encode_envelope, task_id
+from nervenet.wire import Envelope, encode_common, encode_envelope, encode_varying, task_id
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
+    from nervenet.durable import Dispatch
     from nervenet.node.context import NodeContext
     from nervenet.node.tasks.blame import Blame
     from nervenet.node.workflows.admission import Admission
@@ -57,13 +58,22 @@ class Dispatcher:
         self._pools = context.table.pools
         self._queues = context.queues
         self._requirements: dict[tuple[str, Any, str | None], Requirement] = {}
+        self._inboxes: dict[str, bytes] = {}
         self._made: set[Requirement] = set()
         self._named: dict[Requirement, int] = {}
         self._announced: dict[str, int] = {}
         self._accepting: dict[int, Round[tuple[Coordinator, DispatchedAttempt, int]]] = {}
 
-    def send(self, coordinator: Coordinator, sent: DispatchedAttempt, avoid: tuple[str, ...] = ()) -> None:
-        """Select an agent and send. Called again for the same attempt when its copy is lost."""
+    def send(
+        self,
+        coordinator: Coordinator,
+        sent: DispatchedAttempt,
+        avoid: tuple[str, ...] = (),
+        *,
+        now_ms: int | None = None,
+    ) -> None:
+        """Select an agent and send. Called again for the same attempt when its copy is lost. `now_ms`: for a caller who has just
+        asked the clock."""
         dispatch = sent.dispatch
         options = dispatch.options
         requirement = self._requirement(dispatch.capability, options.match, dispatch.version)
@@ -73,8 +83,9 @@ class Dispatcher:
         if apart is not None:
             policy, avoid = "least_loaded" if policy == "queue" else policy, avoid + apart
         choice = self._pools.choose(requirement, policy, avoid=dispatch.avoid + avoid, sticky_key=options.sticky_key)
-        self.release(sent)
-        now = sent.sent_ms = self._context.clock.now_ms()
+        if sent.agent_id:
+            self.release(sent)
+        now = sent.sent_ms = self._context.clock.now_ms() if now_ms is None else now_ms
         if apart and now < sent.due_ms + BLAME_SEPARATE_MS and (choice.agent is None or choice.agent.agent_id in apart):
             sent.entry_id = sent.stream = b""
             sent.timers.append(self._context.timers.at(now + DISPATCH_RETRY_MS, self._again, coordinator, sent, now))
@@ -87,32 +98,11 @@ class Dispatcher:
             self._context.timers.at(now + FULL_QUEUE_RETRY_MS, self._again, coordinator, sent, now)
             return
         metrics = self._context.metrics
-        envelope = encode_envelope(
-            Envelope(
-                workflow_id=coordinator.workflow_id,
-                run=coordinator.run,
-                step=dispatch.step,
-                capability=dispatch.capability,
-                attempt=dispatch.attempt,
-                input=dispatch.input,
-                digest=dispatch.digest,
-                reply_to=self._status.node_id,
-                agent_id=agent_id,
-                trace=self._trace(coordinator, dispatch.step, dispatch.capability, dispatch.attempt),
-                deadline_ms=dispatch.total_due_ms,
-                attempt_timeout_ms=options.attempt_ms,
-                heartbeat_timeout_ms=options.heartbeat_ms,
-                enqueue_ms=now,
-                hint=dispatch.hint,
-                labels={**coordinator.labels, **options.labels} if options.labels else coordinator.labels,
-                avoid=dispatch.avoid if others else (),
-            )
-        )
+        envelope = self._envelope(coordinator, dispatch, agent_id, now, dispatch.avoid if others else ())
         if agent is not None:
-            inbox = agent.stream
-            sent.stream = self._context.keys.inbox(inbox)
+            sent.stream = self._inbox(agent.stream)
             self._pools.assign(agent_id, dispatch.capability, now)
-            future = self._queues.send_inbox_nowait(inbox, envelope)
+            future = self._context.link.send("XADD", sent.stream, "NOMKSTREAM", "*", "e", envelope)
             if options.accept_ms is not None:
                 self.expect_acceptance(coordinator, sent, options.accept_ms)
         else:
@@ -123,7 +113,7 @@ class Dispatcher:
                 return
             future = self._queues.send_queue_nowait(dispatch.capability, envelope, requirement.hash)
             self._announce(dispatch.capability, now)
-        metrics.sent.child(dispatch.capability, "queue" if agent is None else "inbox").add()
+        metrics.sent.child(dispatch.capability, "queue" if agent is None else "inbox").value += 1
         future.add_done_callback(lambda reply: self._placed(coordinator, sent, now, avoid, reply))
 
     def expect_acceptance(self, coordinator: Coordinator, sent: DispatchedAttempt, within_ms: int) -> None:
@@ -139,6 +129,61 @@ class Dispatcher:
         for expected in tuple(self._accepting.values()):  # while the caller looks, a send may add a time
             due = expected.due(most)
             yield dict.fromkeys(c for c, sent, at in due if not sent.over and sent.sent_ms == at and sent.agent_id)
+
+    def _inbox(self, process_id: str) -> bytes:
+        found = self._inboxes.get(process_id)
+        if found is None:
+            if len(self._inboxes) >= MOST_KNOWN:
+                self._inboxes.clear()
+            found = self._inboxes[process_id] = self._context.keys.inbox(process_id)
+        return found
+
+    def _envelope(
+        self, coordinator: Coordinator, dispatch: Dispatch, agent_id: str, now: int, avoid: tuple[str, ...]
+    ) -> bytes:
+        """The message to the agent. Most of them have no limits of time, hints or labels of their own: those are encoded straight,
+        with what all steps of a run have in common encoded once."""
+        options, reply_to = dispatch.options, self._status.node_id
+        plain = not (avoid or dispatch.hint or options.labels) and coordinator.story is None
+        if plain and dispatch.total_due_ms is None and options.attempt_ms is None and options.heartbeat_ms is None:
+            common = coordinator.envelope_part
+            if common is None or common[0] != reply_to:
+                encoded = encode_common(
+                    coordinator.workflow_id, coordinator.run, reply_to, coordinator.labels, coordinator.trace
+                )
+                common = coordinator.envelope_part = (reply_to, encoded)
+            step, workflow_id, run = dispatch.step, coordinator.workflow_id, coordinator.run
+            return common[1] + encode_varying(
+                f"{workflow_id}/{step}" if run == 1 else task_id(workflow_id, run, step),
+                step,
+                dispatch.capability,
+                dispatch.attempt,
+                dispatch.input,
+                dispatch.digest,
+                agent_id,
+                now,
+            )
+        return encode_envelope(
+            Envelope(
+                workflow_id=coordinator.workflow_id,
+                run=coordinator.run,
+                step=dispatch.step,
+                capability=dispatch.capability,
+                attempt=dispatch.attempt,
+                input=dispatch.input,
+                digest=dispatch.digest,
+                reply_to=reply_to,
+                agent_id=agent_id,
+                trace=self._trace(coordinator, dispatch.step, dispatch.capability, dispatch.attempt),
+                deadline_ms=dispatch.total_due_ms,
+                attempt_timeout_ms=options.attempt_ms,
+                heartbeat_timeout_ms=options.heartbeat_ms,
+                enqueue_ms=now,
+                hint=dispatch.hint,
+                labels={**coordinator.labels, **options.labels} if options.labels else coordinator.labels,
+                avoid=avoid,
+            )
+        )
 
     def _trace(self, coordinator: Coordinator, step: str, capability: str, attempt: int) -> Trace:
         trace = coordinator.trace

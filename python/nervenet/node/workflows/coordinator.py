@@ -130,6 +130,7 @@ class Coordinator(OwnedJournal):
         "_held",
         "_timers",
         "deferred_commands",
+        "envelope_part",
         "labels",
         "listed_questions",
         "machine",
@@ -159,6 +160,7 @@ class Coordinator(OwnedJournal):
         self.req = req  # of a run behind the first, whose start does not tell it
         self.listed_questions: tuple[tuple[str, int], ...] = ()  # its questions in the list of open escalations
         self.sent: dict[str, DispatchedAttempt] = {}
+        self.envelope_part: tuple[str, bytes] | None = None  # a node's id, and what all envelopes of it have in common
         self.recovered = False
         self.watched: RoundItem[Coordinator] | None = None
         self.deferred_commands: list[Command] = []
@@ -232,16 +234,17 @@ class Coordinator(OwnedJournal):
         self._context.codecs.look_for_keys_in(data)
         if self.story is not None:
             self.story.add(entry)
-        metrics = self._context.metrics
+        metrics, machine = self._context.metrics, self.machine
         metrics.folded(len(data))
-        name = entry.name
-        if type(entry.body) is UnreadableEntry:
+        name, body = entry.name, entry.body
+        if type(body) is UnreadableEntry:
             pass  # its name says nothing for sure
-        elif name.startswith("task:"):
-            self._over(name[5:])
-            if (pending := self.machine.pending.get(name[5:])) is not None and isinstance(entry.body, Outcome):
-                metrics.task_over(pending.capability, entry.time_ms - pending.since_ms, entry.body.failure)
-            if isinstance(body := entry.body, Outcome) and body.agent_id and body.failure is None:
+        elif type(body) is Outcome:
+            step = name[5:]
+            self._over(step)
+            if (pending := machine.pending_step(step)) is not None:
+                metrics.task_over(pending.capability, entry.time_ms - pending.since_ms, body.failure)
+            if body.agent_id and body.failure is None:
                 self._effects.attempt_ended(body.agent_id, body.capability, None, entry.time_ms)
             if self.listed_questions:
                 self._effects.question_entry(self, entry)
@@ -249,10 +252,11 @@ class Coordinator(OwnedJournal):
             self._attempt_failed(entry, name[8:])
         elif name.startswith(("decided:", "escalated:")):
             self._effects.question_entry(self, entry)
-        self._context.watchdog.enter(self.machine)
-        commands = self.machine.apply(entry, most=CALLBACKS_AT_A_TIME)
-        self._context.watchdog.leave()
-        if self.machine.unfinished:
+        watchdog = self._context.watchdog
+        watchdog.applying = (machine,)
+        commands = machine.apply(entry, most=CALLBACKS_AT_A_TIME)
+        watchdog.applying = None
+        if machine.unfinished:
             self._unproven |= {STEP}
             asyncio.get_running_loop().call_soon(self._go_on, entry)
         else:
@@ -285,20 +289,22 @@ class Coordinator(OwnedJournal):
 
     def _applied(self, entry: Entry, commands: list[Command]) -> None:
         """The code waits again: carry out its commands."""
-        if isinstance(entry.body, Close) and entry.body.state is not State.UNRECOGNIZED:  # else it is blocked by it
+        kind = type(entry.body)
+        if kind is Close and entry.body.state is not State.UNRECOGNIZED:  # else it is blocked by it
             if self._entries is not None and (failure := entry.body.failure) is not None:
                 at = f" at {self.machine.failed_at}" if self.machine.failed_at else ""
                 _log.warning("%s is %s%s: %s", self.workflow_id, entry.body.state, at, failure_text(failure))
             self._effects.closed(self, entry.body)
             return
-        if isinstance(entry.body, (Start, Cancel)):
+        if kind is Start or kind is Cancel:
             self._arm_timeout()
         if self._entries is not None and self._must_prove(self._entries, entry, commands):
             self._held += commands
             commands = []
         if self.applied > self._context.config.journal_limit // 2:  # a shorter one need not be weighed
             self._weigh()
-        self._carry_out_all(commands)
+        if commands:
+            self._carry_out_all(commands)
         self.mirror()
         if self.canceled is not None:
             self._end_blocked()
@@ -364,7 +370,7 @@ class Coordinator(OwnedJournal):
         """
         rest = commands[COMMANDS_AT_A_TIME:]
         for command in commands[:COMMANDS_AT_A_TIME] if rest else commands:
-            if isinstance(command, RecordPatch):
+            if type(command) is RecordPatch:
                 self._unproven |= {name := f"patch:{command.change}"}
                 self.record(name, Patched(True))
             elif self._unproven:

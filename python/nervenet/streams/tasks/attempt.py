@@ -122,6 +122,11 @@ class TaskAttempt(ABC):
 
     @property
     @abstractmethod
+    def reply_to(self) -> str:
+        """The node that sent it, which owned its workflow then; "": its envelope does not say."""
+
+    @property
+    @abstractmethod
     def is_claimed(self) -> bool:
         """Whether its claim must be renewed."""
 

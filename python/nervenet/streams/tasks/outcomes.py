@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outcomes of attempts on their way into the journal, and the wake of the owners of their workflows.
 
-The order of a completion is law (docs/architecture.md, Complete): the journal's reply first, then the slot is free,
-then the wake, XDEL and XACK in one write.
+One script appends the entry and puts it into the owner's wake, where one server has both and the workflow's owner is still
+the node that sent the task (decision 0050). Everywhere else the order of a completion is law (docs/architecture.md,
+Complete): the journal's reply first, then the slot is free, then the wake, XDEL and XACK in one write.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class OutcomeRecorder:
     Args:
         now_ms: Redis' time, or an estimate of it.
         retention_ms: How long a closed run is kept.
-        wake_here: Takes a wake if its owner is in this process, and returns whether it did.
+        wake_here: Takes a wake if its owner is in this process, and returns whether it did. Such a process appends and
+            wakes apart: most of its owners are in it, and need no message through Redis.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class OutcomeRecorder:
         self._now_ms = now_ms
         self._retention_ms = retention_ms
         self._wake_here = wake_here
+        self._in_one_step = data_plane.link.in_order and wake_here is None
         self.recent = RecentWrites(data_plane.journal, data_plane.queues, clock)
 
     def is_forgotten(self, attempt: TaskAttempt) -> bool:
@@ -67,7 +70,9 @@ class OutcomeRecorder:
 
     def append_nowait(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> asyncio.Future[Any]:
         """Append it, one try. If `Appended.parse` of the reply says `new`, call `confirm`, else `record`."""
-        key = attempt.key
+        key, reply_to = attempt.key, attempt.reply_to
+        if self._in_one_step and reply_to:
+            return self._journal.complete_nowait(key.workflow_id, key.run, outcome.name, outcome.entry, reply_to)
         return self._journal.append_nowait(key.workflow_id, key.run, outcome.name, outcome.entry)
 
     def confirm(self, attempt: TaskAttempt, outcome: OutcomeEntry, appended: Appended) -> None:
@@ -75,6 +80,8 @@ class OutcomeRecorder:
         workflow_id, run, _, _ = attempt.key
         self._metrics.recorded(attempt.capability, outcome, self._now_ms() - (attempt.started_ms or self._now_ms()))
         self.recent.recorded(workflow_id, run, outcome.name, outcome.entry)
+        if appended.woken:
+            return
         wake = OutgoingWake(appended.owner, workflow_id, run, appended.id, outcome.name, outcome.entry)
         if self._wake_here is None or not self._wake_here(wake):
             self._deliveries.flush_soon()

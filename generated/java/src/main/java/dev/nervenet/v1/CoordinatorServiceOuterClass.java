@@ -284,214 +284,215 @@ public final class CoordinatorServiceOuterClass {
       "workflow\022\030\n\007created\030\002 \001(\010R\007created\"V\n\025St" +
       "artWorkflowsRequest\022=\n\010requests\030\001 \003(\0132!." +
       "nervenet.v1.StartWorkflowRequestR\010reques" +
-      "ts\"{\n\014StartOutcome\022\037\n\013workflow_id\030\001 \001(\tR" +
-      "\nworkflowId\022\030\n\007created\030\002 \001(\010R\007created\0220\n" +
-      "\005error\030\003 \001(\0132\032.nervenet.v1.RequestStatus" +
-      "R\005error\"\307\002\n\rRequestStatus\022\022\n\004code\030\001 \001(\005R" +
-      "\004code\022\030\n\007message\030\002 \001(\tR\007message\022\026\n\006reaso" +
-      "n\030\003 \001(\tR\006reason\022D\n\010metadata\030\004 \003(\0132(.nerv" +
-      "enet.v1.RequestStatus.MetadataEntryR\010met" +
-      "adata\022:\n\013retry_after\030\005 \001(\0132\031.google.prot" +
-      "obuf.DurationR\nretryAfter\0221\n\006fields\030\006 \003(" +
-      "\0132\031.nervenet.v1.FieldProblemR\006fields\032;\n\r" +
-      "MetadataEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value" +
-      "\030\002 \001(\tR\005value:\0028\001\"F\n\014FieldProblem\022\024\n\005fie" +
-      "ld\030\001 \001(\tR\005field\022 \n\013description\030\002 \001(\tR\013de" +
-      "scription\"O\n\026StartWorkflowsResponse\0225\n\010o" +
-      "utcomes\030\001 \003(\0132\031.nervenet.v1.StartOutcome" +
-      "R\010outcomes\"\255\001\n\025AwaitWorkflowsRequest\022!\n\014" +
-      "workflow_ids\030\001 \003(\tR\013workflowIds\022.\n\023forge" +
-      "t_workflow_ids\030\002 \003(\tR\021forgetWorkflowIds\022" +
-      "A\n\016payload_format\030\003 \001(\0162\032.nervenet.v1.Pa" +
-      "yloadFormatR\rpayloadFormat\"\303\001\n\026AwaitWork" +
-      "flowsResponse\0223\n\tworkflows\030\001 \003(\0132\025.nerve" +
-      "net.v1.WorkflowR\tworkflows\0220\n\024unknown_wo" +
-      "rkflow_ids\030\002 \003(\tR\022unknownWorkflowIds\022B\n\021" +
-      "blocked_workflows\030\003 \003(\0132\025.nervenet.v1.Wo" +
-      "rkflowR\020blockedWorkflows\"\374\001\n\022GetWorkflow" +
-      "Request\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId" +
-      "\022-\n\004wait\030\002 \001(\0132\031.google.protobuf.Duratio" +
-      "nR\004wait\022A\n\016payload_format\030\003 \001(\0162\032.nerven" +
-      "et.v1.PayloadFormatR\rpayloadFormat\0222\n\025in" +
-      "clude_task_payloads\030\004 \001(\010R\023includeTaskPa" +
-      "yloads\022\037\n\013input_steps\030\005 \003(\tR\ninputSteps\"" +
-      "H\n\023GetWorkflowResponse\0221\n\010workflow\030\001 \001(\013" +
-      "2\025.nervenet.v1.WorkflowR\010workflow\"\256\006\n\024Li" +
-      "stWorkflowsRequest\022\033\n\tpage_size\030\001 \001(\005R\010p" +
-      "ageSize\022\035\n\npage_token\030\002 \001(\tR\tpageToken\0222" +
-      "\n\006states\030\003 \003(\0162\032.nervenet.v1.WorkflowSta" +
-      "teR\006states\022\036\n\ndefinition\030\004 \001(\tR\ndefiniti" +
-      "on\022E\n\006labels\030\005 \003(\0132-.nervenet.v1.ListWor" +
-      "kflowsRequest.LabelsEntryR\006labels\022?\n\rsta" +
-      "rted_after\030\006 \001(\0132\032.google.protobuf.Times" +
-      "tampR\014startedAfter\022#\n\rinclude_waits\030\n \001(" +
-      "\010R\014includeWaits\022%\n\016include_counts\030\013 \001(\010R" +
-      "\rincludeCounts\022\024\n\005stuck\030\014 \001(\010R\005stuck\022\032\n\010" +
-      "retrying\030\r \001(\010R\010retrying\022\022\n\004slow\030\016 \001(\010R\004" +
-      "slow\022\037\n\013waiting_for\030\017 \001(\tR\nwaitingFor\022:\n" +
-      "\013stuck_after\030\020 \001(\0132\031.google.protobuf.Dur" +
-      "ationR\nstuckAfter\0228\n\nslow_after\030\021 \001(\0132\031." +
-      "google.protobuf.DurationR\tslowAfter\022\032\n\010a" +
-      "rchived\030\022 \001(\010R\010archived\022=\n\014closed_after\030" +
-      "\023 \001(\0132\032.google.protobuf.TimestampR\013close" +
-      "dAfter\022?\n\rclosed_before\030\024 \001(\0132\032.google.p" +
-      "rotobuf.TimestampR\014closedBefore\0329\n\013Label" +
-      "sEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR" +
-      "\005value:\0028\001\"\367\001\n\025ListWorkflowsResponse\0223\n\t" +
-      "workflows\030\001 \003(\0132\025.nervenet.v1.WorkflowR\t" +
-      "workflows\022&\n\017next_page_token\030\002 \001(\tR\rnext" +
-      "PageToken\022\'\n\017namespace_count\030\003 \001(\003R\016name" +
-      "spaceCount\022:\n\014state_counts\030\004 \003(\0132\027.nerve" +
-      "net.v1.StateCountR\013stateCounts\022\034\n\tuncoun" +
-      "ted\030\005 \001(\003R\tuncounted\"T\n\nStateCount\0220\n\005st" +
-      "ate\030\001 \001(\0162\032.nervenet.v1.WorkflowStateR\005s" +
-      "tate\022\024\n\005count\030\002 \001(\003R\005count\"q\n\020ListWaitsR" +
-      "equest\022!\n\014workflow_ids\030\001 \003(\tR\013workflowId" +
-      "s\022:\n\013stuck_after\030\002 \001(\0132\031.google.protobuf" +
-      ".DurationR\nstuckAfter\"\212\001\n\rWorkflowWaits\022" +
-      "\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022\020\n\003run\030" +
-      "\002 \001(\005R\003run\022\'\n\005waits\030\003 \003(\0132\021.nervenet.v1." +
-      "WaitR\005waits\022\035\n\nmore_waits\030\004 \001(\005R\tmoreWai" +
-      "ts\"M\n\021ListWaitsResponse\0228\n\tworkflows\030\001 \003" +
-      "(\0132\032.nervenet.v1.WorkflowWaitsR\tworkflow" +
-      "s\"\333\001\n\022ListJournalRequest\022\037\n\013workflow_id\030" +
-      "\001 \001(\tR\nworkflowId\022\033\n\tpage_size\030\002 \001(\005R\010pa" +
-      "geSize\022\035\n\npage_token\030\003 \001(\tR\tpageToken\022%\n" +
-      "\016after_sequence\030\004 \001(\003R\rafterSequence\022A\n\016" +
-      "payload_format\030\005 \001(\0162\032.nervenet.v1.Paylo" +
-      "adFormatR\rpayloadFormat\"r\n\023ListJournalRe" +
-      "sponse\0223\n\007entries\030\001 \003(\0132\031.nervenet.v1.Jo" +
-      "urnalEntryR\007entries\022&\n\017next_page_token\030\002" +
-      " \001(\tR\rnextPageToken\"\367\001\n\024WatchWorkflowReq" +
-      "uest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022%\n" +
-      "\016after_sequence\030\002 \001(\003R\rafterSequence\022)\n\020" +
-      "include_progress\030\003 \001(\010R\017includeProgress\022" +
-      ")\n\020include_partials\030\004 \001(\010R\017includePartia" +
-      "ls\022A\n\016payload_format\030\005 \001(\0162\032.nervenet.v1" +
-      ".PayloadFormatR\rpayloadFormat\"x\n\025WatchWo" +
-      "rkflowResponse\022/\n\005entry\030\001 \001(\0132\031.nervenet" +
-      ".v1.JournalEntryR\005entry\022.\n\007blocked\030\002 \001(\013" +
-      "2\024.nervenet.v1.BlockedR\007blocked\"\327\001\n\025Sign" +
-      "alWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\n" +
-      "workflowId\022\026\n\006signal\030\002 \001(\tR\006signal\022.\n\007pa" +
-      "yload\030\003 \001(\0132\024.nervenet.v1.PayloadR\007paylo" +
-      "ad\022\035\n\nrequest_id\030\004 \001(\tR\trequestId\022\026\n\006sen" +
-      "der\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 \001(\010R\nu" +
-      "ndeclared\"N\n\026SignalWorkflowResponse\022\032\n\010s" +
-      "equence\030\001 \001(\003R\010sequence\022\030\n\007created\030\002 \001(\010" +
-      "R\007created\"n\n\025CancelWorkflowRequest\022\037\n\013wo" +
-      "rkflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006reason\030\002 " +
-      "\001(\tR\006reason\022\034\n\trequester\030\003 \001(\tR\trequeste" +
-      "r\"d\n\026CancelWorkflowResponse\0220\n\005state\030\001 \001" +
-      "(\0162\032.nervenet.v1.WorkflowStateR\005state\022\030\n" +
-      "\007created\030\002 \001(\010R\007created\"7\n\024RetryWorkflow" +
-      "Request\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId" +
-      "\"d\n\025RetryWorkflowResponse\0221\n\010workflow\030\001 " +
-      "\001(\0132\025.nervenet.v1.WorkflowR\010workflow\022\030\n\007" +
-      "retried\030\002 \001(\010R\007retried\"\233\001\n\026RestartWorkfl" +
-      "owRequest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflow" +
-      "Id\022\020\n\003run\030\002 \001(\005R\003run\022\030\n\007version\030\003 \001(\005R\007v" +
-      "ersion\022\026\n\006reason\030\004 \001(\tR\006reason\022\034\n\treques" +
-      "ter\030\005 \001(\tR\trequester\"f\n\027RestartWorkflowR" +
-      "esponse\0221\n\010workflow\030\001 \001(\0132\025.nervenet.v1." +
-      "WorkflowR\010workflow\022\030\n\007created\030\002 \001(\010R\007cre" +
-      "ated\"\202\004\n\016RunTaskRequest\022\035\n\nrequest_id\030\001 " +
-      "\001(\tR\trequestId\022\036\n\ncapability\030\002 \001(\tR\ncapa" +
-      "bility\022*\n\005input\030\003 \001(\0132\024.nervenet.v1.Payl" +
-      "oadR\005input\022.\n\005retry\030\004 \001(\0132\030.nervenet.v1." +
-      "RetryPolicyR\005retry\0221\n\010timeouts\030\005 \001(\0132\025.n" +
-      "ervenet.v1.TimeoutsR\010timeouts\0224\n\tselecti" +
-      "on\030\006 \001(\0132\026.nervenet.v1.SelectionR\tselect" +
-      "ion\022?\n\006labels\030\007 \003(\0132\'.nervenet.v1.RunTas" +
-      "kRequest.LabelsEntryR\006labels\022-\n\004wait\030\010 \001" +
-      "(\0132\031.google.protobuf.DurationR\004wait\022A\n\016p" +
-      "ayload_format\030\t \001(\0162\032.nervenet.v1.Payloa" +
-      "dFormatR\rpayloadFormat\0329\n\013LabelsEntry\022\020\n" +
-      "\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028" +
-      "\001\"D\n\017RunTaskResponse\0221\n\010workflow\030\001 \001(\0132\025" +
-      ".nervenet.v1.WorkflowR\010workflow\"\251\001\n\026List" +
-      "EscalationsRequest\022\033\n\tpage_size\030\001 \001(\005R\010p" +
-      "ageSize\022\035\n\npage_token\030\002 \001(\tR\tpageToken\022\037" +
-      "\n\013workflow_id\030\003 \001(\tR\nworkflowId\0222\n\005state" +
-      "\030\004 \001(\0162\034.nervenet.v1.EscalationStateR\005st" +
-      "ate\"\233\001\n\027ListEscalationsResponse\0229\n\013escal" +
-      "ations\030\001 \003(\0132\027.nervenet.v1.EscalationR\013e" +
-      "scalations\022&\n\017next_page_token\030\002 \001(\tR\rnex" +
-      "tPageToken\022\035\n\nopen_count\030\003 \001(\003R\topenCoun" +
-      "t\";\n\024GetEscalationRequest\022#\n\rescalation_" +
-      "id\030\001 \001(\tR\014escalationId\"P\n\025GetEscalationR" +
-      "esponse\0227\n\nescalation\030\001 \001(\0132\027.nervenet.v" +
-      "1.EscalationR\nescalation\"\202\001\n\030ResolveEsca" +
-      "lationRequest\022#\n\rescalation_id\030\001 \001(\tR\014es" +
-      "calationId\022A\n\nresolution\030\002 \001(\0132!.nervene" +
-      "t.v1.EscalationResolutionR\nresolution\"T\n" +
-      "\031ResolveEscalationResponse\0227\n\nescalation" +
-      "\030\001 \001(\0132\027.nervenet.v1.EscalationR\nescalat" +
-      "ion\"t\n\024PutDefinitionRequest\0227\n\ndefinitio" +
-      "n\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndefini" +
-      "tion\022#\n\rvalidate_only\030\002 \001(\010R\014validateOnl" +
-      "y\"j\n\025PutDefinitionResponse\0227\n\ndefinition" +
-      "\030\001 \001(\0132\027.nervenet.v1.DefinitionR\ndefinit" +
-      "ion\022\030\n\007created\030\002 \001(\010R\007created\"D\n\024GetDefi" +
-      "nitionRequest\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007ver" +
-      "sion\030\002 \001(\005R\007version\"P\n\025GetDefinitionResp" +
-      "onse\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.D" +
-      "efinitionR\ndefinition\"h\n\026ListDefinitions" +
-      "Request\022\022\n\004name\030\001 \001(\tR\004name\022\033\n\tpage_size" +
-      "\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR\tpa" +
-      "geToken\"|\n\027ListDefinitionsResponse\0229\n\013de" +
-      "finitions\030\001 \003(\0132\027.nervenet.v1.Definition" +
-      "R\013definitions\022&\n\017next_page_token\030\002 \001(\tR\r" +
-      "nextPageToken*o\n\010IfExists\022\031\n\025IF_EXISTS_U" +
-      "NSPECIFIED\020\000\022\022\n\016IF_EXISTS_SAME\020\001\022\023\n\017IF_E" +
-      "XISTS_ERROR\020\002\022\037\n\033IF_EXISTS_RESTART_IF_CL" +
-      "OSED\020\003*V\n\nDurability\022\032\n\026DURABILITY_UNSPE" +
-      "CIFIED\020\000\022\025\n\021DURABILITY_NORMAL\020\001\022\025\n\021DURAB" +
-      "ILITY_STRICT\020\0022\242\r\n\022CoordinatorService\022V\n" +
-      "\rStartWorkflow\022!.nervenet.v1.StartWorkfl" +
-      "owRequest\032\".nervenet.v1.StartWorkflowRes" +
-      "ponse\022Y\n\016StartWorkflows\022\".nervenet.v1.St" +
-      "artWorkflowsRequest\032#.nervenet.v1.StartW" +
-      "orkflowsResponse\022]\n\016AwaitWorkflows\022\".ner" +
-      "venet.v1.AwaitWorkflowsRequest\032#.nervene" +
-      "t.v1.AwaitWorkflowsResponse(\0010\001\022P\n\013GetWo" +
-      "rkflow\022\037.nervenet.v1.GetWorkflowRequest\032" +
-      " .nervenet.v1.GetWorkflowResponse\022V\n\rLis" +
-      "tWorkflows\022!.nervenet.v1.ListWorkflowsRe" +
-      "quest\032\".nervenet.v1.ListWorkflowsRespons" +
-      "e\022J\n\tListWaits\022\035.nervenet.v1.ListWaitsRe" +
-      "quest\032\036.nervenet.v1.ListWaitsResponse\022P\n" +
-      "\013ListJournal\022\037.nervenet.v1.ListJournalRe" +
-      "quest\032 .nervenet.v1.ListJournalResponse\022" +
-      "X\n\rWatchWorkflow\022!.nervenet.v1.WatchWork" +
-      "flowRequest\032\".nervenet.v1.WatchWorkflowR" +
-      "esponse0\001\022Y\n\016SignalWorkflow\022\".nervenet.v" +
-      "1.SignalWorkflowRequest\032#.nervenet.v1.Si" +
-      "gnalWorkflowResponse\022Y\n\016CancelWorkflow\022\"" +
-      ".nervenet.v1.CancelWorkflowRequest\032#.ner" +
-      "venet.v1.CancelWorkflowResponse\022V\n\rRetry" +
-      "Workflow\022!.nervenet.v1.RetryWorkflowRequ" +
-      "est\032\".nervenet.v1.RetryWorkflowResponse\022" +
-      "\\\n\017RestartWorkflow\022#.nervenet.v1.Restart" +
-      "WorkflowRequest\032$.nervenet.v1.RestartWor" +
-      "kflowResponse\022D\n\007RunTask\022\033.nervenet.v1.R" +
-      "unTaskRequest\032\034.nervenet.v1.RunTaskRespo" +
-      "nse\022\\\n\017ListEscalations\022#.nervenet.v1.Lis" +
-      "tEscalationsRequest\032$.nervenet.v1.ListEs" +
-      "calationsResponse\022V\n\rGetEscalation\022!.ner" +
-      "venet.v1.GetEscalationRequest\032\".nervenet" +
-      ".v1.GetEscalationResponse\022b\n\021ResolveEsca" +
-      "lation\022%.nervenet.v1.ResolveEscalationRe" +
-      "quest\032&.nervenet.v1.ResolveEscalationRes" +
-      "ponse\022V\n\rPutDefinition\022!.nervenet.v1.Put" +
-      "DefinitionRequest\032\".nervenet.v1.PutDefin" +
-      "itionResponse\022V\n\rGetDefinition\022!.nervene" +
-      "t.v1.GetDefinitionRequest\032\".nervenet.v1." +
-      "GetDefinitionResponse\022\\\n\017ListDefinitions" +
-      "\022#.nervenet.v1.ListDefinitionsRequest\032$." +
-      "nervenet.v1.ListDefinitionsResponseB8\n\017d" +
-      "ev.nervenet.v1P\001Z#nervenet.dev/nervenet/" +
-      "v1;nervenetv1b\006proto3"
+      "ts\"\256\001\n\014StartOutcome\022\037\n\013workflow_id\030\001 \001(\t" +
+      "R\nworkflowId\022\030\n\007created\030\002 \001(\010R\007created\0220" +
+      "\n\005error\030\003 \001(\0132\032.nervenet.v1.RequestStatu" +
+      "sR\005error\0221\n\010workflow\030\004 \001(\0132\025.nervenet.v1" +
+      ".WorkflowR\010workflow\"\307\002\n\rRequestStatus\022\022\n" +
+      "\004code\030\001 \001(\005R\004code\022\030\n\007message\030\002 \001(\tR\007mess" +
+      "age\022\026\n\006reason\030\003 \001(\tR\006reason\022D\n\010metadata\030" +
+      "\004 \003(\0132(.nervenet.v1.RequestStatus.Metada" +
+      "taEntryR\010metadata\022:\n\013retry_after\030\005 \001(\0132\031" +
+      ".google.protobuf.DurationR\nretryAfter\0221\n" +
+      "\006fields\030\006 \003(\0132\031.nervenet.v1.FieldProblem" +
+      "R\006fields\032;\n\rMetadataEntry\022\020\n\003key\030\001 \001(\tR\003" +
+      "key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"F\n\014FieldPr" +
+      "oblem\022\024\n\005field\030\001 \001(\tR\005field\022 \n\013descripti" +
+      "on\030\002 \001(\tR\013description\"O\n\026StartWorkflowsR" +
+      "esponse\0225\n\010outcomes\030\001 \003(\0132\031.nervenet.v1." +
+      "StartOutcomeR\010outcomes\"\255\001\n\025AwaitWorkflow" +
+      "sRequest\022!\n\014workflow_ids\030\001 \003(\tR\013workflow" +
+      "Ids\022.\n\023forget_workflow_ids\030\002 \003(\tR\021forget" +
+      "WorkflowIds\022A\n\016payload_format\030\003 \001(\0162\032.ne" +
+      "rvenet.v1.PayloadFormatR\rpayloadFormat\"\303" +
+      "\001\n\026AwaitWorkflowsResponse\0223\n\tworkflows\030\001" +
+      " \003(\0132\025.nervenet.v1.WorkflowR\tworkflows\0220" +
+      "\n\024unknown_workflow_ids\030\002 \003(\tR\022unknownWor" +
+      "kflowIds\022B\n\021blocked_workflows\030\003 \003(\0132\025.ne" +
+      "rvenet.v1.WorkflowR\020blockedWorkflows\"\374\001\n" +
+      "\022GetWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\t" +
+      "R\nworkflowId\022-\n\004wait\030\002 \001(\0132\031.google.prot" +
+      "obuf.DurationR\004wait\022A\n\016payload_format\030\003 " +
+      "\001(\0162\032.nervenet.v1.PayloadFormatR\rpayload" +
+      "Format\0222\n\025include_task_payloads\030\004 \001(\010R\023i" +
+      "ncludeTaskPayloads\022\037\n\013input_steps\030\005 \003(\tR" +
+      "\ninputSteps\"H\n\023GetWorkflowResponse\0221\n\010wo" +
+      "rkflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010wor" +
+      "kflow\"\256\006\n\024ListWorkflowsRequest\022\033\n\tpage_s" +
+      "ize\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001(\tR" +
+      "\tpageToken\0222\n\006states\030\003 \003(\0162\032.nervenet.v1" +
+      ".WorkflowStateR\006states\022\036\n\ndefinition\030\004 \001" +
+      "(\tR\ndefinition\022E\n\006labels\030\005 \003(\0132-.nervene" +
+      "t.v1.ListWorkflowsRequest.LabelsEntryR\006l" +
+      "abels\022?\n\rstarted_after\030\006 \001(\0132\032.google.pr" +
+      "otobuf.TimestampR\014startedAfter\022#\n\rinclud" +
+      "e_waits\030\n \001(\010R\014includeWaits\022%\n\016include_c" +
+      "ounts\030\013 \001(\010R\rincludeCounts\022\024\n\005stuck\030\014 \001(" +
+      "\010R\005stuck\022\032\n\010retrying\030\r \001(\010R\010retrying\022\022\n\004" +
+      "slow\030\016 \001(\010R\004slow\022\037\n\013waiting_for\030\017 \001(\tR\nw" +
+      "aitingFor\022:\n\013stuck_after\030\020 \001(\0132\031.google." +
+      "protobuf.DurationR\nstuckAfter\0228\n\nslow_af" +
+      "ter\030\021 \001(\0132\031.google.protobuf.DurationR\tsl" +
+      "owAfter\022\032\n\010archived\030\022 \001(\010R\010archived\022=\n\014c" +
+      "losed_after\030\023 \001(\0132\032.google.protobuf.Time" +
+      "stampR\013closedAfter\022?\n\rclosed_before\030\024 \001(" +
+      "\0132\032.google.protobuf.TimestampR\014closedBef" +
+      "ore\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005" +
+      "value\030\002 \001(\tR\005value:\0028\001\"\367\001\n\025ListWorkflows" +
+      "Response\0223\n\tworkflows\030\001 \003(\0132\025.nervenet.v" +
+      "1.WorkflowR\tworkflows\022&\n\017next_page_token" +
+      "\030\002 \001(\tR\rnextPageToken\022\'\n\017namespace_count" +
+      "\030\003 \001(\003R\016namespaceCount\022:\n\014state_counts\030\004" +
+      " \003(\0132\027.nervenet.v1.StateCountR\013stateCoun" +
+      "ts\022\034\n\tuncounted\030\005 \001(\003R\tuncounted\"T\n\nStat" +
+      "eCount\0220\n\005state\030\001 \001(\0162\032.nervenet.v1.Work" +
+      "flowStateR\005state\022\024\n\005count\030\002 \001(\003R\005count\"q" +
+      "\n\020ListWaitsRequest\022!\n\014workflow_ids\030\001 \003(\t" +
+      "R\013workflowIds\022:\n\013stuck_after\030\002 \001(\0132\031.goo" +
+      "gle.protobuf.DurationR\nstuckAfter\"\212\001\n\rWo" +
+      "rkflowWaits\022\037\n\013workflow_id\030\001 \001(\tR\nworkfl" +
+      "owId\022\020\n\003run\030\002 \001(\005R\003run\022\'\n\005waits\030\003 \003(\0132\021." +
+      "nervenet.v1.WaitR\005waits\022\035\n\nmore_waits\030\004 " +
+      "\001(\005R\tmoreWaits\"M\n\021ListWaitsResponse\0228\n\tw" +
+      "orkflows\030\001 \003(\0132\032.nervenet.v1.WorkflowWai" +
+      "tsR\tworkflows\"\333\001\n\022ListJournalRequest\022\037\n\013" +
+      "workflow_id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_si" +
+      "ze\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR\t" +
+      "pageToken\022%\n\016after_sequence\030\004 \001(\003R\rafter" +
+      "Sequence\022A\n\016payload_format\030\005 \001(\0162\032.nerve" +
+      "net.v1.PayloadFormatR\rpayloadFormat\"r\n\023L" +
+      "istJournalResponse\0223\n\007entries\030\001 \003(\0132\031.ne" +
+      "rvenet.v1.JournalEntryR\007entries\022&\n\017next_" +
+      "page_token\030\002 \001(\tR\rnextPageToken\"\367\001\n\024Watc" +
+      "hWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nw" +
+      "orkflowId\022%\n\016after_sequence\030\002 \001(\003R\rafter" +
+      "Sequence\022)\n\020include_progress\030\003 \001(\010R\017incl" +
+      "udeProgress\022)\n\020include_partials\030\004 \001(\010R\017i" +
+      "ncludePartials\022A\n\016payload_format\030\005 \001(\0162\032" +
+      ".nervenet.v1.PayloadFormatR\rpayloadForma" +
+      "t\"x\n\025WatchWorkflowResponse\022/\n\005entry\030\001 \001(" +
+      "\0132\031.nervenet.v1.JournalEntryR\005entry\022.\n\007b" +
+      "locked\030\002 \001(\0132\024.nervenet.v1.BlockedR\007bloc" +
+      "ked\"\327\001\n\025SignalWorkflowRequest\022\037\n\013workflo" +
+      "w_id\030\001 \001(\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR\006" +
+      "signal\022.\n\007payload\030\003 \001(\0132\024.nervenet.v1.Pa" +
+      "yloadR\007payload\022\035\n\nrequest_id\030\004 \001(\tR\trequ" +
+      "estId\022\026\n\006sender\030\005 \001(\tR\006sender\022\036\n\nundecla" +
+      "red\030\006 \001(\010R\nundeclared\"N\n\026SignalWorkflowR" +
+      "esponse\022\032\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007c" +
+      "reated\030\002 \001(\010R\007created\"n\n\025CancelWorkflowR" +
+      "equest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022" +
+      "\026\n\006reason\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 \001" +
+      "(\tR\trequester\"d\n\026CancelWorkflowResponse\022" +
+      "0\n\005state\030\001 \001(\0162\032.nervenet.v1.WorkflowSta" +
+      "teR\005state\022\030\n\007created\030\002 \001(\010R\007created\"7\n\024R" +
+      "etryWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\t" +
+      "R\nworkflowId\"d\n\025RetryWorkflowResponse\0221\n" +
+      "\010workflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010" +
+      "workflow\022\030\n\007retried\030\002 \001(\010R\007retried\"\233\001\n\026R" +
+      "estartWorkflowRequest\022\037\n\013workflow_id\030\001 \001" +
+      "(\tR\nworkflowId\022\020\n\003run\030\002 \001(\005R\003run\022\030\n\007vers" +
+      "ion\030\003 \001(\005R\007version\022\026\n\006reason\030\004 \001(\tR\006reas" +
+      "on\022\034\n\trequester\030\005 \001(\tR\trequester\"f\n\027Rest" +
+      "artWorkflowResponse\0221\n\010workflow\030\001 \001(\0132\025." +
+      "nervenet.v1.WorkflowR\010workflow\022\030\n\007create" +
+      "d\030\002 \001(\010R\007created\"\202\004\n\016RunTaskRequest\022\035\n\nr" +
+      "equest_id\030\001 \001(\tR\trequestId\022\036\n\ncapability" +
+      "\030\002 \001(\tR\ncapability\022*\n\005input\030\003 \001(\0132\024.nerv" +
+      "enet.v1.PayloadR\005input\022.\n\005retry\030\004 \001(\0132\030." +
+      "nervenet.v1.RetryPolicyR\005retry\0221\n\010timeou" +
+      "ts\030\005 \001(\0132\025.nervenet.v1.TimeoutsR\010timeout" +
+      "s\0224\n\tselection\030\006 \001(\0132\026.nervenet.v1.Selec" +
+      "tionR\tselection\022?\n\006labels\030\007 \003(\0132\'.nerven" +
+      "et.v1.RunTaskRequest.LabelsEntryR\006labels" +
+      "\022-\n\004wait\030\010 \001(\0132\031.google.protobuf.Duratio" +
+      "nR\004wait\022A\n\016payload_format\030\t \001(\0162\032.nerven" +
+      "et.v1.PayloadFormatR\rpayloadFormat\0329\n\013La" +
+      "belsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001" +
+      "(\tR\005value:\0028\001\"D\n\017RunTaskResponse\0221\n\010work" +
+      "flow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010workf" +
+      "low\"\251\001\n\026ListEscalationsRequest\022\033\n\tpage_s" +
+      "ize\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001(\tR" +
+      "\tpageToken\022\037\n\013workflow_id\030\003 \001(\tR\nworkflo" +
+      "wId\0222\n\005state\030\004 \001(\0162\034.nervenet.v1.Escalat" +
+      "ionStateR\005state\"\233\001\n\027ListEscalationsRespo" +
+      "nse\0229\n\013escalations\030\001 \003(\0132\027.nervenet.v1.E" +
+      "scalationR\013escalations\022&\n\017next_page_toke" +
+      "n\030\002 \001(\tR\rnextPageToken\022\035\n\nopen_count\030\003 \001" +
+      "(\003R\topenCount\";\n\024GetEscalationRequest\022#\n" +
+      "\rescalation_id\030\001 \001(\tR\014escalationId\"P\n\025Ge" +
+      "tEscalationResponse\0227\n\nescalation\030\001 \001(\0132" +
+      "\027.nervenet.v1.EscalationR\nescalation\"\202\001\n" +
+      "\030ResolveEscalationRequest\022#\n\rescalation_" +
+      "id\030\001 \001(\tR\014escalationId\022A\n\nresolution\030\002 \001" +
+      "(\0132!.nervenet.v1.EscalationResolutionR\nr" +
+      "esolution\"T\n\031ResolveEscalationResponse\0227" +
+      "\n\nescalation\030\001 \001(\0132\027.nervenet.v1.Escalat" +
+      "ionR\nescalation\"t\n\024PutDefinitionRequest\022" +
+      "7\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.Defini" +
+      "tionR\ndefinition\022#\n\rvalidate_only\030\002 \001(\010R" +
+      "\014validateOnly\"j\n\025PutDefinitionResponse\0227" +
+      "\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.Definit" +
+      "ionR\ndefinition\022\030\n\007created\030\002 \001(\010R\007create" +
+      "d\"D\n\024GetDefinitionRequest\022\022\n\004name\030\001 \001(\tR" +
+      "\004name\022\030\n\007version\030\002 \001(\005R\007version\"P\n\025GetDe" +
+      "finitionResponse\0227\n\ndefinition\030\001 \001(\0132\027.n" +
+      "ervenet.v1.DefinitionR\ndefinition\"h\n\026Lis" +
+      "tDefinitionsRequest\022\022\n\004name\030\001 \001(\tR\004name\022" +
+      "\033\n\tpage_size\030\002 \001(\005R\010pageSize\022\035\n\npage_tok" +
+      "en\030\003 \001(\tR\tpageToken\"|\n\027ListDefinitionsRe" +
+      "sponse\0229\n\013definitions\030\001 \003(\0132\027.nervenet.v" +
+      "1.DefinitionR\013definitions\022&\n\017next_page_t" +
+      "oken\030\002 \001(\tR\rnextPageToken*o\n\010IfExists\022\031\n" +
+      "\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n\016IF_EXISTS_SA" +
+      "ME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037\n\033IF_EXISTS_R" +
+      "ESTART_IF_CLOSED\020\003*V\n\nDurability\022\032\n\026DURA" +
+      "BILITY_UNSPECIFIED\020\000\022\025\n\021DURABILITY_NORMA" +
+      "L\020\001\022\025\n\021DURABILITY_STRICT\020\0022\242\r\n\022Coordinat" +
+      "orService\022V\n\rStartWorkflow\022!.nervenet.v1" +
+      ".StartWorkflowRequest\032\".nervenet.v1.Star" +
+      "tWorkflowResponse\022Y\n\016StartWorkflows\022\".ne" +
+      "rvenet.v1.StartWorkflowsRequest\032#.nerven" +
+      "et.v1.StartWorkflowsResponse\022]\n\016AwaitWor" +
+      "kflows\022\".nervenet.v1.AwaitWorkflowsReque" +
+      "st\032#.nervenet.v1.AwaitWorkflowsResponse(" +
+      "\0010\001\022P\n\013GetWorkflow\022\037.nervenet.v1.GetWork" +
+      "flowRequest\032 .nervenet.v1.GetWorkflowRes" +
+      "ponse\022V\n\rListWorkflows\022!.nervenet.v1.Lis" +
+      "tWorkflowsRequest\032\".nervenet.v1.ListWork" +
+      "flowsResponse\022J\n\tListWaits\022\035.nervenet.v1" +
+      ".ListWaitsRequest\032\036.nervenet.v1.ListWait" +
+      "sResponse\022P\n\013ListJournal\022\037.nervenet.v1.L" +
+      "istJournalRequest\032 .nervenet.v1.ListJour" +
+      "nalResponse\022X\n\rWatchWorkflow\022!.nervenet." +
+      "v1.WatchWorkflowRequest\032\".nervenet.v1.Wa" +
+      "tchWorkflowResponse0\001\022Y\n\016SignalWorkflow\022" +
+      "\".nervenet.v1.SignalWorkflowRequest\032#.ne" +
+      "rvenet.v1.SignalWorkflowResponse\022Y\n\016Canc" +
+      "elWorkflow\022\".nervenet.v1.CancelWorkflowR" +
+      "equest\032#.nervenet.v1.CancelWorkflowRespo" +
+      "nse\022V\n\rRetryWorkflow\022!.nervenet.v1.Retry" +
+      "WorkflowRequest\032\".nervenet.v1.RetryWorkf" +
+      "lowResponse\022\\\n\017RestartWorkflow\022#.nervene" +
+      "t.v1.RestartWorkflowRequest\032$.nervenet.v" +
+      "1.RestartWorkflowResponse\022D\n\007RunTask\022\033.n" +
+      "ervenet.v1.RunTaskRequest\032\034.nervenet.v1." +
+      "RunTaskResponse\022\\\n\017ListEscalations\022#.ner" +
+      "venet.v1.ListEscalationsRequest\032$.nerven" +
+      "et.v1.ListEscalationsResponse\022V\n\rGetEsca" +
+      "lation\022!.nervenet.v1.GetEscalationReques" +
+      "t\032\".nervenet.v1.GetEscalationResponse\022b\n" +
+      "\021ResolveEscalation\022%.nervenet.v1.Resolve" +
+      "EscalationRequest\032&.nervenet.v1.ResolveE" +
+      "scalationResponse\022V\n\rPutDefinition\022!.ner" +
+      "venet.v1.PutDefinitionRequest\032\".nervenet" +
+      ".v1.PutDefinitionResponse\022V\n\rGetDefiniti" +
+      "on\022!.nervenet.v1.GetDefinitionRequest\032\"." +
+      "nervenet.v1.GetDefinitionResponse\022\\\n\017Lis" +
+      "tDefinitions\022#.nervenet.v1.ListDefinitio" +
+      "nsRequest\032$.nervenet.v1.ListDefinitionsR" +
+      "esponseB8\n\017dev.nervenet.v1P\001Z#nervenet.d" +
+      "ev/nervenet/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -530,7 +531,7 @@ public final class CoordinatorServiceOuterClass {
     internal_static_nervenet_v1_StartOutcome_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_StartOutcome_descriptor,
-        new java.lang.String[] { "WorkflowId", "Created", "Error", });
+        new java.lang.String[] { "WorkflowId", "Created", "Error", "Workflow", });
     internal_static_nervenet_v1_RequestStatus_descriptor =
       getDescriptor().getMessageTypes().get(4);
     internal_static_nervenet_v1_RequestStatus_fieldAccessorTable = new

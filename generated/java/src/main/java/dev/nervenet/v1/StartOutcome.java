@@ -145,6 +145,47 @@ private static final long serialVersionUID = 0L;
     return error_ == null ? dev.nervenet.v1.RequestStatus.getDefaultInstance() : error_;
   }
 
+  public static final int WORKFLOW_FIELD_NUMBER = 4;
+  private dev.nervenet.v1.Workflow workflow_;
+  /**
+   * <pre>
+   * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+   * state, output or failure. A node may leave it out: await the workflow then.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+   * @return Whether the workflow field is set.
+   */
+  @java.lang.Override
+  public boolean hasWorkflow() {
+    return ((bitField0_ & 0x00000002) != 0);
+  }
+  /**
+   * <pre>
+   * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+   * state, output or failure. A node may leave it out: await the workflow then.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+   * @return The workflow.
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.Workflow getWorkflow() {
+    return workflow_ == null ? dev.nervenet.v1.Workflow.getDefaultInstance() : workflow_;
+  }
+  /**
+   * <pre>
+   * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+   * state, output or failure. A node may leave it out: await the workflow then.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.WorkflowOrBuilder getWorkflowOrBuilder() {
+    return workflow_ == null ? dev.nervenet.v1.Workflow.getDefaultInstance() : workflow_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -168,6 +209,9 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000001) != 0)) {
       output.writeMessage(3, getError());
     }
+    if (((bitField0_ & 0x00000002) != 0)) {
+      output.writeMessage(4, getWorkflow());
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -187,6 +231,10 @@ private static final long serialVersionUID = 0L;
     if (((bitField0_ & 0x00000001) != 0)) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(3, getError());
+    }
+    if (((bitField0_ & 0x00000002) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(4, getWorkflow());
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -212,6 +260,11 @@ private static final long serialVersionUID = 0L;
       if (!getError()
           .equals(other.getError())) return false;
     }
+    if (hasWorkflow() != other.hasWorkflow()) return false;
+    if (hasWorkflow()) {
+      if (!getWorkflow()
+          .equals(other.getWorkflow())) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -231,6 +284,10 @@ private static final long serialVersionUID = 0L;
     if (hasError()) {
       hash = (37 * hash) + ERROR_FIELD_NUMBER;
       hash = (53 * hash) + getError().hashCode();
+    }
+    if (hasWorkflow()) {
+      hash = (37 * hash) + WORKFLOW_FIELD_NUMBER;
+      hash = (53 * hash) + getWorkflow().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -367,6 +424,7 @@ private static final long serialVersionUID = 0L;
       if (com.google.protobuf.GeneratedMessageV3
               .alwaysUseFieldBuilders) {
         getErrorFieldBuilder();
+        getWorkflowFieldBuilder();
       }
     }
     @java.lang.Override
@@ -379,6 +437,11 @@ private static final long serialVersionUID = 0L;
       if (errorBuilder_ != null) {
         errorBuilder_.dispose();
         errorBuilder_ = null;
+      }
+      workflow_ = null;
+      if (workflowBuilder_ != null) {
+        workflowBuilder_.dispose();
+        workflowBuilder_ = null;
       }
       return this;
     }
@@ -425,6 +488,12 @@ private static final long serialVersionUID = 0L;
             ? error_
             : errorBuilder_.build();
         to_bitField0_ |= 0x00000001;
+      }
+      if (((from_bitField0_ & 0x00000008) != 0)) {
+        result.workflow_ = workflowBuilder_ == null
+            ? workflow_
+            : workflowBuilder_.build();
+        to_bitField0_ |= 0x00000002;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -484,6 +553,9 @@ private static final long serialVersionUID = 0L;
       if (other.hasError()) {
         mergeError(other.getError());
       }
+      if (other.hasWorkflow()) {
+        mergeWorkflow(other.getWorkflow());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -527,6 +599,13 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000004;
               break;
             } // case 26
+            case 34: {
+              input.readMessage(
+                  getWorkflowFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00000008;
+              break;
+            } // case 34
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -835,6 +914,172 @@ private static final long serialVersionUID = 0L;
         error_ = null;
       }
       return errorBuilder_;
+    }
+
+    private dev.nervenet.v1.Workflow workflow_;
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Workflow, dev.nervenet.v1.Workflow.Builder, dev.nervenet.v1.WorkflowOrBuilder> workflowBuilder_;
+    /**
+     * <pre>
+     * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+     * state, output or failure. A node may leave it out: await the workflow then.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+     * @return Whether the workflow field is set.
+     */
+    public boolean hasWorkflow() {
+      return ((bitField0_ & 0x00000008) != 0);
+    }
+    /**
+     * <pre>
+     * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+     * state, output or failure. A node may leave it out: await the workflow then.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+     * @return The workflow.
+     */
+    public dev.nervenet.v1.Workflow getWorkflow() {
+      if (workflowBuilder_ == null) {
+        return workflow_ == null ? dev.nervenet.v1.Workflow.getDefaultInstance() : workflow_;
+      } else {
+        return workflowBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+     * state, output or failure. A node may leave it out: await the workflow then.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+     */
+    public Builder setWorkflow(dev.nervenet.v1.Workflow value) {
+      if (workflowBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        workflow_ = value;
+      } else {
+        workflowBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00000008;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+     * state, output or failure. A node may leave it out: await the workflow then.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+     */
+    public Builder setWorkflow(
+        dev.nervenet.v1.Workflow.Builder builderForValue) {
+      if (workflowBuilder_ == null) {
+        workflow_ = builderForValue.build();
+      } else {
+        workflowBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00000008;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+     * state, output or failure. A node may leave it out: await the workflow then.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+     */
+    public Builder mergeWorkflow(dev.nervenet.v1.Workflow value) {
+      if (workflowBuilder_ == null) {
+        if (((bitField0_ & 0x00000008) != 0) &&
+          workflow_ != null &&
+          workflow_ != dev.nervenet.v1.Workflow.getDefaultInstance()) {
+          getWorkflowBuilder().mergeFrom(value);
+        } else {
+          workflow_ = value;
+        }
+      } else {
+        workflowBuilder_.mergeFrom(value);
+      }
+      if (workflow_ != null) {
+        bitField0_ |= 0x00000008;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+     * state, output or failure. A node may leave it out: await the workflow then.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+     */
+    public Builder clearWorkflow() {
+      bitField0_ = (bitField0_ & ~0x00000008);
+      workflow_ = null;
+      if (workflowBuilder_ != null) {
+        workflowBuilder_.dispose();
+        workflowBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+     * state, output or failure. A node may leave it out: await the workflow then.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+     */
+    public dev.nervenet.v1.Workflow.Builder getWorkflowBuilder() {
+      bitField0_ |= 0x00000008;
+      onChanged();
+      return getWorkflowFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+     * state, output or failure. A node may leave it out: await the workflow then.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+     */
+    public dev.nervenet.v1.WorkflowOrBuilder getWorkflowOrBuilder() {
+      if (workflowBuilder_ != null) {
+        return workflowBuilder_.getMessageOrBuilder();
+      } else {
+        return workflow_ == null ?
+            dev.nervenet.v1.Workflow.getDefaultInstance() : workflow_;
+      }
+    }
+    /**
+     * <pre>
+     * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+     * state, output or failure. A node may leave it out: await the workflow then.
+     * </pre>
+     *
+     * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+     */
+    private com.google.protobuf.SingleFieldBuilderV3<
+        dev.nervenet.v1.Workflow, dev.nervenet.v1.Workflow.Builder, dev.nervenet.v1.WorkflowOrBuilder> 
+        getWorkflowFieldBuilder() {
+      if (workflowBuilder_ == null) {
+        workflowBuilder_ = new com.google.protobuf.SingleFieldBuilderV3<
+            dev.nervenet.v1.Workflow, dev.nervenet.v1.Workflow.Builder, dev.nervenet.v1.WorkflowOrBuilder>(
+                getWorkflow(),
+                getParentForChildren(),
+                isClean());
+        workflow_ = null;
+      }
+      return workflowBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

@@ -64,4 +64,34 @@ public interface StartOutcomeOrBuilder extends
    * <code>.nervenet.v1.RequestStatus error = 3 [json_name = "error"];</code>
    */
   dev.nervenet.v1.RequestStatusOrBuilder getErrorOrBuilder();
+
+  /**
+   * <pre>
+   * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+   * state, output or failure. A node may leave it out: await the workflow then.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+   * @return Whether the workflow field is set.
+   */
+  boolean hasWorkflow();
+  /**
+   * <pre>
+   * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+   * state, output or failure. A node may leave it out: await the workflow then.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+   * @return The workflow.
+   */
+  dev.nervenet.v1.Workflow getWorkflow();
+  /**
+   * <pre>
+   * Of a request that came alone and with `wait`: the workflow, if it closed in time, as AwaitWorkflows returns it: id, run,
+   * state, output or failure. A node may leave it out: await the workflow then.
+   * </pre>
+   *
+   * <code>.nervenet.v1.Workflow workflow = 4 [json_name = "workflow"];</code>
+   */
+  dev.nervenet.v1.WorkflowOrBuilder getWorkflowOrBuilder();
 }

@@ -398,7 +398,8 @@ java.lang.String defaultValue) {
   private com.google.protobuf.Duration wait_;
   /**
    * <pre>
-   * How long to wait for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+   * comes alone.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -410,7 +411,8 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * How long to wait for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+   * comes alone.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -422,7 +424,8 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * How long to wait for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+   * comes alone.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2078,7 +2081,8 @@ java.lang.String defaultValue) {
         com.google.protobuf.Duration, com.google.protobuf.Duration.Builder, com.google.protobuf.DurationOrBuilder> waitBuilder_;
     /**
      * <pre>
-     * How long to wait for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+     * comes alone.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2089,7 +2093,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long to wait for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+     * comes alone.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2104,7 +2109,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long to wait for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+     * comes alone.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2124,7 +2130,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long to wait for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+     * comes alone.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2142,7 +2149,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long to wait for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+     * comes alone.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2167,7 +2175,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long to wait for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+     * comes alone.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2184,7 +2193,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long to wait for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+     * comes alone.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2196,7 +2206,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long to wait for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+     * comes alone.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -2211,7 +2222,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * How long to wait for the result; at most 60 s and the call's deadline.
+     * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+     * comes alone.
      * </pre>
      *
      * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>

@@ -206,7 +206,8 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * How long to wait for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+   * comes alone.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -215,7 +216,8 @@ java.lang.String defaultValue);
   boolean hasWait();
   /**
    * <pre>
-   * How long to wait for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+   * comes alone.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>
@@ -224,7 +226,8 @@ java.lang.String defaultValue);
   com.google.protobuf.Duration getWait();
   /**
    * <pre>
-   * How long to wait for the result; at most 60 s and the call's deadline.
+   * How long to wait for the result; at most 60 s and the call's deadline. In StartWorkflows it counts for a request that
+   * comes alone.
    * </pre>
    *
    * <code>.google.protobuf.Duration wait = 9 [json_name = "wait"];</code>

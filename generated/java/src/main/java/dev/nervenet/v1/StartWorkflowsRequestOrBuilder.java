@@ -10,7 +10,7 @@ public interface StartWorkflowsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Each as in StartWorkflow; `wait` is ignored.
+   * Each as in StartWorkflow; `wait` is ignored if there are several.
    * </pre>
    *
    * <code>repeated .nervenet.v1.StartWorkflowRequest requests = 1 [json_name = "requests"];</code>
@@ -19,7 +19,7 @@ public interface StartWorkflowsRequestOrBuilder extends
       getRequestsList();
   /**
    * <pre>
-   * Each as in StartWorkflow; `wait` is ignored.
+   * Each as in StartWorkflow; `wait` is ignored if there are several.
    * </pre>
    *
    * <code>repeated .nervenet.v1.StartWorkflowRequest requests = 1 [json_name = "requests"];</code>
@@ -27,7 +27,7 @@ public interface StartWorkflowsRequestOrBuilder extends
   dev.nervenet.v1.StartWorkflowRequest getRequests(int index);
   /**
    * <pre>
-   * Each as in StartWorkflow; `wait` is ignored.
+   * Each as in StartWorkflow; `wait` is ignored if there are several.
    * </pre>
    *
    * <code>repeated .nervenet.v1.StartWorkflowRequest requests = 1 [json_name = "requests"];</code>
@@ -35,7 +35,7 @@ public interface StartWorkflowsRequestOrBuilder extends
   int getRequestsCount();
   /**
    * <pre>
-   * Each as in StartWorkflow; `wait` is ignored.
+   * Each as in StartWorkflow; `wait` is ignored if there are several.
    * </pre>
    *
    * <code>repeated .nervenet.v1.StartWorkflowRequest requests = 1 [json_name = "requests"];</code>
@@ -44,7 +44,7 @@ public interface StartWorkflowsRequestOrBuilder extends
       getRequestsOrBuilderList();
   /**
    * <pre>
-   * Each as in StartWorkflow; `wait` is ignored.
+   * Each as in StartWorkflow; `wait` is ignored if there are several.
    * </pre>
    *
    * <code>repeated .nervenet.v1.StartWorkflowRequest requests = 1 [json_name = "requests"];</code>

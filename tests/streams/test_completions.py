@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an attempt ended with is recorded and told to the owner by one script, which records just as `journal_append` does."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from nervenet.clock import SYSTEM
+from nervenet.dev.servers import valkey
+from nervenet.records import State
+from nervenet.streams import data_plane
+from nervenet.streams.answers import Appended
+from nervenet.streams.queues import WAKE_ENTRY_BYTES, Wake, parse_wakes
+from nervenet.streams.tasks.attempt import AttemptKey, OutcomeEntry, TaskAttempt
+from nervenet.streams.tasks.deliveries import Deliveries
+from nervenet.streams.tasks.outcomes import OutcomeRecorder
+from tests.support.data_plane import FIRST, OTHER, OWNER, DataPlane
+
+NAME = "task:classify"
+
+
+class Attempt(TaskAttempt):
+    """The first attempt at the step `classify`, sent by the node OWNER."""
+
+    capability = "classify"  # type: ignore[assignment]
+    reply_to = OWNER  # type: ignore[assignment]
+    is_claimed = True  # type: ignore[assignment]
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(AttemptKey(workflow_id, 1, "classify", 1), FIRST, b"", b"")
+
+    @property
+    def enqueue_ms(self) -> int:
+        return SYSTEM.now_ms()
+
+
+async def complete(
+    store: DataPlane, workflow: str, entry: bytes = b"x", name: str = NAME, run: int = 1, reply_to: str = OWNER
+) -> Appended:
+    return Appended.parse(await store.journal.complete_nowait(workflow, run, name, entry, reply_to))
+
+
+async def wakes(store: DataPlane, node: str = OWNER) -> list[Wake | bytes]:
+    return parse_wakes(await store.link.call(*store.queues.read_wakes(node, "0", 10, 1)))
+
+
+# ── the wake ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_owner_has_the_entry_before_the_agent_has_its_answer(store: DataPlane) -> None:
+    workflow = await store.start()
+    await store.queues.make_wake(OWNER)
+    done = await complete(store, workflow, b"result")
+    assert done == Appended("new", done.id, OWNER, 1, State.RUNNING, woken=True)
+    (wake,) = await wakes(store)
+    assert isinstance(wake, Wake)
+    assert wake[1:] == (workflow, 1, done.id, NAME, b"result")
+    assert await store.names(workflow) == ["start", NAME]
+
+
+async def test_a_workflow_that_was_handed_over_wakes_neither_its_new_owner_nor_its_old_one(store: DataPlane) -> None:
+    """The new owner's wake is a key that the caller did not name: the caller wakes it."""
+    workflow = await store.start()
+    await store.queues.make_wake(OWNER)
+    await store.queues.make_wake(OTHER)
+    await store.journal.adopt(workflow, OTHER, OWNER)
+    done = await complete(store, workflow)
+    assert (done.status, done.owner, done.woken) == ("new", OTHER, False)
+    assert await wakes(store, OWNER) == await wakes(store, OTHER) == []
+
+
+async def test_a_wake_that_was_deleted_is_not_created_again(store: DataPlane) -> None:
+    done = await complete(store, workflow := await store.start())
+    assert (done.status, done.woken) == ("new", False)
+    assert store.keys.wake(OWNER) not in await store.snapshot()
+    assert await store.names(workflow) == ["start", NAME]
+
+
+async def test_a_wake_that_cannot_be_written_undoes_no_record(store: DataPlane) -> None:
+    """Somebody has put another type of value there."""
+    workflow = await store.start()
+    await store.link.call("SET", store.keys.wake(OWNER), b"no stream")
+    done = await complete(store, workflow)
+    assert (done.status, done.woken) == ("new", False)
+    assert await store.names(workflow) == ["start", NAME]
+    assert (await complete(store, workflow)).status == "exists"
+
+
+async def test_a_second_completion_is_told_what_is_there_and_wakes_nobody(store: DataPlane) -> None:
+    workflow = await store.start()
+    await store.queues.make_wake(OWNER)
+    first = await complete(store, workflow, b"mine")
+    again = await complete(store, workflow, b"again")
+    assert again == Appended("exists", first.id, OWNER, 1, State.RUNNING, woken=False)
+    assert len(await wakes(store)) == 1
+
+
+async def test_a_large_entry_is_left_to_be_read_in_the_journal(store: DataPlane) -> None:
+    await store.queues.make_wake(OWNER)
+    for size in (WAKE_ENTRY_BYTES, WAKE_ENTRY_BYTES + 1):
+        await complete(store, await store.start(), b"x" * size)
+    small, large = await wakes(store)
+    assert isinstance(small, Wake) and isinstance(large, Wake)
+    assert (small.entry, large.entry) == (b"x" * WAKE_ENTRY_BYTES, None)
+
+
+# ── what is recorded ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def claimed(store: DataPlane, workflow: str) -> None:
+    await store.journal.claim(workflow, 1, "classify", 1, FIRST)
+    await store.journal.renew(workflow, 1, "classify", 1, FIRST, checkpoint=b"half")
+
+
+async def recorded(store: DataPlane, workflow: str) -> None:
+    await store.journal.append(workflow, 1, NAME, b"before")
+
+
+async def failed(store: DataPlane, workflow: str) -> None:
+    await store.journal.append(workflow, 1, "attempt:classify#1", b"before")
+
+
+async def watched(store: DataPlane, workflow: str) -> None:
+    await store.journal.watch(workflow, 60_000)
+
+
+async def closed(store: DataPlane, workflow: str) -> None:
+    await store.journal.close(workflow, 1, OWNER, b"end", State.SUCCEEDED, 60_000)
+
+
+async def adopted(store: DataPlane, workflow: str) -> None:
+    await store.journal.adopt(workflow, OTHER, OWNER)
+
+
+async def forgotten(store: DataPlane, workflow: str) -> None:
+    await store.link.call("DEL", store.keys.head(workflow))
+
+
+BEFORE: tuple[Callable[[DataPlane, str], Awaitable[None]], ...] = (
+    claimed, recorded, failed, watched, closed, adopted, forgotten,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("run", [1, 2])
+@pytest.mark.parametrize("name", [NAME, "attempt:classify#1", "attempt:classify#2"])
+@pytest.mark.parametrize("before", BEFORE)
+async def test_both_scripts_give_the_same_answer_and_leave_the_same_behind(
+    store: DataPlane, before: Callable[[DataPlane, str], Awaitable[None]], name: str, run: int
+) -> None:
+    kept: list[Any] = []
+    for script in ("journal_append", "task_complete"):
+        workflow = await store.start(entry=b"start")
+        await before(store, workflow)
+        if script == "journal_append":
+            answer = await store.journal.append(workflow, run, name, b"entry")
+        else:
+            answer = await complete(store, workflow, b"entry", name, run)
+        head = await store.link.call("HGETALL", store.keys.head(workflow))
+        fields = dict(zip(head[::2], head[1::2], strict=True))
+        numbers = {field: value.partition(b"-")[2] for field, value in fields.items() if field[:2] == b"e:"}
+        rest = [fields.get(field) for field in (b"bytes", b"suppressed", b"owner", b"run", b"closed")]
+        claim = (b"c:classify" in fields, await store.link.call("HGETALL", store.keys.checkpoints(workflow)))
+        entries = [(entry.n, entry.name, entry.data) for entry in await store.journal.read(workflow)]
+        kept.append((answer._replace(id=answer.id.partition(b"-")[2]), numbers, rest[:4], claim, entries))
+    assert kept[0] == kept[1]
+
+
+# ── who records ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def recorder(store: DataPlane) -> OutcomeRecorder:
+    plane = data_plane.DataPlane(store.link, store.keys, store.journal, store.queues)
+    return OutcomeRecorder(plane, Deliveries(store.link), SYSTEM, SYSTEM.now_ms, 60_000)
+
+
+async def test_an_agent_sends_one_command_and_wakes_a_new_owner_itself(store: DataPlane) -> None:
+    outcome = OutcomeEntry(NAME, b"done", failed=False)
+    for node in (OWNER, OTHER):
+        await store.queues.make_wake(node)
+    for owner in (OWNER, OTHER):
+        workflow = await store.start(owner=owner)
+        before = store.link.counters.commands
+        assert await recorder(store).record(Attempt(workflow), outcome) is outcome.entry
+        await store.link.call("PING")
+        assert store.link.counters.commands == before + (2 if owner == OWNER else 3), "the outcome, a wake, PING"
+        (wake,) = await wakes(store, owner)
+        assert isinstance(wake, Wake) and (wake.workflow_id, wake.entry) == (workflow, outcome.entry)
+
+
+async def test_an_agent_that_may_not_read_wakes_records_in_two_steps() -> None:
+    """Redis refuses a script to a user who may not read and write all of its keys: then the outcome goes the other way."""
+    rules = ("~nn:team-a:wf:{*", "%W~nn:team-a:wake:{*", "&*", "+@all")
+    with valkey() as server:
+        async with DataPlane.open(server.url, "team-a") as store:
+            await store.link.call("ACL", "SETUSER", "agent", "reset", "on", ">secret", *rules)
+            await store.queues.make_wake(OWNER)
+            workflow, outcome = await store.start(), OutcomeEntry(NAME, b"done", failed=False)
+            async with DataPlane.open(server.url.replace("://", "://agent:secret@"), "team-a") as agent:
+                assert await recorder(agent).record(Attempt(workflow), outcome) is outcome.entry
+            (wake,) = await wakes(store)
+            assert isinstance(wake, Wake) and wake.entry == b"done"
+            assert await store.names(workflow) == ["start", NAME]
