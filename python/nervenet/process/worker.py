@@ -44,10 +44,7 @@ class WorkerProcess:
     async def start(cls, arguments: Sequence[str], place: Place) -> WorkerProcess:
         """Start `nervenet` with these arguments."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "nervenet",
+            *_interpreter(),
             *arguments,
             stdin=asyncio.subprocess.PIPE,
             env={**os.environ, VARIABLE: place.encode()},
@@ -93,6 +90,12 @@ class WorkerProcess:
     def signal(self, signum: int) -> None:
         if self.alive:
             self._process.send_signal(signum)
+
+
+def _interpreter() -> list[str]:
+    """This command again. The working directory is a place for modules where it is one here: with `python -m nervenet`, not with `nervenet`."""
+    has_directory = sys.path[:1] in ([""], [str(Path.cwd())])
+    return [sys.executable, *([] if has_directory else ["-P"]), "-m", "nervenet"]
 
 
 def how_it_ended(code: int) -> str:
