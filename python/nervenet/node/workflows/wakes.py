@@ -151,7 +151,7 @@ class WakeReader:
                 continue  # only the reading was ended: we have another id now
             for i, wake in enumerate(wakes, 1):
                 if i % WAKES_AT_A_TIME == 0:
-                    await asyncio.sleep(0)  # what else there is to do
+                    await asyncio.sleep(0)  # the rest of the node goes on
                 if type(wake) is not Wake:
                     context.link.skips.skip(f"an entry of the wake of {mine}", "it has other fields")
                     continue
