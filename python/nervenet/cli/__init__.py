@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
             return complete()
         args = parse(given)
+        if args is not None:
+            args.argv = given
         code = args.run(args) if args is not None else 0
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001  # the border: each becomes a message and an exit code

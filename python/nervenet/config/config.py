@@ -95,6 +95,8 @@ class Config:
         log: `"auto"`, `"pretty"` or `"json"`.
         replay_check: Whether a node replays each step a second time.
         sources: Where the value of each setting comes from.
+        process: The number of this process, from 1, among those of one supervisor (`--processes`). 0: it has none.
+        processes: How many processes that supervisor has.
     """
 
     address: str
@@ -140,6 +142,8 @@ class Config:
     log: LogForm
     replay_check: bool
     sources: Mapping[str, str]
+    process: int = 0
+    processes: int = 1
 
     @classmethod
     def load(

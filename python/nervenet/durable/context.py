@@ -24,7 +24,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import FrameType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, overload
 
 from typing_extensions import ParamSpec, TypeForm, TypeVar
 
@@ -36,6 +36,7 @@ from nervenet.durable.pending import Pending
 from nervenet.errors import CallFailed, CallTimedOut
 from nervenet.options import (
     CallOptions,
+    Resolved,
     ResolvedStart,
     StartOptions,
     check_name,
@@ -44,7 +45,7 @@ from nervenet.options import (
     resolve_start,
 )
 from nervenet.payloads import ANY, Codec, InvalidPayload, PayloadTooLarge, check_size, format_size
-from nervenet.records import NOTHING, Failure, FailureCode, Outcome, Question
+from nervenet.records import NOTHING, Failure, FailureCode, Outcome, Payload, Question
 from nervenet.schemas import malformed
 from nervenet.signatures import ContextBase
 
@@ -384,7 +385,8 @@ class Context(ContextBase):
 
     def _prepare(
         self, frame: FrameType, target: Any, input: Any = None, /, *, options: CallOptions | None = None
-    ) -> Pending:
+    ) -> _Prepared:
+        """Only what must be done at once: thousands of calls may be made in one callback, and the node does nothing else meanwhile."""
         defaults = self._machine.workflow.defaults
         version = None
         codec, output = ANY, ANY
@@ -402,12 +404,14 @@ class Context(ContextBase):
         payload = self._machine.codecs.encode(plain)
         if payload.size > self._machine.payload_limit:
             check_size(payload, self._machine.payload_limit, f"{name}: input")
-        digests = self._machine.codecs.digests(plain, self._fold.seed)
-        site = Site(frame.f_code, frame.f_lineno)
-        return Pending("call", name, output, site, payload, resolved, version, digests=digests)
+        return _Prepared(name, output, plain, payload, resolved, version, Site(frame.f_code, frame.f_lineno))
 
-    async def _outcome(self, call: Pending) -> Any:
+    async def _outcome(self, call: Pending | _Prepared) -> Any:
         """Make the call a step, wait for its outcome, and give its value or raise its failure."""
+        if isinstance(call, _Prepared):
+            name, output, plain, payload, resolved, version, site = call
+            digests = self._machine.codecs.digests(plain, self._fold.seed)
+            call = Pending("call", name, output, site, payload, resolved, version, digests=digests)
         fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
         fold.issue(call)
         try:
@@ -734,6 +738,18 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
         error = sys.exc_info()[1] if kwargs.get("exc_info") is True else kwargs.get("exc_info")
         words = str(msg) % args if args else str(msg)
         self._machine.say(level, f"{words}: {error!r}" if isinstance(error, BaseException) else words)
+
+
+class _Prepared(NamedTuple):
+    """A call that was made and is not a step yet, because its coroutine has not begun. `plain` is the input before codecs."""
+
+    name: str
+    output: Codec[Any]
+    plain: Payload
+    payload: Payload
+    options: Resolved
+    version: str | None
+    site: Site
 
 
 async def bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, concurrency: int) -> None:

@@ -74,6 +74,7 @@ class Fold:
     """The state of one run. `commands` are those of the entry being applied."""
 
     __slots__ = (
+        "asked",
         "canceled",
         "changed_ms",
         "children",
@@ -120,6 +121,7 @@ class Fold:
         self.commands: list[Command] = []
         self.given_up: dict[str, None] = _NONE  # steps that were given up, so their commands of this entry are obsolete
         self.pending: dict[str, Pending] = {}
+        self.asked: dict[str, None] = _NONE  # among them are all pending steps that have a question
         self.withdrawn: dict[str, Pending] = {}
         self.counters: dict[str, int] = {}
         self.timers: dict[int, DurableTimer] = {}
@@ -148,6 +150,8 @@ class Fold:
         step = self._known_step(call, base) if self.early else ""
         call.begin(step or self._numbered_step(base))
         self.pending[call.step] = call
+        if call.question is not None:
+            self._remember_question(call)
         if call.kind == "call":
             self._set_total(call)
         self._want(call)
@@ -316,6 +320,16 @@ class Fold:
         yield from (sending.wanted() for sending in self.sendings.values())
         yield from (StartTimer(number, handle.due_ms) for number, handle in self.timers.items())
 
+    def waits_for_human(self) -> bool:
+        """Whether a pending step has a question. Looking at all steps would cost a fan-out of thousands that for each of its entries."""
+        while self.asked:
+            step = next(reversed(self.asked))
+            call = self.pending.get(step)
+            if call is not None and call.question is not None:
+                return True
+            del self.asked[step]
+        return False
+
     def asks(self) -> tuple[str, Site | None]:
         """The steps that the code waits for, as text, and the line of the first one."""
         steps = list(self.pending.values())
@@ -457,6 +471,7 @@ class Fold:
             if (theirs.text, theirs.choices) != (ours.text, ours.choices):
                 raise Contradiction(f"{entry.name} {theirs.text!r}", f"{entry.name} {ours.text!r}", call.site)
         call.question, call.question_number, call.phase, call.asked_ms = theirs, number, OPEN, self.now_ms
+        self._remember_question(call)
         self._want(call)
 
     def _decided(self, entry: Entry, body: Decided) -> None:
@@ -528,7 +543,12 @@ class Fold:
     def _ask(self, call: Pending, question: Question) -> None:
         call.question_number += 1
         call.question, call.phase = question, ASKING
+        self._remember_question(call)
         self._want(call)
+
+    def _remember_question(self, call: Pending) -> None:
+        self.asked = self.asked or {}
+        self.asked[call.step] = None
 
     def still_wanted(self, commands: list[Command]) -> list[Command]:
         """The commands of this entry, without those of steps that were given up in it."""

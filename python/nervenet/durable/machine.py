@@ -203,10 +203,7 @@ class Machine:
             return State.RUNNING
         if self._fold.canceled is not None:
             return State.CANCELING
-        for call in self._fold.pending.values():
-            if call.question is not None:
-                return State.WAITING_FOR_HUMAN
-        return State.RUNNING
+        return State.WAITING_FOR_HUMAN if self._fold.waits_for_human() else State.RUNNING
 
     def foresee(self, entries: Sequence[Entry]) -> None:
         """Read the entries that a replay will apply: `ctx.patched` needs them in advance."""

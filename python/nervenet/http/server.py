@@ -70,7 +70,7 @@ class HttpServer:
         host, port = split_host_port(config.http)
         files = server_files(config.http, config, "http")
         tls = _tls(files) if files is not None else None
-        bound = await _bind(config.http, host, port)
+        bound = await _bind(config.http, host, port, shared=bool(config.process))
         number = bound.getsockname()[1]
         address = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
         app = HttpApp(config, guards, host)
@@ -188,13 +188,15 @@ def _options(app: HttpApp, tls: ssl.SSLContext | None) -> uvicorn.Config:
     return options
 
 
-async def _bind(where: str, host: str, port: int) -> socket.socket:
+async def _bind(where: str, host: str, port: int, *, shared: bool) -> socket.socket:
     try:
         loop = asyncio.get_running_loop()
         family, kind, protocol, _, address = (await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
         bound = socket.socket(family, kind, protocol)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound.bind(address)
             bound.listen(128)
             bound.setblocking(False)

@@ -17,6 +17,7 @@ a dependency for one page.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Self, cast
@@ -27,7 +28,7 @@ from nervenet.errors import ConfigError
 from nervenet.metrics import exposition
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from nervenet.metrics.registry import Registry
 
@@ -44,6 +45,8 @@ PATH: Final = "/metrics"
 _REQUEST: Final = re.compile(rb"([A-Z]{1,16}) ([!-~]{1,1000}) HTTP/1\.[01]")
 _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
 _BODY: Final = re.compile(rb"(?mi)^(?:content-length:(?!\s*0\s*$)|transfer-encoding:)")
+_log = logging.getLogger(__name__)
+
 _WORDS: Final = {
     200: "OK",
     400: "Bad Request",
@@ -51,6 +54,7 @@ _WORDS: Final = {
     405: "Method Not Allowed",
     408: "Request Timeout",
     431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
     503: "Service Unavailable",
 }
 
@@ -58,8 +62,10 @@ _WORDS: Final = {
 class Door:
     """See the module. Made by `open`."""
 
-    def __init__(self, clock: Clock = SYSTEM) -> None:
+    def __init__(self, clock: Clock = SYSTEM, gather: Callable[[], Awaitable[bytes]] | None = None) -> None:
         self.address = ""
+        self._gather = gather
+        self._gathering: asyncio.Task[bytes] | None = None
         self.connections: set[_Visit] = set()
         self._clock = clock
         self._registries: list[Registry] = []
@@ -71,9 +77,11 @@ class Door:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, where: str, clock: Clock = SYSTEM) -> AsyncIterator[Self]:
-        """Serve at `host:port`. Raises ConfigError if that address cannot be bound."""
-        door, loop = cls(clock), asyncio.get_running_loop()
+    async def open(
+        cls, where: str, clock: Clock = SYSTEM, gather: Callable[[], Awaitable[bytes]] | None = None
+    ) -> AsyncIterator[Self]:
+        """Serve at `host:port`. `gather` makes the page in place of registries. Raises ConfigError if that address cannot be bound."""
+        door, loop = cls(clock, gather), asyncio.get_running_loop()
         host, port = split_host_port(where)
         try:
             server = await loop.create_server(lambda: _Visit(door), host, port, backlog=MOST_CONNECTIONS)
@@ -100,9 +108,13 @@ class Door:
         self._registries.remove(registry)
         self._made_at = float("-inf")
 
-    def page(self) -> bytes:
+    async def page(self) -> bytes:
         """The page, at most `FRESH_FOR` seconds old."""
         now = self._clock.monotonic()
+        if self._gather is not None:
+            if self._gathering is None or now - self._made_at >= FRESH_FOR:
+                self._gathering, self._made_at = asyncio.ensure_future(self._gather()), now
+            return await asyncio.shield(self._gathering)
         if now - self._made_at >= FRESH_FOR:
             self._page, self._made_at = exposition.text(self._registries), now
         return self._page
@@ -153,7 +165,22 @@ class _Visit(asyncio.Protocol):
 
     def _answer(self, status: int) -> None:
         self._answered = True
-        body = self._door.page() if status == 200 else f"{status} {_WORDS[status]}\n".encode()
+        if status == 200:
+            self._making = asyncio.ensure_future(self._door.page())
+            self._making.add_done_callback(self._made)
+        else:
+            self._send(status, f"{status} {_WORDS[status]}\n".encode())
+
+    def _made(self, making: asyncio.Future[bytes]) -> None:
+        if making.cancelled() or self._transport.is_closing():
+            return
+        if (error := making.exception()) is not None:
+            _log.error("the page of metrics cannot be made", exc_info=error)
+            self._send(500, b"500 Internal Server Error\n")
+        else:
+            self._send(200, making.result())
+
+    def _send(self, status: int, body: bytes) -> None:
         kind = exposition.CONTENT_TYPE if status == 200 else "text/plain; charset=utf-8"
         allow = "Allow: GET\r\n" if status == 405 else ""
         head = (

@@ -73,7 +73,7 @@ def run_node(
             line = f"node {node.node_id} of mesh {mesh.name} serves at {node.address}"
             http = f", HTTP at {node.http}" if node.http else ""
             scaler = f", KEDA's scaler at {node.scaler}" if node.scaler else ""
-            with _announced(line + http + scaler, facts, ready_file, quiet):
+            with _announced(_numbered(line + http + scaler, config), facts, ready_file, quiet):
                 await stop.asked(node.drain, config.drain_ms / 1000)
 
     return _run(node, mesh, config, "node", quiet)
@@ -102,7 +102,7 @@ def _run_several(mesh: MeshDefinitions, config: Config, ready_file: Path | str |
             http += f", KEDA's scaler at {tenants.scaler}" if tenants.scaler else ""
             named = ", ".join(f"{namespace} ({node_id})" for namespace, node_id in ids.items())
             line = f"node of mesh {mesh.name} serves namespaces {named} at {tenants.address}{http}"
-            with _announced(line, facts, ready_file, quiet):
+            with _announced(_numbered(line, config), facts, ready_file, quiet):
                 await stop.asked(tenants.drain, config.drain_ms / 1000)
 
     return _run(nodes, mesh, config, "node", quiet)
@@ -141,7 +141,8 @@ def run_agent(
                 "mesh": mesh.name,
             }
             serves = ", ".join(agent.capabilities)
-            with _announced(f"agent {agent.agent_id} takes {serves} at {agent.address}", facts, ready_file, quiet):
+            line = f"agent {agent.agent_id} takes {serves} at {agent.address}"
+            with _announced(_numbered(line, config), facts, ready_file, quiet):
                 await stop.asked(broken=agent.stopped())  # leaving the context drains
 
     return _run(agent, mesh, config, "agent", quiet)
@@ -165,7 +166,7 @@ def run_mesh(mesh: MeshDefinitions, config: Config, *, node: bool, agents: bool 
 
 def _run(main: Callable[[ShutdownSignals], Any], mesh: MeshDefinitions, config: Config, role: str, quiet: bool) -> int:
     refuse_here(f"mesh {mesh.name}")
-    logs.set_up(config.log, config.log_level)
+    logs.set_up(config.log, config.log_level, process_number=config.process)
     if quiet:
         logging.getLogger("nervenet.process").setLevel(logging.WARNING)
     traces = telemetry.start(mesh.name, role)
@@ -197,6 +198,10 @@ def _announced(line: str, facts: dict[str, Any], ready_file: Path | str | None, 
         yield
     finally:
         file.unlink(missing_ok=True)
+
+
+def _numbered(line: str, config: Config) -> str:
+    return f"process {config.process}: {line}" if config.process else line
 
 
 def _spare_the_collector() -> None:

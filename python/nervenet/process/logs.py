@@ -22,8 +22,11 @@ _COLORS = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL
 _LETTERS = {"DEBUG": "debug", "INFO": "info ", "WARNING": "warn ", "ERROR": "error", "CRITICAL": "fatal"}
 
 
-def set_up(form: LogForm = "auto", level: str = "info", stream: IO[str] | None = None) -> None:
-    """Log to `stream` (default: stderr). Other libraries log warnings and errors only, whatever our level is."""
+def set_up(
+    form: LogForm = "auto", level: str = "info", stream: IO[str] | None = None, *, process_number: int = 0
+) -> None:
+    """Log to `stream` (default: stderr). Other libraries log warnings and errors only, whatever our level is. `process_number`: a
+    field of each record, unless it is 0."""
     stream = stream or sys.stderr
     pretty = form == "pretty" or (form == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
@@ -31,6 +34,8 @@ def set_up(form: LogForm = "auto", level: str = "info", stream: IO[str] | None =
         PrettyFormatter(color=stream.isatty() and not os.environ.get("NO_COLOR")) if pretty else JsonFormatter()
     )
     handler.addFilter(BoundFields())
+    if process_number:
+        handler.addFilter(lambda record: record.__dict__.setdefault("process_number", process_number) is not None)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

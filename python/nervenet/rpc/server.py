@@ -83,6 +83,9 @@ class GrpcServer:
         self.guards: Guards
         """Who may call what: the HTTP door asks them too."""
         self.address = ""
+        self._shared: grpc.aio.Server | None = None
+        """Serves the address that several processes of one supervisor share."""
+        self._leaving: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<GrpcServer at {self.address}{', stopping' if self._stopping.is_set() else ''}>"
@@ -102,14 +105,15 @@ class GrpcServer:
         rules: Rules | None = None,
         lookups: Lookups | None = None,
         process_id: Callable[[], str] = str,
+        own_address: bool = True,
     ) -> GrpcServer:
-        """Bind and serve. Raises ConfigError if the address is in use or open to others without TLS and identity, or a
+        """Bind and serve. `own_address`: false where callers need not reach exactly this one of several processes. Raises ConfigError if the address is in use or open to others without TLS and identity, or a
         certificate or the token is missing."""
         server = cls(config, role, stopping)
         server._know(services)
         rules = rules or server.rules(process_id, lookups)
         guard = server.guards = server.make_guard(config, services, translate, calls, ready, rules)
-        await server._listen(guard, serving=serving)
+        await server._listen(guard, serving=serving, own_address=own_address)
         return server
 
     @classmethod
@@ -176,20 +180,40 @@ class GrpcServer:
             **dict.fromkeys(REFLECTION, reflecting),
         }
 
-    async def _listen(self, handler: grpc.GenericRpcHandler, *, serving: bool) -> None:
+    async def _listen(self, handler: grpc.GenericRpcHandler, *, serving: bool, own_address: bool = True) -> None:
         listen = self._config.listen_for(self._role)
-        server = self._server = grpc.aio.server(options=_options(self._config))
-        server.add_generic_rpc_handlers((handler,))
         files = server_files(listen, self._config)
-        port = _bind(server, listen, files)
         host = split_host_port(listen)[0]
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        named = f"[{host}]" if ":" in host else host
+        is_shared = bool(self._config.process) and self._role == "node"
+        server, number = self._open(handler, listen, files, reuse_port=is_shared)
+        if is_shared and own_address:
+            self._shared = server
+            server, number = self._open(handler, f"{named}:0", files)
+        self._server = server
+        self.address = f"{named}:{number}"
         await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         self._following = [asyncio.create_task(each.follow()) for each in (self._identity, self._access)]
         if files is not None:
             self._following.append(asyncio.create_task(files.follow()))
         await self.serve(serving)
         await server.start()
+        if self._shared is not None:
+            await self._shared.start()
+
+    def _open(
+        self, handler: grpc.GenericRpcHandler, listen: str, files: PemWatch | None, *, reuse_port: bool = False
+    ) -> tuple[grpc.aio.Server, int]:
+        """A server that is bound and not started, and its port."""
+        server = grpc.aio.server(options=_options(self._config, reuse_port=reuse_port))
+        server.add_generic_rpc_handlers((handler,))
+        return server, _bind(server, listen, files)
+
+    def leave_shared(self) -> None:
+        """Leave the address that this process shares with others, so that new connections reach those. Calls under way go on, and so
+        does the own address. Does nothing where the process has its address for itself."""
+        if self._shared is not None and self._leaving is None:
+            self._leaving = asyncio.create_task(self._shared.stop(self._config.drain_ms / 1000))
 
     async def answer_to(self, process_id: str, before: str = "") -> None:
         """Report the health under this id too, and no longer under an earlier one, so that callers know which process
@@ -216,7 +240,9 @@ class GrpcServer:
         """Report NOT_SERVING, end the long streams, and let other calls finish for `grace` seconds."""
         self._stopping.set()
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace)
+        await asyncio.gather(*(server.stop(grace) for server in (self._server, self._shared) if server is not None))
+        if self._leaving is not None:
+            await self._leaving
         for following in self._following:
             following.cancel()
         await self._access.close()
@@ -244,9 +270,9 @@ class _Health(health.aio.HealthServicer):
             watching.cancel()
 
 
-def _options(config: Config) -> Sequence[tuple[str, Any]]:
+def _options(config: Config, *, reuse_port: bool = False) -> Sequence[tuple[str, Any]]:
     return (
-        ("grpc.so_reuseport", 0),  # a second process on the same port must fail, not share it
+        ("grpc.so_reuseport", int(reuse_port)),  # else a second process on the same port must fail, not share it
         ("grpc.enable_channelz", 1),
         ("grpc.server_handshake_timeout_ms", 20_000),  # for TLS and the first frame; gRPC's own is two minutes
         ("grpc.keepalive_time_ms", 30_000),

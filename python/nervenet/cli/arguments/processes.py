@@ -23,7 +23,18 @@ def _node(parser: Parser) -> None:
     app(parser, needed=False)
     parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen (127.0.0.1:7700)")
     parser.add_argument("--http", metavar="HOST:PORT", help="where to serve HTTP (nowhere)")
+    _processes(parser)
     insecure(parser)
+
+
+def _processes(parser: Parser) -> None:
+    parser.add_argument(
+        "--processes",
+        type=whole(1, 256),
+        default=1,
+        metavar="N",
+        help="run N of them under one supervisor, to use more cores; SIGHUP replaces them one by one (1)",
+    )
 
 
 def _agent(parser: Parser) -> None:
@@ -34,6 +45,7 @@ def _agent(parser: Parser) -> None:
         "--slots", type=whole(1), metavar="N", help="tasks that it runs at the same time, over all capabilities"
     )
     parser.add_argument("--listen", metavar="HOST:PORT", help="where its AgentService listens (127.0.0.1:0)")
+    _processes(parser)
     insecure(parser)
 
 

@@ -91,16 +91,17 @@ def _cgroup_limits(own: Path, root: Path) -> list[int]:
 
 
 class Memory:
-    """One for each node. `limit` None: a part of what is available."""
+    """One for each node. `limit` None: a part of what is available, divided by the `processes` that share it."""
 
     def __init__(
         self,
         limit: int | None,
         *,
+        processes: int = 1,
         resident: Callable[[], int] = lambda: measure()[1],
         now: Callable[[], float] = SYSTEM.monotonic,
     ) -> None:
-        self.limit = limit if limit is not None else int(available() * PART)
+        self.limit = limit if limit is not None else int(available() * PART) // processes
         self._resident, self._now = resident, now
         self._measured_at = self._trimmed_at = float("-inf")
         self._used = self._promised = 0

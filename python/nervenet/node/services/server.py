@@ -182,6 +182,7 @@ async def start_scaler(
         calls=calls,
         ready=ready,
         process_id=process_id,
+        own_address=False,
     )
 
 
@@ -212,6 +213,8 @@ async def _follow_health(node: Node, server: GrpcServer) -> None:
     serving = True
     while True:  # the node has flags, and no event for the service above it
         await asyncio.sleep(0.2)
+        if node.context.status.draining:
+            server.leave_shared()
         well = not node.context.status.draining and not node.failing
         if well is not serving:
             serving = well

@@ -155,6 +155,8 @@ class SharedServer:
 
     async def _tell_health(self) -> None:
         """The process wants calls as long as one of its nodes does: what is wrong with another one is that one's affair."""
+        if self._nodes and all(node.context.status.draining for node in self._nodes):
+            self._server.leave_shared()
         well = any(not node.context.status.draining and not node.failing for node in self._nodes)
         if well is not self._serving:
             self._serving = well

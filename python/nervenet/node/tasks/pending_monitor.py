@@ -42,6 +42,7 @@ _log = logging.getLogger(__name__)
 
 BATCH = 1_000
 HELD_PAGE = 500
+STEPS_AT_A_TIME = 50
 
 
 class Case(enum.Enum):
@@ -156,9 +157,9 @@ class PendingMonitor:
                     raise
                 self._context.link.skips.skip(f"the head of {coordinator.workflow_id}", error)
             else:
-                self._treat_workflow(coordinator, found)
+                await self._treat_workflow(coordinator, found)
 
-    def _treat_workflow(self, coordinator: Coordinator, look: Look | None) -> None:
+    async def _treat_workflow(self, coordinator: Coordinator, look: Look | None) -> None:
         context = self._context
         if coordinator.dropped or coordinator.awaiting_reconciliation:
             return
@@ -186,9 +187,20 @@ class PendingMonitor:
             context.spawn(context.journal.forget_claim(coordinator.workflow_id, step))
         now = context.clock.now_ms()
         claims_return = now < self._recovery.claims_return_ms  # Redis lost them: a look at all workflows follows
-        for step, sent in tuple(coordinator.sent.items()):
-            if step not in look.done and not claims_return:
-                self._treat(coordinator, sent, look.claims.get(step), now)
+        if not claims_return:
+            await self._treat_steps(coordinator, look, now)
+
+    async def _treat_steps(self, coordinator: Coordinator, look: Look, now_ms: int) -> None:
+        """Treat what it sent, in parts: a fan-out of thousands must not hold up the others."""
+        sent = tuple(coordinator.sent.items())
+        for first in range(0, len(sent), STEPS_AT_A_TIME):
+            if coordinator.dropped or coordinator.awaiting_reconciliation:
+                return
+            for step, one in sent[first : first + STEPS_AT_A_TIME]:
+                if step not in look.done and not one.over:
+                    self._treat(coordinator, one, look.claims.get(step), now_ms)
+            if first + STEPS_AT_A_TIME < len(sent):
+                await asyncio.sleep(0)
 
     def _treat(self, coordinator: Coordinator, sent: DispatchedAttempt, claim: Claim | None, now_ms: int) -> None:
         dead = claim is not None and self._context.table.tombstone(claim.agent_id) is not None

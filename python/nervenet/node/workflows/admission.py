@@ -55,7 +55,7 @@ class Admission:
         self._looked: dict[Requirement, int] = {}
         self._long: dict[Requirement, int] = {}
         self.planned = 0  # starts under way that this node will own
-        self.memory = Memory(context.config.max_memory)
+        self.memory = Memory(context.config.max_memory, processes=context.config.processes)
         self._told_short = False
 
     # ── workflows of a node ──────────────────────────────────────────────────────────────────────────────────────────

@@ -73,8 +73,9 @@ STEP = "step"
 """What entries wait for while the code of one entry runs in parts, so that the node's event loop is never blocked for long."""
 REST = "rest"
 """What entries wait for while the commands of one entry are carried out in parts."""
-CALLBACKS_AT_A_TIME = 500
-COMMANDS_AT_A_TIME = 200
+CALLBACKS_AT_A_TIME = 200
+COMMANDS_AT_A_TIME = 50
+"""Parts of a few milliseconds each."""
 CHECK = "check"
 """What entries wait for while a second machine folds the journal again, in development."""
 

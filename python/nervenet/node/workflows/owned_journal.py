@@ -12,6 +12,7 @@ objects that refer to each other would leave every closed workflow to the garbag
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from abc import ABC, abstractmethod
@@ -23,7 +24,6 @@ from nervenet.streams.answers import Appended
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from nervenet.node.context import NodeContext
@@ -42,6 +42,8 @@ class _Kept(TypedDict):
     own_retention: bool
 
 
+ENTRIES_AT_A_TIME = 50
+"""Entries that are folded without a pause: a few milliseconds."""
 LOSS = "loss"
 """What entries wait for while it is not known what Redis has lost."""
 
@@ -142,8 +144,12 @@ class OwnedJournal(ABC):
             self.catch_up()
 
     def _feed_early(self) -> None:
-        while self._early and not self._unproven and (late := self._early.pop(self.applied + 1, None)) is not None:
+        """Apply what has arrived too early, in parts."""
+        for _ in range(ENTRIES_AT_A_TIME):
+            if self.dropped or self._unproven or (late := self._early.pop(self.applied + 1, None)) is None:
+                return
             self._apply(decode_entry(late[1], late[2], self.applied + 1, late[0]), late[2])
+        asyncio.get_running_loop().call_soon(self._feed_early)
 
     def catch_up(self) -> None:
         """An entry is missing: read the journal after the last applied entry. Only one read runs at a time."""
@@ -159,9 +165,11 @@ class OwnedJournal(ABC):
                 if page and page[0].n <= applied:
                     self._rewritten(f"entry {page[0].n} was rewritten")
                     return
-                for raw in page:
+                for i, raw in enumerate(page, 1):
                     if raw.n > self.applied:
                         self.feed(raw.n, raw.ms, raw.name, raw.data)
+                    if i % ENTRIES_AT_A_TIME == 0:
+                        await asyncio.sleep(0)  # the others' news
                 if len(page) < 2:
                     return
         finally:

@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 WAKES = 1_000
 """Entries that are read at a time."""
+WAKES_AT_A_TIME = 50
+"""Entries that are folded without a pause: a few milliseconds."""
 BLOCK_MS = 2_000
 """Longest time of one read."""
 
@@ -147,7 +149,9 @@ class WakeReader:
                 if task is None or task.cancelling():
                     raise
                 continue  # only the reading was ended: we have another id now
-            for wake in wakes:
+            for i, wake in enumerate(wakes, 1):
+                if i % WAKES_AT_A_TIME == 0:
+                    await asyncio.sleep(0)  # the rest of the node goes on
                 if type(wake) is not Wake:
                     context.link.skips.skip(f"an entry of the wake of {mine}", "it has other fields")
                     continue
