@@ -276,7 +276,7 @@ class Permit:
 
 def must_not_wait(policy: Policy, call: Call) -> bool:
     """Whether a call of StartWorkflows must not answer with the workflow's end: a rule denies its caller AwaitWorkflows, at least
-    for some workflows. The caller then has to await it by that call, which is decided by itself."""
+    for some workflows. The caller then has to await it by that call, about which the policy decides on its own."""
     if rpc_name(call.path) != "StartWorkflows":
         return False
     answer = policy.decide(call.caller, call.path.replace("StartWorkflows", "AwaitWorkflows"), call.namespace)

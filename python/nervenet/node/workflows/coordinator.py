@@ -290,14 +290,14 @@ class Coordinator(OwnedJournal):
 
     def _applied(self, entry: Entry, commands: list[Command]) -> None:
         """The code waits again: carry out its commands."""
-        kind = type(entry.body)
-        if kind is Close and entry.body.state is not State.UNRECOGNIZED:  # else it is blocked by it
-            if self._entries is not None and (failure := entry.body.failure) is not None:
+        body = entry.body
+        if type(body) is Close and body.state is not State.UNRECOGNIZED:  # else it is blocked by it
+            if self._entries is not None and (failure := body.failure) is not None:
                 at = f" at {self.machine.failed_at}" if self.machine.failed_at else ""
-                _log.warning("%s is %s%s: %s", self.workflow_id, entry.body.state, at, failure_text(failure))
-            self._effects.closed(self, entry.body)
+                _log.warning("%s is %s%s: %s", self.workflow_id, body.state, at, failure_text(failure))
+            self._effects.closed(self, body)
             return
-        if kind is Start or kind is Cancel:
+        if type(body) is Start or type(body) is Cancel:
             self._arm_timeout()
         if self._entries is not None and self._must_prove(self._entries, entry, commands):
             self._held += commands
