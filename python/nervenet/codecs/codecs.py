@@ -128,7 +128,7 @@ class Codecs:
 
     # ── keys that change ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    # Nothing below this part reads a file: the replay machine encodes and decodes. Who calls it from outside looks first.
+    # Nothing below this part reads a file: the replay machine encodes and decodes. The code at the border looks first.
 
     async def follow(self) -> None:
         """Look at the files of keys once a second, without end: for processes that run for long."""

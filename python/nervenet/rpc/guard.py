@@ -39,7 +39,7 @@ from nervenet.metrics import Family, Histogram, catalog
 from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
 from nervenet.rpc.decoding import decoder
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
-from nervenet.rpc.status import check_values, not_yet, status_of
+from nervenet.rpc.status import check_values, no_method, not_yet, status_of
 from nervenet.security import CURRENT_CALL, IdentifiedCall, current_call
 from nervenet.telemetry import from_metadata, trace_id
 from nervenet.telemetry.log_fields import bind_namespace
@@ -210,7 +210,7 @@ class Guard(grpc.GenericRpcHandler):
             self._handlers[rpc.path] = make(guarded, response_serializer=rpc.answer.SerializeToString)
 
     def service(self, handler_call_details: Any) -> Any:
-        """Called by gRPC for each call, in the task that serves it. None: the method does not exist."""
+        """Called by gRPC for each call, in the task that serves it."""
         path = handler_call_details.method
         if path not in _OPEN:
             try:
@@ -221,7 +221,11 @@ class Guard(grpc.GenericRpcHandler):
                 refused = status_of(error)
                 self.timed(path, refused[0].name, SYSTEM.monotonic())
                 return _refusing(refused)
-        return self._handlers.get(path)
+        handler = self._handlers.get(path)
+        if handler is None:  # gRPC's own refusal has no reason
+            self.timed(path, "UNIMPLEMENTED", SYSTEM.monotonic())
+            return _refusing(status_of(no_method(path)))
+        return handler
 
     def admit(self, metadata: Metadata) -> IdentifiedCall:
         """Who calls with this metadata, and in which namespace; `current_call()` of this task gives it from now on.
