@@ -181,7 +181,7 @@ class RememberedWrites:
     def add_bytes(self, size: int) -> None:
         """The entries in memory grew by `size` bytes."""
         self._hosted_bytes += size
-        if self._bytes > self._most:
+        if self._hosted_bytes + self._ends.size > self._most:  # as `_bytes`: every entry comes by here
             self._forget_old()
 
     def forget_entries(self, coordinator: Coordinator) -> None:

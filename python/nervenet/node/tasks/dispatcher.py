@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from nervenet.durable.retry import LOST_LIMIT
@@ -114,7 +114,7 @@ class Dispatcher:
             future = self._queues.send_queue_nowait(dispatch.capability, envelope, requirement.hash)
             self._announce(dispatch.capability, now)
         metrics.sent.child(dispatch.capability, "queue" if agent is None else "inbox").value += 1
-        future.add_done_callback(lambda reply: self._placed(coordinator, sent, now, avoid, reply))
+        future.add_done_callback(partial(self._placed, coordinator, sent, now, avoid))
 
     def expect_acceptance(self, coordinator: Coordinator, sent: DispatchedAttempt, within_ms: int) -> None:
         """An agent's inbox has it: if the agent has not claimed it by then, another agent gets it."""
