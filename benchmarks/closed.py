@@ -6,6 +6,7 @@
 The closed ones are copies of one that really ran (head and journal, four steps with empty texts), listed as of today. Then, with so many there:
 workflows one after another (median), 50 at once (workflows/s, CPU of node and Valkey for each), the first page of a list, and the first
 page of failed ones, of which there are none: the node reads heads until its limit for a page. A million copies need about 5 GB of memory.
+"Alone" and the lists are times, which other work on the machine makes longer; the CPU columns are not.
 """
 
 from __future__ import annotations
