@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
 from nervenet import errors
 from nervenet.v1 import workflow_pb2
 from tests.archive.world import World, run
+from tests.http_door.world import watching
 from tests.support.waiting import until
 
 
@@ -61,6 +63,30 @@ async def test_who_awaits_a_forgotten_workflow_gets_its_result_and_who_awaits_no
         await client.handle("nobody").result()
     with pytest.raises(errors.NotFound):
         await raw.call("GetWorkflow", workflow_id="nobody", wait={"seconds": 5})
+
+
+async def test_who_watches_a_forgotten_workflow_gets_its_history_and_then_the_end(world: World) -> None:
+    node, raw = await world.up(http="127.0.0.1:0")
+    await run(raw, "w", value="treasure")
+    wanted = {"workflow_id": "w", "include_progress": True, "payload_format": "PAYLOAD_FORMAT_RAW"}
+    before = [answer.entry async for answer in raw.stream("WatchWorkflow", **wanted)]
+    await world.forgotten(node, "w")
+
+    after = [answer.entry async for answer in raw.stream("WatchWorkflow", **wanted)]
+    assert [entry.name for entry in after] == ["start", "close"]
+    assert after == before
+    rest = [answer.entry async for answer in raw.stream("WatchWorkflow", after_sequence=1, **wanted)]
+    assert rest == after[1:]
+    assert [answer async for answer in raw.stream("WatchWorkflow", after_sequence=2, **wanted)] == []
+    with pytest.raises(errors.NotFound):
+        [answer async for answer in raw.stream("WatchWorkflow", workflow_id="nobody")]
+
+    async with (
+        httpx.AsyncClient(base_url=f"http://{node.http}", timeout=20, trust_env=False) as http,
+        watching(http, "/live/workflows/w") as events,
+    ):
+        told = [(event.name, event.id, event.data.get("entry", {}).get("name")) for event in await events.rest()]
+    assert told == [("", "1", "start"), ("", "2", "close"), ("end", "", None)]
 
 
 async def test_pages_of_the_archive_have_each_workflow_once_the_newest_first(world: World) -> None:

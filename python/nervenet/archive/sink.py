@@ -58,10 +58,11 @@ def open_sink(url: str, namespace: str) -> ObjectSink:
     Raises ConfigError: obstore is not installed, or the folder cannot be made.
     """
     try:
-        from obstore.store import LocalStore, S3Store  # only nodes with an archive load it
-    except ModuleNotFoundError:
+        import isal  # noqa: F401  # segments are compressed with it
+        from obstore.store import LocalStore, S3Store  # only nodes with an archive load them
+    except ModuleNotFoundError as error:
         raise ConfigError(
-            f"archive is {url}, and obstore is not installed: pip install 'nervenet[blobs]', or leave archive unset"
+            f"archive is {url}, and {error.name} is not installed: pip install 'nervenet[blobs]', or leave archive unset"
         ) from None
     parts = urlsplit(url)
     if parts.scheme == "file":
