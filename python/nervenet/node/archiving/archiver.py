@@ -62,6 +62,7 @@ class Archiver:
     async def run(self) -> None:
         """For as long as the node lives."""
         pause = min(ARCHIVE_EVERY, self._linger_ms / 1000)
+        await self._look()
         while True:
             try:
                 while await self.step():
@@ -69,6 +70,21 @@ class Archiver:
             except LinkError as error:  # Redis is away: the batch is taken over when its time is over
                 _log.info("%s: the archive waits for Redis: %s", self._context.status.node_id, error)
             await asyncio.sleep(pause)
+
+    async def _look(self) -> None:
+        """A wrong address or wrong credentials are told when the node starts, not when the first workflow has closed."""
+        try:
+            await self._sink.folders("runs")
+        except SinkError as error:
+            self._metrics.failed()
+            self._tell(error)
+
+    def _tell(self, error: SinkError) -> None:
+        now = SYSTEM.monotonic()
+        if now - self._told_at >= TELL_AGAIN:
+            self._told_at = now
+            words = "%s: the archive takes nothing: %s. Closed workflows wait in Redis for up to archive_hold; this is tried again"
+            _log.warning(words, self._context.status.node_id, error)
 
     async def step(self) -> bool:
         """One batch. False: there is nothing to do now."""
@@ -176,11 +192,7 @@ class Archiver:
                 return await call()
             except SinkError as error:
                 self._metrics.failed()
-                now = SYSTEM.monotonic()
-                if now - self._told_at >= TELL_AGAIN:
-                    self._told_at = now
-                    words = "%s: the archive takes nothing (%s). Closed workflows wait in Redis; this is tried again"
-                    _log.warning(words, self._context.status.node_id, error)
+                self._tell(error)
             await asyncio.sleep(backoff.next())
 
     async def _merge_sometimes(self) -> None:
