@@ -148,6 +148,33 @@ async def test_a_definition_has_a_retention_of_its_own(world: World) -> None:
     assert {one.workflow_id for one in listed.workflows} == {"mine", "data"}
 
 
+@pytest.mark.parametrize("archive", [True, False])
+async def test_a_retention_of_its_own_survives_a_redis_that_forgets_the_end(world: World, archive: bool) -> None:
+    node = await world.node(retention="1h", **({"archive": world.folder.as_uri()} if archive else {}))
+    raw = await world.raw(node)
+    for each, definition in (("plain", "echo"), ("mine", "treasured")):
+        await run(raw, each, definition)
+    link, keys = node.context.link, node.context.keys
+    await until(lambda: node.context.link.call("EXISTS", keys.retentions), "its books are done")
+    written = [name for each in ("plain", "mine") for name in keys.written(each)]
+    await link.call("DEL", *written, keys.retentions)  # what a Redis has lost that comes back after a crash
+
+    await node.recovery.came_back()
+    hold = node.context.config.hold_ms
+    for each, hours in (("plain", 1), ("mine", 30 * 24)):
+        for name in keys.written(each)[:2]:
+            left = await link.call("PTTL", name) - hold
+            assert 0.8 * hours * 3_600_000 < left < 1.2 * hours * 3_600_000, each
+    head = await node.context.journal.head("mine")
+    assert head is not None
+    assert head.retention_ms == 30 * 86_400_000
+
+    async def listed() -> bool:
+        return await link.call("ZSCORE", keys.retentions, "treasured") is not None
+
+    await until(listed, "lists know the longest retention again")
+
+
 async def test_each_run_of_a_workflow_that_begins_again_is_archived_and_the_last_one_is_shown(world: World) -> None:
     node, raw = await world.up(retention="8s")
     for n in range(3):
