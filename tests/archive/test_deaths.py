@@ -41,6 +41,8 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         owner = self._list if hasattr(ArchiveList, name) else self._sink
+        if name == "begin_read":
+            return self._list.begin_read
 
         async def call(*args: Any, **more: Any) -> Any:
             step = str(args[0]).partition("/")[0] if name == "create" else name

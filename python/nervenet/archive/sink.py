@@ -58,10 +58,11 @@ def open_sink(url: str, namespace: str) -> ObjectSink:
     Raises ConfigError: obstore is not installed, or the folder cannot be made.
     """
     try:
-        from obstore.store import LocalStore, S3Store  # only nodes with an archive load it
-    except ModuleNotFoundError:
+        import isal  # noqa: F401  # segments are compressed with it
+        from obstore.store import LocalStore, S3Store  # only nodes with an archive load them
+    except ModuleNotFoundError as error:
         raise ConfigError(
-            f"archive is {url}, and obstore is not installed: pip install 'nervenet[blobs]', or leave archive unset"
+            f"archive is {url}, and {error.name} is not installed: pip install 'nervenet[blobs]', or leave archive unset"
         ) from None
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -106,8 +107,8 @@ class ObjectSink:
 
         try:
             await _within(put_async(self._store, name, data, mode="create"))
-        except AlreadyExistsError:
-            return
+        except AlreadyExistsError:  # it is flushed all the same: who wrote it may not have come so far
+            pass
         except Exception as error:
             raise _told(error) from error
         if self._folder is not None:
@@ -164,12 +165,30 @@ async def _within(call: Any) -> Any:
 
 def _told(error: Exception) -> SinkError:
     """In one line: obstore adds the whole configuration of its client, which is no help and may have secrets."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
         return ObjectMissing("there is no such object")
     if isinstance(error, TimeoutError):
         return SinkError(f"no answer within {PATIENCE:g} s")
-    first = str(error).strip().partition("\n")[0]
-    return SinkError(f"{type(error).__name__}: {first[:300]}")
+    said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
+    cure = next((cure for signs, cure in CURES if any(sign in str(error) or sign in said for sign in signs)), "")
+    return SinkError(f"{cure} ({said})" if cure else said)
+
+
+CURES: Final = (
+    (("NoSuchBucket",), "there is no such bucket: create it, or correct the address"),
+    (
+        ("169.254.169.254", "169.254.170.2"),
+        "there are no credentials for the bucket: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role",
+    ),
+    (
+        ("PermissionDenied", "Unauthenticated", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403 Forbidden"),
+        "the bucket refuses these credentials: look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do",
+    ),
+    (("No space left", "os error 28", "Disk quota", "File too large"), "the disk is full: make room on it"),
+    (("Read-only file system", "os error 30"), "the folder is on a file system that is read-only"),
+    (("Permission denied", "os error 13"), "the folder may not be written by this process"),
+)
+"""What an error says in its words → what to do."""
 
 
 def _flush(path: Path) -> None:

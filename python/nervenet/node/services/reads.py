@@ -173,7 +173,7 @@ class Reads:
             raise invalid("input_steps", f"{len(request.input_steps)} steps; at most {MOST_INPUTS} at once")
         head = await self._context.journal.head(request.workflow_id)
         if head is None:
-            return await self._archived(request)
+            return await self._told_from_archive(request)
         coordinator = self._hosted.get(request.workflow_id)
         if not head.closed and coordinator is None and not hopped:
             told = await self._ask_node(head.owner, request)
@@ -188,10 +188,13 @@ class Reads:
 
     async def exists(self, workflow_id: str) -> bool:
         """Whether Redis has the workflow. False: the archive has it. Raises NotFound."""
+        return await self.archived(workflow_id) is None
+
+    async def archived(self, workflow_id: str) -> ArchivedRun | None:
+        """A workflow that only the archive has; None: Redis has it. Raises NotFound, and Unavailable without the archive."""
         if await self._context.journal.head(workflow_id, ("run",)) is not None:
-            return True
-        await self._from_archive(workflow_id)
-        return False
+            return None
+        return await self._from_archive(workflow_id)
 
     async def _from_archive(self, workflow_id: str) -> ArchivedRun:
         found = await archived_run(self._context, workflow_id)
@@ -199,7 +202,7 @@ class Reads:
             raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
         return found
 
-    async def _archived(self, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow:
+    async def _told_from_archive(self, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow:
         """A workflow that Redis no longer has."""
         found = await self._from_archive(request.workflow_id)
         history = History(decode_entry(raw.name, raw.data, raw.n, raw.ms) for raw in found.entries)
