@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from nervenet.blobs import size_of
 from nervenet.durable.pending import ASKING, OPEN
 from nervenet.errors import RequestError
 from nervenet.node.services.archived import archived_run
@@ -437,7 +438,7 @@ def _tell_outcome(
     told: task_pb2.Task, outcome: Outcome, request: pb.GetWorkflowRequest, fits: Callable[[int], bool]
 ) -> None:
     if outcome.output is not None and request.include_task_payloads:
-        form = request.payload_format if fits(outcome.output.size) else common.PAYLOAD_FORMAT_OMIT
+        form = request.payload_format if fits(size_of(outcome.output)) else common.PAYLOAD_FORMAT_OMIT
         told.output.CopyFrom(shaped(outcome.output, form))
     if outcome.failure is not None:
         told.failure.CopyFrom(failure_out(outcome.failure))
