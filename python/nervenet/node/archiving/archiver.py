@@ -143,9 +143,10 @@ class Archiver:
     async def _with_values(self, run: WaitingRun, found: StoredRun) -> StoredRun:
         """What lies in the blob store ends with the workflow, so the archive has its own copy. A value that is missing there stays a
         reference in the archive too. While the store is away the batch waits."""
-        blobs, entries = self._context.blobs, list[RawEntry]()
+        blobs = self._context.blobs
         if blobs is None:
             return found
+        entries: list[RawEntry] = []
         for raw in found.entries:
             data, backoff = raw.data, Backoff(longest=ARCHIVE_RETRY)
             while blobs.has_reference(data):

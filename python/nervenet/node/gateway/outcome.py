@@ -129,7 +129,7 @@ def _store(payload: common.Payload, what: str, limit: int) -> None:
         payload.CopyFrom(payload_out(payload_in(payload)))
     stored = payload_in(payload)
     if is_reference(stored):
-        raise ValueError(f"{what}: a reference to the blob store, which only the mesh writes: send the value itself")
+        raise ValueError("a reference to the blob store, which only the mesh writes: send the value itself")
     check_size(stored, limit, what)
     if stored.form == "json":
         check_json(stored.data, what)
