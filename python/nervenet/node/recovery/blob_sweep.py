@@ -6,7 +6,8 @@ It takes its names from the store itself and asks Redis about them, so nothing h
 the node that rendezvous hashing chooses walks, so the store is listed once; two walks at once do no harm.
 
 It removes only what is older than `blob_grace`: a process writes a value first and its reference soon after. And a workflow without a
-head must be without one in two walks in a row, because nodes write back what Redis has lost.
+head must be without one in two walks in a row, because nodes write back what Redis has lost. With an archive, its values also wait until
+every run is archived that closed before its head was missed: a copy of an earlier run outlives the head.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from nervenet.blobs.store import SHARDS
 from nervenet.objects import SinkError
 from nervenet.redis_link.faults import LinkError
 from nervenet.registry.rendezvous import rendezvous
+from nervenet.streams.archive import ArchiveList
 
 if TYPE_CHECKING:
     from nervenet.blobs import Blobs
@@ -43,7 +45,9 @@ class BlobSweep:
         self._sink = blobs.store.sink
         self._metrics = blobs.store.metrics
         self._grace_ms = context.config.blob_grace_ms
-        self._missing: set[str] = set()
+        self._missing: dict[str, int] = {}
+        """Workflows without a head, and when that was seen first."""
+        self._archive = ArchiveList(context.link, context.keys) if context.config.archive else None
 
     async def run(self) -> None:
         """For as long as the node lives."""
@@ -65,7 +69,9 @@ class BlobSweep:
 
     async def walk(self) -> int:
         """One walk over the whole namespace. Returns the number of objects that it removed."""
-        removed, missing = await self._remove(await self._old("trial", self._grace_ms)), set[str]()
+        now = self._context.clock.now_ms()
+        archived_to = await self._archived_to(now)
+        removed, missing = await self._remove(await self._old("trial", self._grace_ms)), dict[str, int]()
         for shard in SHARDS:
             found = [workflow_of(folder) for folder in await self._sink.folders(shard)]
             ids = [each for each in found if each is not None]
@@ -74,12 +80,21 @@ class BlobSweep:
                 for workflow_id, head in heads:
                     if head is not None:
                         removed += await self._earlier_runs(shard, workflow_id, head)
-                    elif workflow_id in self._missing:
+                        continue
+                    since = self._missing.get(workflow_id)
+                    if since is not None and since < archived_to:
                         removed += await self._workflow(shard, workflow_id)
-                    elif len(missing) < MOST_MISSING:
-                        missing.add(workflow_id)
+                    if len(missing) < MOST_MISSING:
+                        missing[workflow_id] = now if since is None else since
         self._missing = missing
         return removed
+
+    async def _archived_to(self, now: int) -> int:
+        """Every run that closed before this time is in the archive, if there is one."""
+        if self._archive is None:
+            return now + 1
+        number, oldest_ms = await self._archive.backlog()
+        return oldest_ms if number else now + 1
 
     async def _workflow(self, shard: str, workflow_id: str) -> int:
         """It has expired, or was never created."""
