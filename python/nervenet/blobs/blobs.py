@@ -42,11 +42,13 @@ class Blobs:
     Args:
         store: Where the values lie.
         threshold: Values of more bytes than this go there.
+        on_read: Gets each value as it was stored: where it is encrypted, its key must be known before it is decoded.
     """
 
-    def __init__(self, store: BlobStore, threshold: int) -> None:
+    def __init__(self, store: BlobStore, threshold: int, on_read: Callable[[bytes], None] | None = None) -> None:
         self.store = store
         self._threshold = threshold
+        self._on_read = on_read
 
     def __repr__(self) -> str:
         return f"<Blobs above {self._threshold:,} bytes in {self.store!r}>"
@@ -156,8 +158,11 @@ class Blobs:
                 f"its reference is to a value of workflow {reference.workflow_id}, and a workflow reads its own values only: "
                 "nervenet did not write it"
             )
+        data = await self.store.read(reference)
+        if self._on_read is not None:
+            self._on_read(data)
         try:
-            return parsed(await self.store.read(reference))
+            return parsed(data)
         except CodecError as error:
             raise BlobMissing(f"its value in the blob store cannot be read: {error}") from None
 

@@ -15,6 +15,8 @@ from nervenet.errors import ConfigError
 from nervenet.objects import ObjectMissing, SinkError, SinkRefused, open_sink
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nervenet.clock import Entropy
     from nervenet.config import Config
     from nervenet.metrics import Registry
@@ -28,7 +30,12 @@ TRIAL: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
-async def open_blobs(config: Config, registry: Registry | None = None, entropy: Entropy = os.urandom) -> Blobs | None:
+async def open_blobs(
+    config: Config,
+    registry: Registry | None = None,
+    entropy: Entropy = os.urandom,
+    on_read: Callable[[bytes], None] | None = None,
+) -> Blobs | None:
     """The blob store of this process; None without the setting. A store that is away is logged: it may come back.
 
     Raises ConfigError: the store refuses the credentials, has no such bucket, or obstore is not installed.
@@ -45,7 +52,7 @@ async def open_blobs(config: Config, registry: Registry | None = None, entropy: 
         ) from None
     except SinkError as error:
         _log.warning("the blob store %s does not answer (%s); large values wait for it", config.blobs, error)
-    return Blobs(BlobStore(sink, BlobMetrics(registry), entropy), config.blob_threshold)
+    return Blobs(BlobStore(sink, BlobMetrics(registry), entropy), config.blob_threshold, on_read)
 
 
 async def try_store(sink: ObjectSink) -> None:

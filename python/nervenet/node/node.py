@@ -27,9 +27,9 @@ from nervenet.node.archiving.archiver import Archiver
 from nervenet.node.background import BackgroundTasks
 from nervenet.node.context import NodeContext
 from nervenet.node.metrics import NodeMetrics
-from nervenet.node.recovery.blob_sweep import BlobSweep
 from nervenet.node.parts import NodeParts
 from nervenet.node.process_parts import ProcessParts
+from nervenet.node.recovery.blob_sweep import BlobSweep
 from nervenet.node.registration import NodeRegistration, runtime
 from nervenet.node.status import NodeStatus
 from nervenet.node.timers import Timers
@@ -174,7 +174,7 @@ class Node(NodeParts):
                 queues=Queues(parts.link, keys),
                 ownership=Ownership(parts.link, keys),
                 archive=None if sink is None else ArchiveReader(sink),
-                blobs=await open_blobs(config, registry, entropy),
+                blobs=await open_blobs(config, registry, entropy, parts.codecs.look_for_keys_in),
                 table=await stack.enter_async_context(Table(parts.etcd, config.namespace, clock=clock)),
                 clock=parts.clock,
                 timers=timers,
