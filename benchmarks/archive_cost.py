@@ -26,7 +26,7 @@ from modes import command_line, in_turns, write
 from processes import Process, cpu_ms, product_environment
 
 from nervenet.archive.reader import ArchiveReader, Period
-from nervenet.archive.sink import open_sink
+from nervenet.objects import open_sink
 from nervenet.dev.servers import etcd, valkey
 
 OFF, ON = "off", "archive"

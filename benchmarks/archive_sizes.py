@@ -28,7 +28,7 @@ from processes import HOME
 
 from nervenet.archive.index import MOST_ROWS, ROW, Place, Table, hash_of, merged
 from nervenet.archive.reader import ArchiveReader
-from nervenet.archive.sink import ObjectSink, open_sink
+from nervenet.objects import ObjectSink, open_sink
 from nervenet.clock import SYSTEM
 from nervenet.dev.servers import valkey
 from nervenet.node.archiving import archiver

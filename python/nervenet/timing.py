@@ -276,6 +276,10 @@ ARCHIVE_LINGER_MS: Final = 30_000
 """How long closed runs wait for others, so that an object has many; a quarter of the retention if that is shorter."""
 ARCHIVE_HOLD_MS: Final = 15_000
 """How long a node has a batch without a sign of life; then another node takes it over."""
+BLOBS_RETRY: Final = 5.0
+"""Seconds between two tries to reach a blob store that is away, at most."""
+BLOBS_RETRY_MS: Final = 1_000
+"""After this time an attempt is sent again whose input could not be written to the blob store."""
 ARCHIVE_RETRY: Final = 10.0
 """The longest pause between two tries to write, while the sink takes nothing."""
 

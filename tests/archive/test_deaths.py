@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nervenet.archive.sink import ObjectSink, open_sink
+from nervenet.objects import ObjectSink, open_sink
 from nervenet.node.archiving.archiver import Archiver
 from nervenet.streams.archive import ArchiveList
 from tests.archive.world import World, lines_in, run

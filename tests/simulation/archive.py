@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from nervenet.archive.reader import ArchiveReader
 from nervenet.archive.segment import unpacked
-from nervenet.archive.sink import ObjectMissing, SinkError
+from nervenet.objects import ObjectMissing, SinkError
 from tests.simulation.check import Ledger
 from tests.simulation.loop import VirtualLoop
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from nervenet.archive.index import ROW, Place, Table, hash_of, range_of, rows_in
 from nervenet.archive.record import ArchivedRun, head_of, run_of
 from nervenet.archive.segment import SegmentName, unpacked
-from nervenet.archive.sink import ObjectMissing, SinkError
 from nervenet.clock import SYSTEM
+from nervenet.objects import ObjectMissing, SinkError
 from nervenet.streams.ownership import day_of
 
 if TYPE_CHECKING:
-    from nervenet.archive.sink import Sink
+    from nervenet.objects import Sink
     from nervenet.streams.heads import Head
 
 __all__ = ["ArchiveReader", "ListPage", "Listed", "Period"]

@@ -9,12 +9,12 @@ import shutil
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from nervenet.archive.sink import SinkError, open_sink
 from nervenet.cli.doctor.check import Check, error, ok, warning
 from nervenet.clock import SYSTEM
 from nervenet.config import Config
 from nervenet.config.values import format_duration
 from nervenet.errors import ConfigError
+from nervenet.objects import SinkError, open_sink
 from nervenet.redis_link.faults import LinkError
 from nervenet.redis_link.opening import open_link
 from nervenet.streams.archive import ArchiveList

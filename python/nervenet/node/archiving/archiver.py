@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from nervenet.archive.index import FAN, MOST_ROWS, ROW, Table, merged
 from nervenet.archive.record import ArchivedRun, line_of, summary_line
 from nervenet.archive.segment import SegmentName, Writer
-from nervenet.archive.sink import ObjectMissing, SinkError
 from nervenet.backoff import Backoff
+from nervenet.blobs import BlobMissing
 from nervenet.clock import SYSTEM, new_id
+from nervenet.objects import ObjectMissing, SinkError
 from nervenet.redis_link.faults import LinkError
 from nervenet.streams.archive import ArchiveBatch, ArchiveList, StoredRun, WaitingRun
 from nervenet.timing import ARCHIVE_EVERY, ARCHIVE_HOLD_MS, ARCHIVE_LINGER_MS, ARCHIVE_RETRY
@@ -27,8 +28,9 @@ from nervenet.timing import ARCHIVE_EVERY, ARCHIVE_HOLD_MS, ARCHIVE_LINGER_MS, A
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nervenet.archive.sink import Sink
     from nervenet.node.context import NodeContext
+    from nervenet.objects import Sink
+    from nervenet.streams.answers import RawEntry
 
 _log = logging.getLogger(__name__)
 
@@ -152,12 +154,33 @@ class Archiver:
 
     async def _read(self, run: WaitingRun, begun: Awaitable[Any]) -> StoredRun:
         try:
-            return await self._list.read(run, begun)
+            return await self._with_values(run, await self._list.read(run, begun))
         except (LinkError, ValueError) as error:
             if isinstance(error, LinkError) and not error.is_of_one_key:
                 raise
             self._context.link.skips.skip(f"run {run.run} of {run.workflow_id}", error)  # others go on
             return StoredRun("open")
+
+    async def _with_values(self, run: WaitingRun, found: StoredRun) -> StoredRun:
+        """What lies in the blob store ends with the workflow, so the archive has its own copy. A value that is missing there stays a
+        reference in the archive too. While the store is away the batch waits."""
+        blobs = self._context.blobs
+        if blobs is None:
+            return found
+        entries: list[RawEntry] = []
+        for raw in found.entries:
+            data, backoff = raw.data, Backoff(longest=ARCHIVE_RETRY)
+            while blobs.has_reference(data):
+                try:
+                    data = await blobs.fill_entry(data, run.workflow_id)
+                except BlobMissing as error:
+                    _log.warning("the archive has run %d of %s without a value: %s", run.run, run.workflow_id, error)
+                    break
+                except LinkError as error:
+                    _log.warning("the archive waits: %s", error)
+                    await asyncio.sleep(backoff.next())
+            entries.append(raw._replace(data=data))
+        return found._replace(entries=tuple(entries))
 
     def _add(self, writer: Writer, run: WaitingRun, found: StoredRun) -> bool:
         assert found.head is not None

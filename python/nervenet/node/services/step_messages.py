@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nervenet.blobs import size_of
 from nervenet.node.services.history import MOST_SPANS, Asked, PhaseName, Span, Step
 from nervenet.node.services.payloads import shaped
 from nervenet.node.services.summary import Member, summarize
@@ -91,7 +92,7 @@ def _tell_outcome(
     told: task_pb2.Task, outcome: Outcome, request: pb.GetWorkflowRequest, fits: Callable[[int], bool]
 ) -> None:
     if outcome.output is not None and request.include_task_payloads:
-        form = request.payload_format if fits(outcome.output.size) else common.PAYLOAD_FORMAT_OMIT
+        form = request.payload_format if fits(size_of(outcome.output)) else common.PAYLOAD_FORMAT_OMIT
         told.output.CopyFrom(shaped(outcome.output, form))
     if outcome.failure is not None:
         told.failure.CopyFrom(failure_out(outcome.failure))
