@@ -28,11 +28,11 @@ from processes import HOME
 
 from nervenet.archive.index import MOST_ROWS, ROW, Place, Table, hash_of, merged
 from nervenet.archive.reader import ArchiveReader
-from nervenet.objects import ObjectSink, open_sink
 from nervenet.clock import SYSTEM
 from nervenet.dev.servers import valkey
 from nervenet.node.archiving import archiver
 from nervenet.node.archiving.archiver import Archiver, merge_tables
+from nervenet.objects import ObjectSink, open_sink
 from nervenet.records import Body, Close, Outcome, Payload, Start, State
 from nervenet.redis_link.link import Link
 from nervenet.redis_link.opening import open_link

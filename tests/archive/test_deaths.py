@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from nervenet.objects import ObjectSink, open_sink
 from nervenet.node.archiving.archiver import Archiver
+from nervenet.objects import ObjectSink, open_sink
 from nervenet.streams.archive import ArchiveList
 from tests.archive.world import World, lines_in, run
 from tests.support.mesh import ProcessMesh
