@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from nervenet import Client, WorkflowHandle, WorkflowInfo
 from nervenet.dev.servers import etcd, valkey
+from nervenet.streams.permissions import RedisRole
 from tests.support.environment import Result, clean_environment, nervenet
 from tests.support.permissions import user_of
 from tests.support.processes import NervenetProcess
@@ -38,6 +39,7 @@ class ProcessMesh(Story):
         etcd: URL of etcd.
         app: What nodes and agents run unless told otherwise.
         namespace: "" for one that nobody else has.
+        agent_roles: What agents may do in Redis, where the server is shared (`tests.support.permissions`).
         **env: The environment of every process, beside a clean one.
     """
 
@@ -49,13 +51,14 @@ class ProcessMesh(Story):
         *,
         app: str = STORIES,
         namespace: str = "",
+        agent_roles: Sequence[RedisRole] = ("agent",),
         **env: str,
     ) -> None:
         super().__init__(folder)
         self.app, self.namespace = app, namespace or f"mesh-{uuid.uuid4().hex[:12]}"
         self.redis = redis
         """As the administrator, who may do everything."""
-        self._agents = {"NERVENET_REDIS": user_of(redis, "agent", self.namespace)}
+        self._agents = {"NERVENET_REDIS": user_of(redis, agent_roles, self.namespace)}
         tenants = env.get("NERVENET_NAMESPACES", self.namespace).split(",")
         node = user_of(redis, "node", *tenants)
         servers = {"NERVENET_REDIS": node, "NERVENET_ETCD": etcd, "NERVENET_NAMESPACE": self.namespace}
