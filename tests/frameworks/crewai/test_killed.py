@@ -29,7 +29,10 @@ PATIENCE = START = 150.0
 
 @pytest.fixture
 def host(tmp_path: Path, redis_url: str, etcd_url: str, llm: StandIn) -> Iterator[ProcessMesh]:
-    place, roles = "tests/frameworks/crewai/app.py", ("agent", "flows")  # its flows keep their state with the agent's user
+    place, roles = (
+        "tests/frameworks/crewai/app.py",
+        ("agent", "flows"),
+    )  # its flows keep their state with the agent's user
     with ProcessMesh(tmp_path, redis_url, etcd_url, app=place, agent_roles=roles, **llm.environment) as mesh:
         yield mesh
 

@@ -17,7 +17,16 @@ def run_redis(args: argparse.Namespace) -> int:
     user = args.user or "-".join(["nervenet", *dict.fromkeys(args.role)])
     rules = rules_of(args.role, *namespaces)
     if args.json:
-        print(json.dumps({"user": user, "namespace": ",".join(namespaces), "roles": list(dict.fromkeys(args.role)), "rules": rules}))
+        print(
+            json.dumps(
+                {
+                    "user": user,
+                    "namespace": ",".join(namespaces),
+                    "roles": list(dict.fromkeys(args.role)),
+                    "rules": rules,
+                }
+            )
+        )
     else:
         print(f"ACL SETUSER {user} reset on '>PASSWORD' {' '.join(_quoted(rule) for rule in rules)}")
     return 0
