@@ -20,7 +20,8 @@ from nervenet.streams.script import packaged_scripts
 from tests.support.environment import ROOT, clean_environment, nervenet
 from tests.support.etcd_servers import etcdctl
 from tests.support.mesh import ProcessMesh
-from tests.support.permissions import make_user
+from tests.support.permissions import make_user, nothing_is_refused
+from tests.support.waiting import until
 
 PACKAGE = ROOT / "python" / "nervenet"
 WHERE: dict[RedisRole, tuple[str, ...]] = {
@@ -138,6 +139,17 @@ def test_a_node_reaches_no_other_namespace(own_valkey: str) -> None:
     for key in (other.head("w"), other.running, other.owned("n"), other.definition("d")):
         assert refused(url, "DEL", key.decode()), key
     assert refused(url, "XREADGROUP", "GROUP", "g", "c", "STREAMS", other.wake("n").decode(), ">")
+
+
+async def test_an_agent_makes_a_queue_again_that_is_listed_and_not_there(tmp_path: Path, own_valkey: str) -> None:
+    """It may not list one, and need not."""
+    with etcd() as registry, nothing_is_refused(own_valkey), ProcessMesh(tmp_path, own_valkey, registry.url) as mesh:
+        mesh.start(nodes=1, agents=1)
+        keys, store = Keys(mesh.namespace), redis.Redis.from_url(own_valkey)
+        with store:
+            store.hset(keys.queues("say").decode(), "", "")
+            await until(lambda: store.exists(keys.queue("say")), "the agent has made the queue", of=mesh)
+        assert mesh.run("start", "greet", '["ann"]', "--wait").stdout.strip().endswith('["ann!"]')
 
 
 # ── the commands that print them ─────────────────────────────────────────────────────────────────────────────────────
