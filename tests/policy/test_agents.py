@@ -271,7 +271,7 @@ async def ejected(mesh: GuardedMesh) -> AsyncIterator[tuple[Answering, task_pb2.
         await other.hear("welcome")
         fails = Answering(stream, lambda task: failed(task, "out of order"))
         works = Answering(other, lambda task: result(task, "done"))
-        numbers, why = itertools.count(), list[Any]()
+        numbers, listed, why = itertools.count(), list[Any](), list[Any]()
         async with asyncio.timeout(60):
             while not why:
                 await run_once(mesh, f"before-{next(numbers)}")

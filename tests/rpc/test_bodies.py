@@ -28,7 +28,7 @@ async def test_a_place_is_free_when_the_message_is_there() -> None:
     for _ in range(2):
         assert taken[0] is not None
         taken[0].arrived()  # the second time is nothing
-    assert await waiting
+    assert (await waiting).task is not None
     assert bodies.begin() is None, repr(bodies)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -39,7 +39,6 @@ class ProcessMesh(Story):
         etcd: URL of etcd.
         app: What nodes and agents run unless told otherwise.
         namespace: "" for one that nobody else has.
-        agent_roles: What agents may do in Redis, where the server is shared (`tests.support.permissions`).
         **env: The environment of every process, beside a clean one.
     """
 
@@ -51,14 +50,14 @@ class ProcessMesh(Story):
         *,
         app: str = STORIES,
         namespace: str = "",
-        agent_roles: Sequence[RedisRole] = ("agent",),
         **env: str,
     ) -> None:
         super().__init__(folder)
         self.app, self.namespace = app, namespace or f"mesh-{uuid.uuid4().hex[:12]}"
         self.redis = redis
         """As the administrator, who may do everything."""
-        self._agents = {"NERVENET_REDIS": user_of(redis, agent_roles, self.namespace)}
+        self._agents = dict[str, str]()
+        self.let_agents("agent")
         tenants = env.get("NERVENET_NAMESPACES", self.namespace).split(",")
         node = user_of(redis, "node", *tenants)
         servers = {"NERVENET_REDIS": node, "NERVENET_ETCD": etcd, "NERVENET_NAMESPACE": self.namespace}
@@ -73,6 +72,10 @@ class ProcessMesh(Story):
             process.kill()
 
     # ── processes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def let_agents(self, *roles: RedisRole) -> None:
+        """What agents that start from now on may do in Redis, where the server is shared (`tests.support.permissions`)."""
+        self._agents = {"NERVENET_REDIS": user_of(self.redis, roles, self.namespace)}
 
     def node(self, app: str = "", *flags: str, **env: str) -> NervenetProcess:
         """Start a node, at a free port unless the flags say where; do not wait for it."""

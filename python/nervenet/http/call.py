@@ -101,7 +101,9 @@ class BodyBytes:
         """More have come. Raises HttpRefusal if these are too many at once."""
         self.now += count
         if self.now > self._most:
-            words = f"{self._most >> 20} MiB of requests are being received, the most at once: send it again in a second"
+            words = (
+                f"{self._most >> 20} MiB of requests are being received, the most at once: send it again in a second"
+            )
             closes = {"Connection": "close", "Retry-After": "1"}
             raise HttpRefusal(429, "RESOURCE_EXHAUSTED", words, reason="MEMORY_FULL", headers=closes)
 

@@ -29,11 +29,9 @@ PATIENCE = START = 150.0
 
 @pytest.fixture
 def host(tmp_path: Path, redis_url: str, etcd_url: str, llm: StandIn) -> Iterator[ProcessMesh]:
-    place, roles = (
-        "tests/frameworks/crewai/app.py",
-        ("agent", "flows"),
-    )  # its flows keep their state with the agent's user
-    with ProcessMesh(tmp_path, redis_url, etcd_url, app=place, agent_roles=roles, **llm.environment) as mesh:
+    place = "tests/frameworks/crewai/app.py"
+    with ProcessMesh(tmp_path, redis_url, etcd_url, app=place, **llm.environment) as mesh:
+        mesh.let_agents("agent", "flows")  # its flows keep their state with the agent's user
         yield mesh
 
 
