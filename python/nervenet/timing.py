@@ -259,6 +259,11 @@ CONNECTION_AGE_GRACE: Final = 75.0
 CONNECTION_LONGEST: Final = 1.1 * CONNECTION_AGE + CONNECTION_AGE_GRACE
 """No connection to a node or an agent is older than this, and no caller stays for longer after its certificate has expired."""
 
+# ── what callers send ────────────────────────────────────────────────────────────────────────────────────────────────
+
+BODY_WITHIN: Final = 10.0
+"""Time in which the message of a gRPC call must have arrived while others wait for their turn to be received."""
+
 # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 RECENT_WRITES_MS: Final = 10_000
