@@ -152,10 +152,11 @@ class Fold:
         self.pending[call.step] = call
         if call.question is not None:
             self._remember_question(call)
-        if call.kind == "call":
+        if call.kind == "call" and call.options.total_ms is not None:
             self._set_total(call)
-        self._want(call)
-        for entry in self.early.pop(step, ()):
+        if (command := call.wanted()) is not None:
+            self.commands.append(command)
+        for entry in self.early.pop(step, ()) if step else ():
             self.commands = [c for c in self.commands if getattr(c, "step", None) != step]
             self.take(entry)
 

@@ -99,9 +99,6 @@ class Candidate:
     def lacks(self, requirement: Requirement) -> str:
         return requirement.missing(self.capability.version, self.labels)
 
-    def take(self, at_ms: int) -> None:
-        self.assigned.append(at_ms)
-
     def give_back(self, at_ms: int) -> None:
         try:
             self.assigned.remove(at_ms)
@@ -243,7 +240,7 @@ class Pools:
         """Count a task that was sent to the agent's inbox at `now_ms`, by this node's clock."""
         agent_candidates = self._by_agent.get(agent_id)
         if agent_candidates and (candidate := agent_candidates.candidates.get(capability)):
-            candidate.take(now_ms)
+            candidate.assigned.append(now_ms)
             self._stale[agent_candidates] = None
 
     def release(self, agent_id: str, capability: str, assigned_ms: int) -> None:
