@@ -9,7 +9,7 @@ gRPC asks the guard for a handler as soon as it has the metadata of a call. A re
 reads the body, so a caller without credentials cannot make the server create objects. Other calls get the handler of their
 method. It decodes the message itself, because gRPC answers UNKNOWN with a traceback if its own deserializer fails.
 
-A limited number of requests is received at once (`nervenet.rpc.bodies`). A call beyond that gets a handler that waits for its turn before it
+A limited number of requests is received at once (`nervenet.rpc.bodies`). A call beyond it gets a handler that waits for its turn before it
 reads.
 
 The names in a client's certificate are known only when gRPC calls the handler. Then the handler identifies the caller, before
