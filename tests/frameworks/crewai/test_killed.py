@@ -19,6 +19,7 @@ from tests.frameworks.crewai import app
 from tests.frameworks.llm_server import Rule, StandIn
 from tests.support.environment import ROOT, clean_environment
 from tests.support.mesh import ProcessMesh
+from tests.support.permissions import user_of
 from tests.support.processes import NervenetProcess, Process
 from tests.support.waiting import until, wait_until
 
@@ -30,6 +31,7 @@ PATIENCE = START = 150.0
 def host(tmp_path: Path, redis_url: str, etcd_url: str, llm: StandIn) -> Iterator[ProcessMesh]:
     place = "tests/frameworks/crewai/app.py"
     with ProcessMesh(tmp_path, redis_url, etcd_url, app=place, **llm.environment) as mesh:
+        mesh.env["FLOWS_REDIS"] = user_of(redis_url, "flows", mesh.namespace)
         yield mesh
 
 
