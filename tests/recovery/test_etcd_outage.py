@@ -197,6 +197,7 @@ async def leader_of(members: list[Server], other_than: Server | None = None) -> 
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.long
 async def test_an_etcd_that_comes_back_empty_gives_everybody_a_new_id_and_runs_nothing_again(
     tmp_path: Path, redis_url: str
 ) -> None:

@@ -84,6 +84,7 @@ async def behind_a_proxy(folder: Path, etcd: str) -> AsyncIterator[tuple[RedisMe
         yield mesh, proxy
 
 
+@pytest.mark.long
 async def test_connections_cut_in_mid_pipeline_and_connections_that_are_half_open(
     tmp_path: Path, etcd_url: str
 ) -> None:
