@@ -133,13 +133,3 @@ def test_an_installation_that_fails_says_so_and_stops_make(tmp_path: Path, lock:
     ended = install(tmp_path, lock)
     assert ended.returncode == 3 and "hashes do not match" in ended.stderr
     assert "uv could not; pip does it:" in ended.stdout
-
-
-def test_what_the_lock_does_not_name_is_not_installed(tmp_path: Path) -> None:
-    """The registry offers it, but under another hash: uv refuses it, then pip does."""
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    lock = tmp_path / "lock.txt"
-    lock.write_text(f"editables==0.5 \\\n    --hash=sha256:{7:064}\n")
-    ended = install(tmp_path / "venv/bin", lock)
-    assert ended.returncode != 0
-    assert not list((tmp_path / "venv").rglob("editables*"))
