@@ -46,7 +46,7 @@ export FRAMEWORKS
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo docs test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-table bench-langgraph bench-peers bench-documents logistics pictures promtool kubernetes kubernetes-write kubernetes-run sbom audit dashboard-test dashboard-pictures bench-dashboard chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo docs test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-guard bench-table bench-langgraph bench-peers bench-documents logistics pictures promtool kubernetes kubernetes-write kubernetes-run sbom audit dashboard-test dashboard-pictures bench-dashboard chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -142,6 +142,9 @@ model: $(READY) ## explore every order of events in the models of the protocols,
 
 bench: $(READY) ## compare the throughput of the product with a bare pump of the same Redis commands
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+bench-guard: $(READY) ## fail if a workflow costs a quarter more CPU beside the bare pump than benchmarks/guard.json says; half a minute
+	@$(BIN)/python benchmarks/guard.py $(ARGS)
 
 bench-table: $(READY) ## nervenet beside a central orchestrator, fair and naive: latency, throughput, memory, recovery; about 13 minutes (ARGS="--quick")
 	@$(BIN)/python benchmarks/table.py $(ARGS)

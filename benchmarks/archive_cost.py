@@ -26,8 +26,8 @@ from modes import command_line, in_turns, write
 from processes import Process, cpu_ms, product_environment
 
 from nervenet.archive.reader import ArchiveReader, Period
-from nervenet.archive.sink import open_sink
 from nervenet.dev.servers import etcd, valkey
+from nervenet.objects import open_sink
 
 OFF, ON = "off", "archive"
 

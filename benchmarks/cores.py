@@ -6,7 +6,7 @@
 A workflow is that of `throughput.py`: four steps in sequence, 1 KB. The clients are processes of their own, all at the one
 address of the node; the system decides which process gets which connection, and a process hosts what is started over its connections.
 The numbers of processes take turns, and the rounds are repeated. All meshes share one Valkey and one etcd; only one has work at a
-time. "Busiest" is the part of all workflows that the busiest node process had: 1/N where connections are spread evenly.
+time. "Busiest" is the part of the node's CPU that its busiest process had: 1/N where connections are spread evenly.
 
 More processes help only where there are cores for them: nodes, agents, clients and Valkey share this machine's.
 """

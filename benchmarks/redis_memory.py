@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What workflows cost in the memory of Redis, open and closed, by the size of what they carry.
 
-    python benchmarks/redis_memory.py [--workflows 2000]
+    python benchmarks/redis_memory.py [--workflows 2000] [--archive]
 
 A closed workflow is `four`: four steps in sequence that each take and return the same text, so the text is in its journal
 six times (the input, four results, the output). An open one waits for a signal, with the text as its input. Each row is
 the growth of Redis' `used_memory` by that number of workflows, divided by it. Bytes do not depend on how busy the machine is.
+With `--archive` the node archives into a folder, and a closed workflow is measured once it is archived.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,11 +33,13 @@ SETTLE_S = 12.0
 """Nodes trim wakes, inboxes and queues a moment after the last workflow, and agents forget their outcomes."""
 
 
-async def measure(workflows: int) -> list[dict[str, Any]]:
+async def measure(workflows: int, *, archive: bool = False) -> list[dict[str, Any]]:
     rows = []
     with ExitStack() as stack:
         store, members = stack.enter_context(valkey()), stack.enter_context(etcd())
         env = product_environment(store, members, "memory")
+        if archive:
+            env["NERVENET_ARCHIVE"] = Path(stack.enter_context(tempfile.TemporaryDirectory())).as_uri()
         roles = HOME / "benchmarks" / "roles.py"
         env["NERVENET_ADDRESS"] = stack.enter_context(Process(roles, "node", env=env)).ready
         stack.enter_context(Process(roles, "agent", env=env))
@@ -62,7 +66,14 @@ async def _row(client: Client, store: Server, state: str, size: int, workflows: 
 
 async def _settled(store: Server) -> int:
     await asyncio.sleep(SETTLE_S)
+    while await asyncio.to_thread(_waits_for_archive, store):
+        await asyncio.sleep(1)
     return await asyncio.to_thread(_used, store)
+
+
+def _waits_for_archive(store: Server) -> bool:
+    with redis.Redis(port=store.port) as connection:
+        return bool(connection.exists("nn:memory:archive:{runs}", "nn:memory:archive:{runs}:batches"))
 
 
 def _used(store: Server) -> int:
@@ -73,10 +84,11 @@ def _used(store: Server) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workflows", type=int, default=2_000)
+    parser.add_argument("--archive", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("build/bench/redis_memory.json"))
     options = parser.parse_args()
     began = time.monotonic()
-    rows = asyncio.run(measure(options.workflows))
+    rows = asyncio.run(measure(options.workflows, archive=options.archive))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"{options.out}, {time.monotonic() - began:.0f} s")

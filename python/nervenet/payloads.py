@@ -199,10 +199,7 @@ class Codec(Generic[T]):
                 raise InvalidPayload(f"no value was sent, but {type_name(self.type)} is needed") from None
         if form == "bytes":
             if is_encoded(payload):
-                raise CodecError(
-                    f"the value is {describe(encoding_of(payload))}, and NERVENET_CODEC of this process cannot decode it: set "
-                    "it as the mesh has it"
-                )
+                raise CodecError(_not_decoded(encoding_of(payload)))
             if self._raw:
                 return cast(T, data)
             raise InvalidPayload(f"raw bytes were sent ({len(data)} of them), {type_name(self.type)} is needed")
@@ -359,3 +356,13 @@ ANY: Codec[Any] = Codec.of(Any)
 
 AS_IT_IS: Codec[Payload] = _AsItIs()
 """For code that passes a value on without reading it."""
+
+
+def _not_decoded(encoding: str) -> str:
+    """What to do about a value that arrived as it travels."""
+    if encoding == "blob":
+        return (
+            "the value is in the blob store: an answer carries some of them, and none that is missing there. Ask for fewer values at "
+            "once; a process that uses Redis needs NERVENET_BLOBS as the nodes have it"
+        )
+    return f"the value is {describe(encoding)}, and NERVENET_CODEC of this process cannot decode it: set it as the mesh has it"

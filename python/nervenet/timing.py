@@ -259,6 +259,11 @@ CONNECTION_AGE_GRACE: Final = 75.0
 CONNECTION_LONGEST: Final = 1.1 * CONNECTION_AGE + CONNECTION_AGE_GRACE
 """No connection to a node or an agent is older than this, and no caller stays for longer after its certificate has expired."""
 
+# ── what callers send ────────────────────────────────────────────────────────────────────────────────────────────────
+
+BODY_WITHIN: Final = 10.0
+"""Time in which the message of a gRPC call must have arrived while others wait for their turn to be received."""
+
 # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 RECENT_WRITES_MS: Final = 10_000
@@ -276,6 +281,10 @@ ARCHIVE_LINGER_MS: Final = 30_000
 """How long closed runs wait for others, so that an object has many; a quarter of the retention if that is shorter."""
 ARCHIVE_HOLD_MS: Final = 15_000
 """How long a node has a batch without a sign of life; then another node takes it over."""
+BLOBS_RETRY: Final = 5.0
+"""Seconds between two tries to reach a blob store that is away, at most."""
+BLOBS_RETRY_MS: Final = 1_000
+"""After this time an attempt is sent again whose input could not be written to the blob store."""
 ARCHIVE_RETRY: Final = 10.0
 """The longest pause between two tries to write, while the sink takes nothing."""
 

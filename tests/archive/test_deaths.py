@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from nervenet.archive.sink import ObjectSink, open_sink
 from nervenet.node.archiving.archiver import Archiver
+from nervenet.objects import ObjectSink, open_sink
 from nervenet.streams.archive import ArchiveList
 from tests.archive.world import World, lines_in, run
 from tests.support.mesh import ProcessMesh
@@ -41,6 +41,8 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         owner = self._list if hasattr(ArchiveList, name) else self._sink
+        if name == "begin_read":
+            return self._list.begin_read
 
         async def call(*args: Any, **more: Any) -> Any:
             step = str(args[0]).partition("/")[0] if name == "create" else name

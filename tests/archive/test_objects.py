@@ -14,8 +14,8 @@ from nervenet.archive.index import FAN, ROW, Place, hash_of, merged, range_of, r
 from nervenet.archive.reader import ArchiveReader, Period
 from nervenet.archive.record import ArchivedRun, line_of, moment, run_of, summary_of
 from nervenet.archive.segment import SegmentName, Writer
-from nervenet.archive.sink import ObjectSink, open_sink
 from nervenet.node.archiving.archiver import merge_tables
+from nervenet.objects import ObjectSink, open_sink
 from nervenet.records import Close, Outcome, Payload, Start, State
 from nervenet.streams.answers import RawEntry
 from nervenet.streams.archive import WaitingRun

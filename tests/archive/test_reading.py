@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
 from nervenet import errors
 from nervenet.v1 import workflow_pb2
 from tests.archive.world import World, run
+from tests.http_door.world import watching
 from tests.support.waiting import until
 
 
@@ -61,6 +63,30 @@ async def test_who_awaits_a_forgotten_workflow_gets_its_result_and_who_awaits_no
         await client.handle("nobody").result()
     with pytest.raises(errors.NotFound):
         await raw.call("GetWorkflow", workflow_id="nobody", wait={"seconds": 5})
+
+
+async def test_who_watches_a_forgotten_workflow_gets_its_history_and_then_the_end(world: World) -> None:
+    node, raw = await world.up(http="127.0.0.1:0")
+    await run(raw, "w", value="treasure")
+    wanted = {"workflow_id": "w", "include_progress": True, "payload_format": "PAYLOAD_FORMAT_RAW"}
+    before = [answer.entry async for answer in raw.stream("WatchWorkflow", **wanted)]
+    await world.forgotten(node, "w")
+
+    after = [answer.entry async for answer in raw.stream("WatchWorkflow", **wanted)]
+    assert [entry.name for entry in after] == ["start", "close"]
+    assert after == before
+    rest = [answer.entry async for answer in raw.stream("WatchWorkflow", after_sequence=1, **wanted)]
+    assert rest == after[1:]
+    assert [answer async for answer in raw.stream("WatchWorkflow", after_sequence=2, **wanted)] == []
+    with pytest.raises(errors.NotFound):
+        [answer async for answer in raw.stream("WatchWorkflow", workflow_id="nobody")]
+
+    async with (
+        httpx.AsyncClient(base_url=f"http://{node.http}", timeout=20, trust_env=False) as http,
+        watching(http, "/live/workflows/w") as events,
+    ):
+        told = [(event.name, event.id, event.data.get("entry", {}).get("name")) for event in await events.rest()]
+    assert told == [("", "1", "start"), ("", "2", "close"), ("end", "", None)]
 
 
 async def test_pages_of_the_archive_have_each_workflow_once_the_newest_first(world: World) -> None:
@@ -120,6 +146,33 @@ async def test_a_definition_has_a_retention_of_its_own(world: World) -> None:
         assert not (await raw.call("GetWorkflow", workflow_id=each)).workflow.archived
     listed = await raw.call("ListWorkflows")
     assert {one.workflow_id for one in listed.workflows} == {"mine", "data"}
+
+
+@pytest.mark.parametrize("archive", [True, False])
+async def test_a_retention_of_its_own_survives_a_redis_that_forgets_the_end(world: World, archive: bool) -> None:
+    node = await world.node(retention="1h", **({"archive": world.folder.as_uri()} if archive else {}))
+    raw = await world.raw(node)
+    for each, definition in (("plain", "echo"), ("mine", "treasured")):
+        await run(raw, each, definition)
+    link, keys = node.context.link, node.context.keys
+    await until(lambda: node.context.link.call("EXISTS", keys.retentions), "its books are done")
+    written = [name for each in ("plain", "mine") for name in keys.written(each)]
+    await link.call("DEL", *written, keys.retentions)  # what a Redis has lost that comes back after a crash
+
+    await node.recovery.came_back()
+    hold = node.context.config.hold_ms
+    for each, hours in (("plain", 1), ("mine", 30 * 24)):
+        for name in keys.written(each)[:2]:
+            left = await link.call("PTTL", name) - hold
+            assert 0.8 * hours * 3_600_000 < left < 1.2 * hours * 3_600_000, each
+    head = await node.context.journal.head("mine")
+    assert head is not None
+    assert head.retention_ms == 30 * 86_400_000
+
+    async def listed() -> bool:
+        return await link.call("ZSCORE", keys.retentions, "treasured") is not None
+
+    await until(listed, "lists know the longest retention again")
 
 
 async def test_each_run_of_a_workflow_that_begins_again_is_archived_and_the_last_one_is_shown(world: World) -> None:

@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
 from nervenet import errors
-from nervenet.archive.sink import ObjectMissing, SinkError, open_sink
+from nervenet.objects import ObjectMissing, SinkError, open_sink
 from nervenet.streams.archive import ArchiveList
 from tests.archive.world import World, run
 from tests.support.tcp_proxy import tcp_proxy

@@ -111,7 +111,9 @@ async def write(task: Task, topic: str) -> str:
 
 @mesh.agent(slots=50)
 async def count(number: int) -> int:
-    """Adds one."""
+    """Adds one; to a number below zero it adds nothing."""
+    if number < 0:
+        raise ValueError(f"{number} is below zero")
     return number + 1
 
 
@@ -215,6 +217,31 @@ async def month(ctx: Context, names: list[str]) -> list[str]:
 async def tally(ctx: Context, numbers: int) -> int:
     """Many steps that are alike."""
     return sum(await ctx.map(count, list(range(numbers)), concurrency=200))
+
+
+@mesh.workflow
+async def batches(ctx: Context, size: int) -> int:
+    """Three times many steps that are alike, each time after a signal."""
+    total = 0
+    for _ in range(3):
+        total += sum(await ctx.map(count, list(range(size)), concurrency=200))
+        await ctx.receive(paid)
+    return total
+
+
+@mesh.workflow
+async def losses(ctx: Context, numbers: int) -> int:
+    """Many steps that are alike, and all of them fail."""
+    once = CallOptions(retry=RetryPolicy(max_attempts=1))
+    found = await ctx.map_settled(count, [-1 - each for each in range(numbers)], concurrency=200, options=once)
+    return len(found)
+
+
+@mesh.workflow
+async def journey(ctx: Context, stops: int) -> int:
+    """Many steps that are unlike each other."""
+    calls = (ctx.call(count, stop, options=CallOptions(step=f"stop-{stop}")) for stop in range(stops))
+    return sum(await asyncio.gather(*calls))
 
 
 @mesh.workflow

@@ -239,7 +239,7 @@ def test_the_keyboard(visitor: Visitor) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("g")
     page.keyboard.press("w")
-    expect(page.get_by_role("searchbox")).to_be_visible()  # until then "/" has nothing to go to
+    expect(page.get_by_role("heading", name="Workflows")).to_be_visible()
     page.keyboard.press("/")
     expect(page.get_by_role("searchbox")).to_be_focused()
 

@@ -28,7 +28,9 @@ from nervenet.records import (
     Start,
     State,
 )
+from nervenet.testing import Journal, replay
 from tests.encryption.keys import codec, key_file
+from tests.support.environment import clean_environment, nervenet
 
 mesh = Mesh("replayed")
 more = Signal[str]("more", str)
@@ -52,6 +54,15 @@ async def talk(ctx: Context, words: str) -> str:
 @mesh.workflow
 async def wrong(ctx: Context, words: str) -> str:
     return {"a": "b"}[words]
+
+
+elsewhere = Mesh("elsewhere")
+
+
+@elsewhere.workflow(name="talk")
+async def other_talk(ctx: Context, words: str) -> str:
+    """The same workflow with other code: it gives its agent another input."""
+    return await ctx.call(work, words + "!")
 
 
 def opened(folder: Path, *key_ids: str) -> Codecs:
@@ -246,3 +257,47 @@ def test_without_a_codec_nothing_changes() -> None:
     sent = dispatched(fold(PLAIN, begun))
     assert sent.input == Payload("json", b'"secret"')
     assert sent.digest == sent.input.digest()
+
+
+# ── journals in files ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def recorded(folder: Path) -> Path:
+    """A journal with ciphertext, as `nervenet journal export` writes it where no codec is set."""
+    codecs = opened(folder, "k1")
+    begun = start(codecs)
+    entries = (begun, outcome(codecs, dispatched(fold(codecs, begun)), b'"done"'))
+    Journal("w", 1, entries).dump(folder / "journal.json")
+    assert "secret" not in (folder / "journal.json").read_text()
+    return folder / "journal.json"
+
+
+def test_the_test_kit_replays_encrypted_journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal.load(recorded(tmp_path))
+    replay(talk, journal, codec=codec(tmp_path / "k1"))
+    monkeypatch.delenv("NERVENET_CODEC", raising=False)
+    with pytest.raises(AssertionError, match=r"encrypted \(key id k1\), but NERVENET_CODEC is not set"):
+        replay(talk, journal)
+    with pytest.raises(AssertionError, match="key id k1, which"):
+        replay(talk, journal, codec=codec(key_file(tmp_path / "other", "k2")))
+    monkeypatch.setenv("NERVENET_CODEC", codec(tmp_path / "k1"))
+    replay(talk, journal)
+
+
+def test_an_encrypted_journal_still_contradicts_other_code(tmp_path: Path) -> None:
+    journal = Journal.load(recorded(tmp_path))
+    with pytest.raises(AssertionError, match="task:work"):
+        replay(other_talk, journal, codec=codec(tmp_path / "k1"))
+
+
+def test_nervenet_replay_decodes_with_the_codec_of_its_settings(tmp_path: Path) -> None:
+    def told(**env: str) -> tuple[int, str]:
+        done = nervenet("replay", f"{__file__}:mesh", str(recorded(tmp_path)), env=clean_environment(**env))
+        return done.returncode, done.stdout + done.stderr
+
+    code, words = told(NERVENET_CODEC=codec(tmp_path / "k1"))
+    assert code == 0, words
+    code, words = told()
+    assert (code, "NERVENET_CODEC is not set" in words) == (1, True), words
+    code, words = told(NERVENET_CODEC="aes-gcm:/not/there")
+    assert (code, "codec: the key file /not/there cannot be read" in words) == (2, True), words

@@ -7,7 +7,7 @@ libFuzzer (atheris) changes valid records, keeps what reaches new lines, and goe
 wheels for Linux on x86-64), records are changed at random. The first byte of an input chooses the target. Each kind of failure is
 kept once, with the bytes that show it; a failure ends nothing.
 
-The process ends with one line of JSON: records, failures, and its memory at the half and at the end.
+The process ends with one line of JSON: records, failures, and its memory at the first record, at the half and at the end.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Records:
     def one(self, data: bytes) -> None:
         """Give an input to its target."""
         self.count += 1
-        if self.count == self._half:
+        if self.count in (1, self._half):
             self.rss_mb.append(_peak_mb())
         if not data:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -30,6 +31,9 @@ Attack: TypeAlias = Callable[[str, int, random.Random], Awaitable[list[Connectio
 GET: Final = call_headers("/nervenet.v1.CoordinatorService/GetWorkflow")
 HEALTH: Final = call_headers("/grpc.health.v1.Health/Check")
 HALF_OPEN: Final = 500
+MANY: Final = 200
+LARGE_BODY: Final = 6_000_000
+"""Bytes of a message that a node takes."""
 
 
 async def _each(host: str, port: int, count: int, *parts: bytes) -> list[Connection]:
@@ -79,6 +83,16 @@ async def sends_a_message_of_four_gigabytes(host: str, port: int, chance: random
     begins = b"\0\xff\xff\xff\xff" + b"x" * 16_000
     opening = (PREFACE, settings(), frame(HEADERS, END_HEADERS, 1, GET))
     return await _each(host, port, 20, *opening, *[frame(DATA, 0, 1, begins)] * 200)
+
+
+async def sends_large_bodies_that_do_not_end(host: str, port: int, chance: random.Random) -> list[Connection]:
+    """200 messages of 6 MB at once, each without its last bytes: 1.2 GB in all."""
+    opening = (PREFACE, settings(), frame(HEADERS, END_HEADERS, 1, GET))
+    begins = b"\0" + struct.pack(">I", LARGE_BODY) + b"x" * 16_000
+    parts = [frame(DATA, 0, 1, begins), *[frame(DATA, 0, 1, b"x" * 16_000)] * (LARGE_BODY // 16_000 - 1)]
+    found = [await asyncio.open_connection(host, port) for _ in range(MANY)]
+    await asyncio.gather(*(_send(writer, *opening, *parts) for _, writer in found))
+    return found
 
 
 async def sends_headers_without_end(host: str, port: int, chance: random.Random) -> list[Connection]:
@@ -132,6 +146,7 @@ GRPC: Final[tuple[Attack, ...]] = (
     begins_calls_and_stops,
     floods_with_pings,
     reads_no_answer,
+    sends_large_bodies_that_do_not_end,
 )
 
 
@@ -145,6 +160,15 @@ async def sends_headers_of_megabytes(host: str, port: int, chance: random.Random
     )
 
 
+async def sends_large_http_bodies_that_do_not_end(host: str, port: int, chance: random.Random) -> list[Connection]:
+    head = b"POST /nervenet.v1.CoordinatorService/ListWorkflows HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += b"Content-Length: %d\r\n\r\n" % LARGE_BODY
+    found = [await asyncio.open_connection(host, port) for _ in range(MANY)]
+    parts = [b"x" * 60_000] * (LARGE_BODY // 60_000)
+    await asyncio.gather(*(_send(writer, head, *parts[:-1]) for _, writer in found))
+    return found
+
+
 async def stops_in_its_body(host: str, port: int, chance: random.Random) -> list[Connection]:
     head = b"POST /nervenet.v1.CoordinatorService/ListWorkflows HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return await _each(host, port, 100, head + b"Content-Length: 100000\r\n\r\n{")
@@ -156,4 +180,5 @@ HTTP: Final[tuple[Attack, ...]] = (
     stops_in_its_headers,
     sends_headers_of_megabytes,
     stops_in_its_body,
+    sends_large_http_bodies_that_do_not_end,
 )

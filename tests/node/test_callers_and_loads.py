@@ -77,10 +77,10 @@ async def test_one_start_that_goes_wrong_harms_no_other_of_its_batch(
         await node.context.link.call("SET", node.context.keys.head("foreign"), "no hash")
         begin = Starter._host_run
 
-        def fails(self: Any, workflow_id: str, *rest: Any) -> None:
-            if workflow_id == "unlucky":
+        def fails(self: Any, plan: Any, *rest: Any) -> None:
+            if plan.request.workflow_id == "unlucky":
                 raise ValueError("unlucky")
-            begin(self, workflow_id, *rest)
+            begin(self, plan, *rest)
 
         monkeypatch.setattr(Starter, "_host_run", fails)
         ids = ["first", "foreign", "unlucky", "last"]

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,8 +15,9 @@ from nervenet.errors import NotFound, RequestError
 from nervenet.v1 import agent_service_pb2 as pb
 from nervenet.v1 import registry_service_pb2 as registry
 from nervenet.v1 import task_pb2
-from tests.gateway.world import hello, result
+from tests.gateway.world import failed, hello, result
 from tests.policy.world import GuardedMesh
+from tests.support.waiting import until
 
 POLICY = """
 version: 1
@@ -129,9 +133,10 @@ async def running_task(mesh: GuardedMesh, stream: Any) -> task_pb2.TaskEnvelope:
     return envelope
 
 
-async def output_of(mesh: GuardedMesh) -> Any:
+async def output_of(mesh: GuardedMesh) -> str:
     operator = await mesh.by("operator")
-    return (await operator.call("GetWorkflow", workflow_id="order", wait={"seconds": 10})).workflow.output.value
+    workflow = (await operator.call("GetWorkflow", workflow_id="order", wait={"seconds": 10})).workflow
+    return str(workflow.output.value.string_value)
 
 
 async def test_nobody_answers_for_another(mesh: GuardedMesh) -> None:
@@ -152,7 +157,7 @@ async def test_nobody_answers_for_another(mesh: GuardedMesh) -> None:
             assert (await again.hear("rejected")).reason == "TASK_NOT_FOUND"
             await stream.say(task_completion=result(envelope, "mine"))
             assert (await stream.hear("result_ack")).recorded
-        assert (await output_of(mesh)).string_value == "mine"
+        assert await output_of(mesh) == "mine"
 
 
 async def test_it_comes_back_with_what_it_runs(mesh: GuardedMesh) -> None:
@@ -190,7 +195,7 @@ async def test_a_second_answer_changes_nothing(mesh: GuardedMesh) -> None:
         for answer in ("first", "second"):
             await stream.say(task_completion=result(envelope, answer))
             await stream.hear("result_ack")
-        assert (await output_of(mesh)).string_value == "first"
+        assert await output_of(mesh) == "first"
 
 
 async def test_an_answer_that_comes_after_the_attempt_was_given_up_is_not_recorded(mesh: GuardedMesh) -> None:
@@ -203,6 +208,110 @@ async def test_an_answer_that_comes_after_the_attempt_was_given_up_is_not_record
         assert not (await stream.hear("result_ack")).recorded
         workflow = (await operator.call("GetWorkflow", workflow_id="order", wait={"seconds": 10})).workflow
         assert not workflow.HasField("output")
+
+
+# ── after an ejection ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def goes_on(stream: Any) -> None:
+    """Say that the agent lives, until cancelled."""
+    while True:
+        await stream.say(status=pb.Status())
+        await asyncio.sleep(0.5)
+
+
+class Answering:
+    """Begins each task that comes to a stream and answers it, as long as it is given an answer. What else comes is in `stream.items`."""
+
+    def __init__(self, stream: Any, answer: Any) -> None:
+        self.stream, self.answer = stream, answer
+        self.tasks = [asyncio.create_task(each) for each in (self._run(), goes_on(stream))]
+
+    async def leave(self) -> None:
+        """The stream ends."""
+        for task in self.tasks:
+            task.cancel()
+        await self.stream.close()
+
+    async def _run(self) -> None:
+        while True:
+            envelope = await self.stream.hear("task", 120)
+            if self.answer is None:
+                self.stream.items.append(pb.ConnectResponseItem(task=envelope))
+                return
+            await self.stream.say(task_ack=pb.TaskAck(task_id=envelope.task_id, attempt=envelope.attempt))
+            await self.stream.say(task_completion=self.answer(envelope))
+
+    async def hear(self, kind: str, task_id: str) -> Any:
+        """What the node says about this task, while it reads the stream."""
+
+        def heard() -> Any:
+            items = (getattr(item, kind) for item in self.stream.items if item.HasField(kind))
+            return next((item for item in items if item.task_id == task_id), None)
+
+        return await until(heard, f"{kind} of {task_id}")
+
+
+async def run_once(mesh: GuardedMesh, workflow_id: str) -> str:
+    """What a task came to that is tried once; "" if it failed."""
+    operator = await mesh.by("operator")
+    start = {"workflow_id": workflow_id, "definition": "call_once", "input": {"json": "1"}}
+    ended = await operator.call("StartWorkflow", start, wait={"seconds": 20})
+    return str(ended.workflow.output.value.string_value)
+
+
+@asynccontextmanager
+async def ejected(mesh: GuardedMesh) -> AsyncIterator[tuple[Answering, task_pb2.TaskEnvelope]]:
+    """An agent that is ejected, and the task of the workflow "order" that it has begun before: it fails all others, where
+    another agent succeeds. Both stay connected; the other one goes on to answer "done"."""
+    operator = await mesh.by("operator")
+    async with mesh.stream("work") as stream, mesh.stream("thief") as other:
+        envelope = await running_task(mesh, stream)
+        await other.say(hello=hello("work"))
+        await other.hear("welcome")
+        fails = Answering(stream, lambda task: failed(task, "out of order"))
+        works = Answering(other, lambda task: result(task, "done"))
+        numbers, listed, why = itertools.count(), list[Any](), list[Any]()
+        async with asyncio.timeout(60):
+            while not why:
+                await run_once(mesh, f"before-{next(numbers)}")
+                listed = (await operator.call("ListAgents", include_ejections=True)).agents
+                why = [each.reason for entry in listed for each in entry.ejections]
+        assert why == [registry.EJECTION_REASON_FAILS_EVERYTHING]
+        (out,) = [entry.agent.agent_id for entry in listed if entry.ejections]
+        assert out == stream.welcome.agent_id
+        fails.answer = None
+        yield fails, envelope
+        for agent in (fails, works):
+            await agent.leave()
+
+
+async def test_an_agent_that_is_ejected_ends_what_it_runs_and_gets_nothing_new(mesh: GuardedMesh) -> None:
+    """Its claim of the task is still its own, so its answer counts."""
+    async with ejected(mesh) as (agent, envelope):
+        assert [await run_once(mesh, f"after-{number}") for number in range(8)] == ["done"] * 8
+        await agent.stream.say(task_completion=result(envelope, "after the ejection"))
+        assert (await agent.hear("result_ack", envelope.task_id)).recorded
+        assert not [item for item in agent.stream.items if item.HasField("task")], "it was given nothing"
+        assert await output_of(mesh) == "after the ejection"
+
+
+async def test_an_agent_that_is_ejected_does_not_answer_what_another_has_done_meanwhile(mesh: GuardedMesh) -> None:
+    """It goes away, so its task is another one's. Then it comes back with an answer."""
+    async with ejected(mesh) as (agent, envelope):
+        await agent.leave()
+        assert await output_of(mesh) == "done"
+        async with mesh.stream("work") as back:
+            said = hello("work", agent_id=agent.stream.welcome.agent_id)
+            said.lease_id = agent.stream.welcome.lease_id
+            said.running.add(task=envelope)
+            await back.say(hello=said)
+            await back.hear("welcome")
+            for attempt in (envelope.attempt, envelope.attempt + 1):
+                task = task_pb2.TaskEnvelope(task_id=envelope.task_id, attempt=attempt)
+                await back.say(task_completion=result(task, "after the ejection"))
+                assert (await back.hear("rejected")).reason == "TASK_NOT_FOUND"
+        assert await output_of(mesh) == "done"
 
 
 async def test_an_agent_reads_nothing(mesh: GuardedMesh) -> None:

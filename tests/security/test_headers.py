@@ -15,6 +15,7 @@ import pytest
 from nervenet.config import Config
 from nervenet.process import logs
 from nervenet.rpc.server import GrpcServer, Service
+from nervenet.rpc.status import error_of
 from nervenet.v1 import coordinator_service_pb2 as pb
 from tests.hostile.frames import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, call_headers, frame, message, settings
 from tests.support.waiting import DEADLINE
@@ -89,6 +90,24 @@ async def test_two_values_that_differ_are_refused(server: GrpcServer) -> None:
 async def test_without_a_token_no_path_is_told_apart_from_another(server: GrpcServer, path: str) -> None:
     assert await told(server, path) == "UNAUTHENTICATED"
     assert await told(server, path, ("authorization-bin", b"Bearer s3cret")) == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("path", [f"{PATH}s", "/other.Service/Get", f"/{'x' * 5000}/y"])
+async def test_a_method_that_does_not_exist_is_refused_with_a_reason(server: GrpcServer, path: str) -> None:
+    """Of any kind: with one request, with a stream that never ends, and whatever is in the body."""
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        metadata = (TOKEN,)
+        calls: list[Any] = [
+            channel.unary_unary(path)(b"\xff", metadata=metadata, timeout=DEADLINE),
+            channel.stream_unary(path)(metadata=metadata, timeout=DEADLINE),
+            channel.unary_stream(path)(b"", metadata=metadata, timeout=DEADLINE).read(),
+        ]
+        for call in calls:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call
+            error = error_of(refused.value, "it")
+            assert (error.code, error.reason) == ("UNIMPLEMENTED", "UNKNOWN_METHOD")
+            assert len(error.message) < 500
 
 
 async def test_a_token_with_a_byte_that_is_no_text_is_refused_and_in_no_log(

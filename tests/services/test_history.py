@@ -10,7 +10,7 @@ import pytest
 from nervenet.cli.render import timeline
 from nervenet.cli.render.text import View
 from nervenet.node.services.history import History, Span
-from nervenet.node.services.reads import tell_task
+from nervenet.node.services.step_messages import tell_task
 from nervenet.records import (
     Action,
     Attempt,

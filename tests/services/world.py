@@ -50,6 +50,12 @@ async def calls(ctx: Context, name: str) -> str:
     return await ctx.call(greet, name)
 
 
+@mesh.workflow
+async def fans(ctx: Context, width: int) -> list[str]:
+    """Many steps that are alike."""
+    return await ctx.map(greet, [str(each) for each in range(width)], concurrency=width)
+
+
 class World(NodesHere):
     """Nodes that run these workflows."""
 

@@ -157,7 +157,7 @@ class Ledger:
             name, value = key.decode(), self._store.get(key)
             kind, _, rest = name.removeprefix("nn:simulated:").partition(":")
             tag = rest.strip("{}")
-            if kind in ("running", "restarting", "owned", "escalations") and value:
+            if (kind in ("running", "restarting", "owned", "escalations") and value) or (kind == "archive" and value):
                 yield f"leak: {name} holds {list(value)}"
             elif kind in ("inbox", "wake") and tag not in living:
                 yield f"leak: {name} belongs to nobody"

@@ -27,6 +27,7 @@ from nervenet.errors import Unavailable
 from nervenet.node import node as node_module
 from nervenet.node import process_parts
 from nervenet.node import registration as node_registration
+from nervenet.node.archiving import archiver
 from nervenet.node.node import Node
 from nervenet.node.served import Served
 from nervenet.node.tasks import pending_monitor
@@ -35,10 +36,11 @@ from nervenet.redis_link import link, opening
 from nervenet.redis_link.address import ServerAddress
 from nervenet.registry import table
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
-from nervenet.streams import groups, journal, listing, ownership
+from nervenet.streams import archive, groups, journal, listing, ownership
 from nervenet.streams.tasks import progress
 from nervenet.timing import AGENT_LEASE
 from nervenet.wire import to_json
+from tests.simulation.archive import SimulatedSink
 from tests.simulation.flows import mesh
 from tests.simulation.loop import PROCESS, Process, VirtualLoop
 from tests.simulation.network import Network
@@ -47,6 +49,9 @@ from tests.simulation.store import SCRIPTS
 
 NAMESPACE = "simulated"
 CONFIG = Config.load(environ={}, redis="redis://simulated", etcd="http://simulated", namespace=NAMESPACE)
+ARCHIVED = Config.load(
+    environ={}, redis="redis://simulated", etcd="http://simulated", namespace=NAMESPACE, archive="file:///simulated"
+)
 ADDRESS = ServerAddress.parse("redis://simulated")
 VERSION = node_registration.version("nervenet")
 SCHEMA = functools.cache(Codec.schema)
@@ -58,6 +63,7 @@ class Surroundings:
     def __init__(self, loop: VirtualLoop, network: Network, registry: Registry, chance: random.Random) -> None:
         self.loop, self.network, self.registry, self.chance = loop, network, registry, chance
         self.broken: list[str] = []
+        self.sink: SimulatedSink | None = None
 
     def patches(self) -> Iterator[Any]:
         seeded = SimpleNamespace(Random=lambda *_: self.chance)
@@ -74,8 +80,12 @@ class Surroundings:
         yield mock.patch.object(agent_runtime, "AgentPort", Port)
         yield mock.patch.object(agent_runtime, "Registration", Registration)
         yield mock.patch.object(agent_runtime, "LoopLag", NoWatchdog)
-        for module in (journal, ownership, groups, listing, progress, process_parts, agent_runtime):
+        for module in (archive, journal, ownership, groups, listing, progress, process_parts, agent_runtime):
             yield mock.patch.object(module, "packaged_scripts", SCRIPTS.values)
+        yield mock.patch.object(asyncio, "to_thread", _here)  # there is one thread
+        yield mock.patch.object(archiver, "ARCHIVE_LINGER_MS", 1_000)
+        yield mock.patch.object(archiver, "MERGE_EVERY", 1)
+        yield mock.patch.object(archiver, "FAN", 2)  # or no schedule had enough tables for a merge
         Patched.registry = self.registry
 
     def _quicker(self) -> Iterator[Any]:
@@ -102,6 +112,10 @@ class Surroundings:
         self.broken.append(f"{process} ended itself with {code}: {error!r}")
         if process is not None:
             process.kill()
+
+
+async def _here(work: Callable[..., Any], *args: Any) -> Any:
+    return work(*args)
 
 
 def _version(_: str) -> str:
@@ -236,7 +250,9 @@ class Member:
     async def _live(self) -> None:
         entropy: Callable[[int], bytes] = self._surroundings.entropy
         if self.kind == "node":
-            async with Node.open(mesh.workflows, CONFIG, serve=deaf, entropy=entropy) as node:
+            sink = self._surroundings.sink
+            config = CONFIG if sink is None else ARCHIVED
+            async with Node.open(mesh.workflows, config, serve=deaf, entropy=entropy, sink=sink) as node:
                 self.thing = node
                 self.up.set()
                 await self.leaving.wait()

@@ -79,5 +79,10 @@ SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
     "no decision after the outcome": _in("decision_append", "elseif h[8] then", "elseif false then"),
     "a restart names its run": _a_restart_names_no_run,
     "what a caller began goes on": _callers_take_it_along,
+    "a run is in one batch": _in("archive_add", "if not redis.call('HGET', KEYS[2], ARGV[i + 1]) then", "do"),
+    "what begins again is archived": _in("workflow_renew", "if h[2] and h[6] and not h[7] then", "if false then"),
+    "a batch stays what it is": _in(
+        "archive_seal", "redis.call('HSET', KEYS[5], batch, table.concat(lines, '\\n'))", ""
+    ),
     "a claim is exclusive": _in("task_claim", "n == attempt and who ~= agent", "false"),
 }

@@ -26,6 +26,7 @@ from nervenet.durable.retry import LOST_MOST
 from nervenet.node.workflows.coordinator import Coordinator
 from nervenet.records import Entry
 from nervenet.timing import START_GRACE_MS
+from tests.simulation.archive import SHARE, ArchiveCheck, SimulatedSink
 from tests.simulation.check import Ledger, journal_key
 from tests.simulation.clients import Clients, said
 from tests.simulation.flows import World
@@ -37,6 +38,8 @@ from tests.simulation.store import SCRIPTS, Store, Stream
 from tests.simulation.weather import LEAVES, WEATHERS
 
 GARBAGE: Final = b"\xff\xfe"
+COMPLETE: Final = 90.0
+"""Virtual seconds within which the archive is complete once its sink works: a batch of a dead node waits for 15 of them."""
 HORIZON: Final = 300.0
 """Virtual seconds after which what has not ended is lost. The slowest rescue is a sweep of `running` once a minute."""
 
@@ -81,6 +84,9 @@ class Schedule:
         self.network = Network(self.loop, self.store, self.chance)
         self.registry = Registry(self.network)
         self.surroundings = Surroundings(self.loop, self.network, self.registry, self.chance)
+        self.archive: ArchiveCheck | None = None
+        if random.Random(f"archive {seed}").random() < SHARE:
+            self._with_archive(seed)
         self.world = World(self.chance)
         self.weather = self.chance.choice(WEATHERS)
         self.members: list[Member] = []
@@ -88,6 +94,7 @@ class Schedule:
         self.clients = Clients(self.members, self.ledger, self.chance, self.world, self._tell)
         self.counted: Counter[str] = Counter()
         self._copies = copies
+        self._archive_is_wrong: list[str] = []
         self._began = self.loop.now
 
     def run(self) -> Outcome:
@@ -112,6 +119,10 @@ class Schedule:
             if not ended and not violations:
                 violations.append("lost: the story did not come to its end")
             violations += self.surroundings.broken + errors.heard
+            if self.archive is not None:
+                violations += self._archive_is_wrong if ended else self.archive.violations
+                self.counted.update(self.archive.sink.counted)
+                self.counted["schedules with an archive"] += 1
             violations += [f"error: {error}" for error in self.loop.errors]
             violations += [f"error: {member} broke: {error!r}" for member in self.members if (error := member.error)]
             self.counted.update(self.network.counted)
@@ -130,6 +141,11 @@ class Schedule:
         return Outcome(
             self.seed, violations, self.story, self.counted, seconds, self.store.commands, self._fingerprint()
         )
+
+    def _with_archive(self, seed: int) -> None:
+        sink = SimulatedSink(self.loop, seed, self.network.nobody)
+        self.surroundings.sink, self.archive = sink, ArchiveCheck(sink, self.ledger)
+        self.store.on_archived = self.archive.marked
 
     def _overheard(self) -> Any:
         """Every entry that any coordinator folds is shown to the ledger."""
@@ -169,6 +185,8 @@ class Schedule:
             self._replace_those_that_gave_up()
         helping.cancel()
         await self._tidy()
+        if self.archive is not None:
+            self._archive_is_wrong = list(await self.archive.end())
 
     def _closed(self, key: bytes) -> bool:
         return b"close" in self.ledger.run[key]
@@ -217,6 +235,8 @@ class Schedule:
                     await member.settled()
             if turn == 0:
                 self._replace_those_that_gave_up()
+        if self.archive is not None:
+            await self._complete(self.archive)
         for _ in range(6 + self._copies // 50):  # a thousand copies take their time
             nodes = [member for member in self.members if member.kind == "node" and member.able]
             for node in nodes:
@@ -227,6 +247,13 @@ class Schedule:
             if not list(self.ledger.leaks(living)):
                 return
             await asyncio.sleep(START_GRACE_MS / 1000 if self._might_begin() else 3.0)
+
+    async def _complete(self, archive: ArchiveCheck) -> None:
+        """The faults of the sink end; then everything that has closed comes into it."""
+        archive.sink.calm()
+        until = self.loop.now + COMPLETE
+        while self.loop.now < until and (archive.missing() or self.store.get(b"nn:simulated:archive:{runs}:members")):
+            await asyncio.sleep(1.0)
 
     def _might_begin(self) -> bool:
         """Whether a start is marked whose node died in the middle of it: that is cleared up after its grace."""

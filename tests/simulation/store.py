@@ -8,6 +8,7 @@ every write is told to `on_append` and `on_script`; what it breaks on purpose (`
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
@@ -159,6 +160,7 @@ class Store:
         self.on_add: Callable[[bytes], None] | None = None
         self.loses_wake: Callable[[], bool] | None = None
         self.on_script: Callable[[str, bytes, list[bytes], bytes, Before], None] | None = None
+        self.on_archived: Callable[[list[bytes], list[bytes]], None] | None = None
         self.commands = 0
 
     def sabotage(self, name: str, old: str, new: str) -> None:
@@ -185,6 +187,8 @@ class Store:
             head = self.data.get(args[0], {})
             claim = head.get(b"c:" + args[cut + 1]) if script.name == "task_claim" else None
             before = Before(head.get(b"owner"), head.get(b"run"), claim)
+        if script.name == "run_archived" and self.on_archived is not None:
+            self.on_archived(args[:cut], args[cut:])
         INTERPRETER.store = self
         reply = INTERPRETER.run(script, args[:cut], args[cut:])
         if heard is not None:
@@ -220,6 +224,16 @@ class Store:
 
     def do_del(self, *keys: Any) -> int:
         return sum(self.drop(text(key)) for key in keys)
+
+    def do_copy(self, source: Any, target: Any, *_: Any) -> int:
+        found = self.get(text(source))
+        if found is None:
+            return 0
+        self.data[text(target)] = copy.deepcopy(found)
+        self.expires.pop(text(target), None)
+        if text(source) in self.expires:
+            self.expires[text(target)] = self.expires[text(source)]
+        return 1
 
     def do_get(self, key: bytes) -> Any:
         return self.get(key)
@@ -270,6 +284,12 @@ class Store:
     def do_hgetall(self, key: bytes) -> Any:
         return [word for pair in (self.get(key) or {}).items() for word in pair]
 
+    def do_hlen(self, key: bytes) -> int:
+        return len(self.get(key) or ())
+
+    def do_hvals(self, key: bytes) -> Any:
+        return list((self.get(key) or {}).values())
+
     def do_hkeys(self, key: bytes) -> Any:
         return list(self.get(key) or {})
 
@@ -315,7 +335,7 @@ class Store:
         return [int(text(member) in found) for member in members]
 
     def do_zadd(self, key: bytes, *words: Any) -> int:
-        only_known, only_new = words[0] == "XX", words[0] == "NX"
+        only_known, only_new = words[0] in ("XX", b"XX"), words[0] in ("NX", b"NX")
         rest = words[1:] if only_known or only_new else words
         found = self._made(key, dict)
         added = 0
@@ -340,9 +360,12 @@ class Store:
 
     def _by_score(self, key: bytes, low: float, high: float, words: tuple[Any, ...], *, newest: bool) -> Any:
         rows = sorted(((s, m) for m, s in (self.get(key) or {}).items() if low <= s <= high), reverse=newest)
-        if "LIMIT" in words:
-            at = words.index("LIMIT")
-            rows = rows[int(words[at + 1]) :][: int(words[at + 2])]
+        options = [text(word) for word in words]
+        if b"LIMIT" in options:
+            at = options.index(b"LIMIT")
+            rows = rows[int(options[at + 1]) :][: int(options[at + 2])]
+        if b"WITHSCORES" not in options:
+            return [member for _, member in rows]
         return [word for score, member in rows for word in (member, text(score))]
 
     # ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────

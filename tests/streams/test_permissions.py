@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from nervenet.streams.script import packaged_scripts
 from tests.support.environment import ROOT, clean_environment, nervenet
 from tests.support.etcd_servers import etcdctl
 from tests.support.mesh import ProcessMesh
-from tests.support.permissions import make_user
+from tests.support.permissions import make_user, nothing_is_refused
+from tests.support.waiting import until
 
 PACKAGE = ROOT / "python" / "nervenet"
 WHERE: dict[RedisRole, tuple[str, ...]] = {
@@ -122,11 +124,32 @@ def test_an_agent_reaches_no_list_of_the_nodes_and_no_other_namespace(own_valkey
     assert refused(url, "FLUSHALL")
 
 
+def test_a_user_with_two_roles_has_the_commands_of_each_for_its_own_keys(own_valkey: str) -> None:
+    both, agent = make_user(own_valkey, ("agent", "flows"), "team-a"), make_user(own_valkey, "agent", "team-a")
+    flow, head = "nn:team-a:flows:{f}", Keys("team-a").head("w").decode()
+    assert not refused(both, "SET", flow, "state") and not refused(both, "HGET", head, "run")
+    assert refused(both, "SET", head, "x"), "SET is for flows only"
+    assert refused(both, "SET", "nn:team-b:flows:{f}", "x") and refused(both, "HGET", flow, "x")
+    for command in (("GET", flow), ("SET", flow, "x"), ("DEL", flow), ("ZADD", "nn:team-a:checkpoints:{t}", "0", "x")):
+        assert refused(agent, *command), command
+
+
 def test_a_node_reaches_no_other_namespace(own_valkey: str) -> None:
     url, other = make_user(own_valkey, "node", "team-a"), Keys("team-b")
     for key in (other.head("w"), other.running, other.owned("n"), other.definition("d")):
         assert refused(url, "DEL", key.decode()), key
     assert refused(url, "XREADGROUP", "GROUP", "g", "c", "STREAMS", other.wake("n").decode(), ">")
+
+
+async def test_an_agent_makes_a_queue_again_that_is_listed_and_not_there(tmp_path: Path, own_valkey: str) -> None:
+    """It may not list one, and need not."""
+    with etcd() as registry, nothing_is_refused(own_valkey), ProcessMesh(tmp_path, own_valkey, registry.url) as mesh:
+        mesh.start(nodes=1, agents=1)
+        keys, store = Keys(mesh.namespace), redis.Redis.from_url(own_valkey)
+        with store:
+            store.hset(keys.queues("say").decode(), "", "")
+            await until(lambda: store.exists(keys.queue("say")), "the agent has made the queue", of=mesh)
+        assert mesh.run("start", "greet", '["ann"]', "--wait").stdout.strip().endswith('["ann!"]')
 
 
 # ── the commands that print them ─────────────────────────────────────────────────────────────────────────────────────
@@ -136,9 +159,9 @@ def test_the_printed_line_makes_a_user_that_a_mesh_can_run_with(tmp_path: Path, 
     """`nervenet permissions`, given to the servers as it is, and then a mesh in that namespace, with etcd behind a password too."""
     env = clean_environment(NERVENET_NAMESPACE="team-a")
     with etcd() as registry, redis.Redis.from_url(own_valkey) as store:
-        for role in ("node", "agent"):
-            line = nervenet("permissions", "redis", role, "--user", role, env=env).stdout
-            store.execute_command(*(word.strip("'") for word in line.replace("PASSWORD", "secret").split()))
+        for user, roles in {"node": ("node", "checkpoints"), "agent": ("agent", "flows")}.items():
+            line = nervenet("permissions", "redis", *roles, "--user", user, env=env).stdout
+            store.execute_command(*shlex.split(line.replace("PASSWORD", "secret")))
         for line in nervenet("permissions", "etcd", env=env).stdout.replace("PASSWORD", "secret").splitlines():
             etcdctl(registry.url, *line.split()[1:])
         for line in ("user add root:secret", "user grant-role root root", "auth enable"):

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from nervenet import Client, WorkflowHandle, WorkflowInfo
 from nervenet.dev.servers import etcd, valkey
+from nervenet.streams.permissions import RedisRole
 from tests.support.environment import Result, clean_environment, nervenet
 from tests.support.permissions import user_of
 from tests.support.processes import NervenetProcess
@@ -55,7 +56,8 @@ class ProcessMesh(Story):
         self.app, self.namespace = app, namespace or f"mesh-{uuid.uuid4().hex[:12]}"
         self.redis = redis
         """As the administrator, who may do everything."""
-        self._agents = {"NERVENET_REDIS": user_of(redis, "agent", self.namespace)}
+        self._agents = dict[str, str]()
+        self.let_agents("agent")
         tenants = env.get("NERVENET_NAMESPACES", self.namespace).split(",")
         node = user_of(redis, "node", *tenants)
         servers = {"NERVENET_REDIS": node, "NERVENET_ETCD": etcd, "NERVENET_NAMESPACE": self.namespace}
@@ -70,6 +72,10 @@ class ProcessMesh(Story):
             process.kill()
 
     # ── processes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def let_agents(self, *roles: RedisRole) -> None:
+        """What agents that start from now on may do in Redis, where the server is shared (`tests.support.permissions`)."""
+        self._agents = {"NERVENET_REDIS": user_of(self.redis, roles, self.namespace)}
 
     def node(self, app: str = "", *flags: str, **env: str) -> NervenetProcess:
         """Start a node, at a free port unless the flags say where; do not wait for it."""

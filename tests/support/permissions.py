@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users of Redis with the least permissions, one for each kind of process and namespace, on servers that the whole test run shares.
 
-Every mesh of processes on such a server runs with them: nodes as `node`, agents as `agent`. At the end the server's own log must
+Every mesh of processes on such a server runs with them: nodes as `node`, agents as `agent` and what else they use. At the end the server's own log must
 not name a command or a key that one of them was refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import redis
 
-from nervenet.streams.permissions import RedisRole, permissions_of
+from nervenet.streams.permissions import RedisRole, rules_of
 
 _SHARED: set[str] = set()
 """URLs of servers with such users. Servers that a test restarts have none: they would forget them."""
@@ -37,18 +37,17 @@ def nothing_is_refused(url: str) -> Iterator[None]:
     assert not refused, f"the permissions lack: {refused}"
 
 
-def user_of(url: str, role: RedisRole, *namespaces: str) -> str:
+def user_of(url: str, role: RedisRole | Sequence[RedisRole], *namespaces: str) -> str:
     """The URL for a process of this kind. Servers that are not shared are used without a user."""
     return make_user(url, role, *namespaces) if url in _SHARED else url
 
 
-def make_user(url: str, role: RedisRole, *namespaces: str) -> str:
-    """Make the user; the URL with its name and password."""
-    name = f"{role}-{namespaces[0]}"
+def make_user(url: str, role: RedisRole | Sequence[RedisRole], *namespaces: str) -> str:
+    """Make the user, with one role or several; the URL with its name and password."""
+    roles: Sequence[RedisRole] = [role] if isinstance(role, str) else role
+    name = f"{'+'.join(roles)}-{namespaces[0]}"
     with redis.Redis.from_url(url) as store:
-        store.execute_command(
-            "ACL", "SETUSER", name, "reset", "on", f">{PASSWORD}", *permissions_of(role).rules(*namespaces)
-        )
+        store.execute_command("ACL", "SETUSER", name, "reset", "on", f">{PASSWORD}", *rules_of(roles, *namespaces))
     parts = urlsplit(url)
     return parts._replace(netloc=f"{name}:{PASSWORD}@{parts.netloc}").geturl()
 

@@ -100,6 +100,11 @@ class NervenetProcess(Process):
         """Where it shows its metrics."""
         return str(self._facts["metrics"])
 
+    @property
+    def scaler(self) -> str:
+        """Where it answers KEDA."""
+        return str(self._facts["scaler"])
+
     def ready(self, within: float = READY_WITHIN) -> Self:
         """Wait until it serves. Blocks.
 

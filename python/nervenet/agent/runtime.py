@@ -33,6 +33,7 @@ from nervenet.agent.service import AgentPort
 from nervenet.agent.slots import Slots
 from nervenet.agent.task_reader import TaskReader
 from nervenet.agent.task_runner import SETTLE_WITHIN, TaskRunner
+from nervenet.blobs import open_blobs
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.codecs import open_codecs
 from nervenet.errors import ConfigError
@@ -53,6 +54,7 @@ from nervenet.streams.tasks.attempt import AttemptKey, StopReason
 from nervenet.supervision import supervise
 
 if TYPE_CHECKING:
+    from nervenet.blobs import Blobs
     from nervenet.config import Config
     from nervenet.definitions import Agent, MeshDefinitions
 
@@ -74,6 +76,7 @@ class AgentRuntime:
         clock: Clock,
         entropy: Entropy,
         metrics: Registry,
+        blobs: Blobs | None,
     ) -> None:
         self.agents = agents
         self.config = config
@@ -86,7 +89,9 @@ class AgentRuntime:
         self.running: dict[AttemptKey, Running] = {}
         keys = Keys(config.namespace)
         self.metrics = metrics
-        self._data_plane = DataPlane(link, keys, JournalStore(link, keys), Queues(link, keys), TaskMetrics(metrics))
+        self._data_plane = DataPlane(
+            link, keys, JournalStore(link, keys), Queues(link, keys), TaskMetrics(metrics), blobs
+        )
         self._groups = ConsumerGroups(link, keys)
         self._entropy = entropy
         self._resources = Resources()
@@ -148,6 +153,7 @@ class AgentRuntime:
             stack.push_async_callback(link.close)
             own = {agent.name: agent for agent in agents}
             total = slots or sum(agent.slots for agent in own.values())
+            metrics = metrics or Registry("agent")
             runtime = cls(
                 own,
                 config,
@@ -157,7 +163,8 @@ class AgentRuntime:
                 link=link,
                 clock=clock,
                 entropy=entropy,
-                metrics=metrics or Registry("agent"),
+                metrics=metrics,
+                blobs=await open_blobs(config, metrics, entropy),
             )
             stack.push_async_callback(runtime._close)
             link.on_reconnect += (runtime.task_runner.redis_came_back,)

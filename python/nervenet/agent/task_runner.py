@@ -17,27 +17,32 @@ from nervenet.agent.deadlines import Deadlines
 from nervenet.agent.running import Running
 from nervenet.agent.tracing import run_traced
 from nervenet.agent.verdicts import outcome_entry
-from nervenet.redis_link.faults import LinkClosed
+from nervenet.backoff import Backoff
+from nervenet.blobs import BlobMissing, is_reference
+from nervenet.blobs.reference import BLOB_MISSING
+from nervenet.records import Failure, FailureCode
+from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.tasks.attempt import StopReason
 from nervenet.streams.tasks.claims import ClaimRenewer, Claims
 from nervenet.streams.tasks.deliveries import Deliveries
 from nervenet.streams.tasks.outcomes import OutcomeRecorder
 from nervenet.streams.tasks.progress import ProgressPublisher
 from nervenet.telemetry.log_fields import bind_attempt
-from nervenet.timing import AGENT_RENEW_EVERY, DATA_PLANE_RETRY, TASK_STOP_GRACE
+from nervenet.timing import AGENT_RENEW_EVERY, BLOBS_RETRY, DATA_PLANE_RETRY, TASK_STOP_GRACE
 from nervenet.wire import decode_envelope, decode_payload
 
 if TYPE_CHECKING:
     from nervenet.agent.executors.common import Executor
     from nervenet.agent.load import LoadMeter
     from nervenet.agent.slots import Slots
+    from nervenet.blobs import Blobs
     from nervenet.clock import Clock
     from nervenet.definitions import Agent
     from nervenet.records import Payload
     from nervenet.redis_link.dial import ServerIdentity
     from nervenet.streams.data_plane import DataPlane
     from nervenet.streams.queues import Delivered
-    from nervenet.streams.tasks.attempt import AttemptKey
+    from nervenet.streams.tasks.attempt import AttemptKey, OutcomeEntry
 
 SETTLE_WITHIN: Final = TASK_STOP_GRACE + 1.0
 """Seconds within which each stopped attempt is recorded, even if its handler still runs."""
@@ -61,6 +66,7 @@ class TaskRunner:
         retention_ms: int,
     ) -> None:
         self._skips = data_plane.link.skips
+        self._blobs = data_plane.blobs
         self._agents = agents
         self._executors = executors
         self.slots = slots
@@ -166,9 +172,12 @@ class TaskRunner:
         outcome, settled = None, False
         try:
             executor = self._executors[running.agent.name]
-            outcome = await (
-                run_traced(self._telemetry, executor, running) if self._telemetry.on else executor.run(running)
-            )
+            if self._blobs is not None and is_reference(envelope.input):
+                outcome = await self._read_input(self._blobs, running)
+            if outcome is None:
+                outcome = await (
+                    run_traced(self._telemetry, executor, running) if self._telemetry.on else executor.run(running)
+                )
             running.ended = True
             running.announce = None  # what a thread reports from now on is too late
             self._progress.flush(running)
@@ -187,6 +196,24 @@ class TaskRunner:
                 self._meter.ended(self._clock.now_ms() - running.started_ms, outcome is not None and outcome.failed)
             else:
                 self.deliveries.release(running.stream, running.entry_id)
+
+    async def _read_input(self, blobs: Blobs, running: Running) -> OutcomeEntry | None:
+        """Read its input from the blob store. Returns the attempt's outcome if the value is not there. While the store is away the
+        attempt waits, and its claim is renewed."""
+        envelope, backoff = running.envelope, Backoff(longest=BLOBS_RETRY)
+        while running.stop is None:
+            try:
+                envelope.input = await blobs.fill(envelope.input, envelope.workflow_id)
+                break
+            except BlobMissing as error:
+                words = f"{envelope.capability}: the input: {error}"
+                failure = Failure(FailureCode.DEPENDENCY, words, type=BLOB_MISSING, source=envelope.capability)
+                return outcome_entry(envelope, running.agent_id, failure, running.started_ms, self._clock.now_ms())
+            except LinkError as error:
+                _log.warning("%s waits: %s", running.key.task_id, error)
+            await asyncio.sleep(backoff.next())
+            running.alive()
+        return None
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from nervenet.archive.index import ROW, Place, Table, hash_of, range_of, rows_in
 from nervenet.archive.record import ArchivedRun, head_of, run_of
 from nervenet.archive.segment import SegmentName, unpacked
-from nervenet.archive.sink import ObjectMissing, SinkError
 from nervenet.clock import SYSTEM
+from nervenet.objects import ObjectMissing, SinkError
 from nervenet.streams.ownership import day_of
 
 if TYPE_CHECKING:
-    from nervenet.archive.sink import Sink
+    from nervenet.objects import Sink
     from nervenet.streams.heads import Head
 
 __all__ = ["ArchiveReader", "ListPage", "Listed", "Period"]
@@ -81,10 +81,24 @@ class ArchiveReader:
         return found
 
     async def _newest(self, workflow_id: str, listed_since: float) -> ArchivedRun | None:
+        """A place may be wrong, if a node died that had cut the blocks of a batch otherwise than the one that wrote them. Then the
+        batch has a right place too. What was deleted by its owner is not there."""
+        failed: dict[SegmentName, SinkError | ValueError] = {}
         for place in sorted(await self._places(hash_of(workflow_id), listed_since), key=_closed_at, reverse=True):
-            found = await self._run(workflow_id, place)
+            name = SegmentName.at(place)
+            try:
+                found = await self._run(workflow_id, place)
+            except ObjectMissing:
+                continue
+            except (SinkError, ValueError) as error:
+                failed[name] = error
+                continue
             if found is not None:
-                return found
+                failed.pop(name, None)
+                if not failed:
+                    return found
+        for left in failed.values():  # a later run may be there
+            raise left
         return None
 
     async def _places(self, wanted: int, listed_since: float) -> set[Place]:

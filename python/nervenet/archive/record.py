@@ -10,20 +10,24 @@ from __future__ import annotations
 import base64
 import functools
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from nervenet.records import Close, Failure, Outcome, Payload, Start, State
+from pydantic_core import PydanticSerializationError, to_json
+
+from nervenet.records import Body, Close, Failure, Outcome, Payload, Start, State
 from nervenet.streams.answers import RawEntry
 from nervenet.streams.heads import STATES, Head
-from nervenet.wire import decode_entry
+from nervenet.wire import PlainOutcome, decode_entry, plain_input, plain_outcome, plain_output
 
 __all__ = ["SCHEMA", "ArchivedRun", "line_of", "moment", "run_of", "summary_line", "summary_of"]
 
 SCHEMA: Final = 1
-NULL: Final = b"null"
+NULL: Final = "null"
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """Made once: `json.dumps` with options makes one for each call, which takes longer than its work here."""
+_QUOTED: Final = json.encoder.encode_basestring
 
 
 class ArchivedRun(NamedTuple):
@@ -36,39 +40,74 @@ class ArchivedRun(NamedTuple):
 
 
 def line_of(namespace: str, run: ArchivedRun, summary: bytes = b"") -> bytes:
-    """The line, with its newline. `summary`: its `summary_line`, where that is at hand."""
-    summary = summary or summary_line(run.workflow_id, run.head)
-    head, start, close, tasks = run.head, NULL, None, list[bytes]()
-    for raw in run.entries:
-        if raw.name != "start" and raw.name != "close" and not raw.name.startswith("task:"):
-            continue
-        body = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
-        if isinstance(body, Start):
-            start = _value(body.input)
-        elif isinstance(body, Close):
-            close = body
-        elif isinstance(body, Outcome):
-            tasks.append(_task(raw, body))
-    output = _value(close.output) if close is not None and close.output is not None else NULL
-    failure = None if close is None or close.failure is None else _failure(close.failure)
+    """The line, with its newline. `summary`: its `summary_line`, where that is at hand.
+
+    The messages' bytes become characters (Latin-1): the texts in them are those of the payloads beside them, and gzip sees that.
+    """
+    head, told = run.head, _told(run.entries)
     began = run.entries[0].ms if run.entries else head.created_ms
-    parts = [
-        b'"schema":%d,"namespace":%b' % (SCHEMA, _word(namespace)),
-        summary[1:-1],
-        b'"run_start_time":%b,"duration_ms":%d' % (_time(began), head.closed_ms - began),
-        b'"input":' + start,
-        b'"output":' + output,
-        b'"failure":' + _json(failure),
-        b'"view":' + (NULL if run.view is None else _view(run.view)),
-        b'"tasks":[' + b",".join(tasks) + b"]",
-        b'"journal":[' + b",".join(map(_entry, run.entries)) + b"]",
-    ]
-    return b"{" + b",".join(parts) + b"}\n"
+    journal = to_json([(raw.id.decode(), raw.name, raw.data.decode("latin-1")) for raw in run.entries])
+    text = (
+        f'{{"schema":{SCHEMA},"namespace":{_word(namespace)},'
+        f"{(summary or summary_line(run.workflow_id, head))[1:-1].decode('utf-8', 'surrogatepass')},"
+        f'"run_start_time":{_time(began)},"duration_ms":{head.closed_ms - began},'
+        f'"input":{told.input},"output":{told.output},"failure":{told.failure},'
+        f'"view":{NULL if run.view is None else _view(run.view)},'
+        f'"tasks":[{",".join(told.tasks)}],"journal":'
+    )
+    return b"%b%b}\n" % (text.encode("utf-8", "surrogatepass"), journal)
+
+
+class _Told(NamedTuple):
+    """What a line takes out of the entries, as JSON."""
+
+    input: str
+    output: str
+    failure: str
+    tasks: list[str]
+
+
+def _told(entries: Sequence[RawEntry]) -> _Told:
+    """Most entries are plain: those are read straight from their message, others by way of records."""
+    given, output, failure, tasks = NULL, NULL, NULL, list[str]()
+    for raw in entries:
+        name = raw.name
+        if name.startswith("task:"):
+            done = plain_outcome(raw.data)
+            told = _plain_task(raw, done) if done is not None else _task(raw, _body(raw))
+            tasks += [told] if told else []
+        elif name == "start":
+            given = _plain(plain_input(raw.data)) or _input(_body(raw), given)
+        elif name == "close":
+            plain = _plain(plain_output(raw.data))
+            output, failure = (plain, NULL) if plain else _end(_body(raw), output, failure)
+    return _Told(given, output, failure, tasks)
+
+
+def _body(raw: RawEntry) -> Body:
+    return decode_entry(raw.name, raw.data, raw.n, raw.ms).body
+
+
+def _input(body: Body, otherwise: str) -> str:
+    return _value(body.input) if isinstance(body, Start) else otherwise
+
+
+def _end(body: Body, output: str, failure: str) -> tuple[str, str]:
+    if not isinstance(body, Close):
+        return output, failure
+    return (
+        NULL if body.output is None else _value(body.output),
+        NULL if body.failure is None else _json(_failure(body.failure)),
+    )
 
 
 def summary_line(workflow_id: str, head: Head) -> bytes:
     """The summary as a line, without its newline."""
-    return _json(summary_of(workflow_id, head))
+    told = summary_of(workflow_id, head)
+    try:
+        return to_json(told)
+    except PydanticSerializationError:  # half a character, in a label
+        return _json(told).encode("utf-8", "surrogatepass")
 
 
 def summary_of(workflow_id: str, head: Head) -> dict[str, Any]:
@@ -122,7 +161,7 @@ def run_of(line: bytes) -> ArchivedRun:
         entries = [_raw(*row) for row in told["journal"]]
         view = told["view"]
         head = head_of(told, entries[-1].id if entries else b"")
-        return ArchivedRun(told["workflow_id"], head, entries, None if view is None else _json(view))
+        return ArchivedRun(told["workflow_id"], head, entries, None if view is None else _json(view).encode())
     except (KeyError, TypeError) as error:
         raise ValueError(f"no line of an archive: {error!r}") from None
 
@@ -132,27 +171,27 @@ def _raw(at: str, name: str, data: str) -> RawEntry:
     return RawEntry(at.encode(), int(n), int(ms), name, data.encode("latin-1"))
 
 
-def _entry(raw: RawEntry) -> bytes:
-    """The message's bytes as characters (Latin-1): the texts in it are those of the payloads beside it, and gzip sees that."""
-    return b'["%b",%b,%b]' % (raw.id, _word(raw.name), _json(raw.data.decode("latin-1")))
-
-
-def _task(raw: RawEntry, body: Outcome) -> bytes:
-    failed = body.failure is not None
+def _task(raw: RawEntry, body: Body) -> str:
+    """Empty: the entry has no outcome of a step that this release can read."""
+    if not isinstance(body, Outcome):
+        return ""
+    state = "SUCCEEDED" if body.failure is None else "FAILED"
     return (
-        b'{"step":%b,"capability":%b,"state":%b,"attempt":%d,"agent_id":%b,"schedule_time":%b,"start_time":%b,"end_time":%b,'
-        b'"failure":%b,"output":%b}'
-    ) % (
-        _word(raw.name.partition(":")[2]),
-        _word(body.capability),
-        b'"FAILED"' if failed else b'"SUCCEEDED"',
-        body.attempt,
-        _word(body.agent_id),
-        _time(body.scheduled_ms),
-        _time(body.started_ms),
-        _time(body.ended_ms or raw.ms),
-        NULL if body.failure is None else _json(_failure(body.failure)),
-        NULL if body.output is None else _value(body.output),
+        f'{{"step":{_word(raw.name.partition(":")[2])},"capability":{_word(body.capability)},"state":"{state}",'
+        f'"attempt":{body.attempt},"agent_id":{_word(body.agent_id)},"schedule_time":{_time(body.scheduled_ms)},'
+        f'"start_time":{_time(body.started_ms)},"end_time":{_time(body.ended_ms or raw.ms)},'
+        f'"failure":{NULL if body.failure is None else _json(_failure(body.failure))},'
+        f'"output":{NULL if body.output is None else _value(body.output)}}}'
+    )
+
+
+def _plain_task(raw: RawEntry, done: PlainOutcome) -> str:
+    """As `_task`, of an outcome that needs no records."""
+    return (
+        f'{{"step":{_word(raw.name.partition(":")[2])},"capability":{_word(done.capability)},"state":"SUCCEEDED",'
+        f'"attempt":{done.attempt},"agent_id":{_word(done.agent_id)},"schedule_time":{_time(done.scheduled_ms)},'
+        f'"start_time":{_time(done.started_ms)},"end_time":{_time(done.ended_ms or raw.ms)},'
+        f'"failure":null,"output":{_plain(done.output)}}}'
     )
 
 
@@ -160,42 +199,44 @@ def _failure(failure: Failure) -> dict[str, Any]:
     return {"code": failure.code.value, "type": failure.type, "message": failure.message}
 
 
-def _value(payload: Payload) -> bytes:
+def _value(payload: Payload) -> str:
     """JSON as it is, in one line. Other payloads become an object that says what they are."""
     if payload.form == "json":
-        return _one_line(payload.data)
+        return _plain(payload.data.decode("utf-8", "surrogatepass"))
     if payload.form == "none":
         return NULL
     if payload.form in ("text", "uri"):
         return _json({f"${payload.form}": payload.data.decode(errors="replace")})
-    return b'{"$%b":"%b"}' % (payload.form.encode(), base64.b64encode(payload.data))
+    return f'{{"${payload.form}":"{base64.b64encode(payload.data).decode()}"}}'
 
 
-def _view(stored: bytes) -> bytes:
+def _view(stored: bytes) -> str:
     try:
-        json.loads(stored)
+        text = stored.decode()
+        json.loads(text)
     except ValueError:
-        return b'{"$bytes":"%b"}' % base64.b64encode(stored)
-    return _one_line(stored)
+        return f'{{"$bytes":"{base64.b64encode(stored).decode()}"}}'
+    return _plain(text)
 
 
-def _one_line(text: bytes) -> bytes:
-    """In JSON a line break can only stand between tokens: inside a string it is written as \\n."""
-    return text.replace(b"\n", b" ").replace(b"\r", b" ")
+def _plain(text: str) -> str:
+    """In one line. In JSON a line break can only stand between tokens: inside a string it is written as \\n."""
+    return text.replace("\n", " ").replace("\r", " ")
 
 
-def _json(value: Any) -> bytes:
-    return _ENCODE(value).encode("utf-8", "surrogatepass")
+def _json(value: Any) -> str:
+    return _ENCODE(value)
 
 
 @functools.lru_cache(maxsize=4096)
-def _word(text: str) -> bytes:
+def _word(text: str) -> str:
     """A name, of which there are few."""
-    return _json(text)
+    return _QUOTED(text)
 
 
-def _time(ms: int) -> bytes:
-    return b'"%b"' % str(moment(ms)).encode() if ms else NULL
+def _time(ms: int) -> str:
+    text = moment(ms)
+    return NULL if text is None else f'"{text}"'
 
 
 def _labels(stored: str) -> dict[str, str]:
@@ -207,13 +248,17 @@ def _labels(stored: str) -> dict[str, str]:
 
 
 def moment(ms: int) -> str | None:
-    """A time as RFC 3339 has it, in UTC with milliseconds; None for no time."""
-    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z" if ms else None
+    """A time as RFC 3339 has it, in UTC with milliseconds; None for no time, and for one that no calendar has."""
+    second = _second(ms // 1000) if ms else None
+    return None if second is None else f"{second}.{ms % 1000:03d}Z"
 
 
 @functools.lru_cache(maxsize=4096)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _second(seconds: int) -> str | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _ms(text: str | None) -> int:

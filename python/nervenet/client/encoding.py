@@ -7,24 +7,21 @@ must not fail because of one workflow whose key is missing. Code that needs the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from nervenet.codecs.layout import FAILURE_TYPE, is_encoded
 from nervenet.v1 import common_pb2 as common
 from nervenet.wire import payload_for_people, payload_in, payload_out
+from nervenet.wire.within import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from nervenet.codecs import Codecs
 
 __all__ = ["Encoding"]
 
 M = TypeVar("M", bound=Message)
-
-_PACKAGE: Final = common.DESCRIPTOR.package
 
 
 class Encoding:
@@ -44,7 +41,7 @@ class Encoding:
         return copy
 
     def _encode(self, message: Message, id: str) -> None:
-        for part in _parts(message):
+        for part in parts_of(message):
             if isinstance(part, common.Payload):
                 plain = payload_in(part)
                 fingerprint = self.codecs.fingerprint(plain, id) if id else b""
@@ -64,7 +61,7 @@ class Encoding:
         for field, value in message.ListFields():
             if isinstance(value, str) and "encoded[" in value:
                 setattr(message, field.name, self.codecs.decode_text(value))
-        for part in _parts(message):
+        for part in parts_of(message):
             if isinstance(part, common.Payload):
                 self._decode_payload(part, shaped)
             else:
@@ -107,16 +104,3 @@ def _id_of(message: Any) -> str:
     if name == "StartWorkflowRequest":
         return str(message.workflow_id)
     return f"task/{message.request_id}" if name == "RunTaskRequest" and message.request_id else ""
-
-
-def _parts(message: Message) -> Iterator[Any]:
-    """The messages of the contract within a message."""
-    for field, value in message.ListFields():
-        kind = field.message_type
-        if kind is None or kind.file.package != _PACKAGE:
-            continue
-        if kind.GetOptions().map_entry:
-            if kind.fields_by_name["value"].message_type is None:
-                continue
-            value = value.values()
-        yield from value if field.is_repeated else (value,)

@@ -128,7 +128,7 @@ class Codecs:
 
     # ── keys that change ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    # Nothing below this part reads a file: the replay machine encodes and decodes. Who calls it from outside looks first.
+    # Nothing below this part reads a file: the replay machine encodes and decodes. The code at the border looks first.
 
     async def follow(self) -> None:
         """Look at the files of keys once a second, without end: for processes that run for long."""
@@ -191,6 +191,10 @@ class Codecs:
         return payload
 
     def _unknown(self, encoding: str) -> CodecError:
+        if encoding == "blob":
+            return CodecError(
+                "it is in the blob store, but NERVENET_BLOBS is not set in this process: set it as nodes have it"
+            )
         if not self.on:
             return CodecError(f"it is {describe(encoding)}, but NERVENET_CODEC is not set in this process")
         have = ",".join(self._by_name)

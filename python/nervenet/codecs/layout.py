@@ -147,6 +147,8 @@ def _field_of(about: bytes, wanted: int) -> bytes:
 def describe(encoding: str) -> str:
     """An encoding in words: `encrypted (key id 2026-11)`, or `encoded (gzip)`."""
     name, _, parameters = encoding.partition(";")
+    if name == "blob":
+        return "in the blob store"
     if name == "aes-gcm":
         return f"encrypted (key id {parameters.removeprefix('key=')})"
     return f"encoded ({encoding})"

@@ -52,7 +52,8 @@ def _own(part: str) -> PayloadCodec:
     except Exception as error:  # noqa: BLE001  # whatever the user's module raises
         raise ConfigError(f"codec: {part} cannot be loaded: {detail(error)}") from None
     missing = [name for name in ("encode", "decode", "digests") if not callable(getattr(found, name, None))]
-    if missing or not _NAME.fullmatch(str(getattr(found, "name", ""))):
+    name = str(getattr(found, "name", ""))
+    if missing or not _NAME.fullmatch(name) or name == "blob":  # which is where a value lies, not a codec
         raise ConfigError(
             f"codec: {part} is no codec: it needs `name` (lower-case letters, digits and -) and the methods encode, decode "
             "and digests, see nervenet.codecs.PayloadCodec"

@@ -82,6 +82,9 @@ class Config:
         archive_hold_ms: For how much longer they wait for the archive, in milliseconds.
         payload_limit: Largest payload, in bytes.
         codec: What encrypts and compresses values. None: nothing.
+        blobs: Where large values lie. None: in Redis.
+        blob_threshold: Values of more bytes than this go there.
+        blob_grace_ms: How old such a value is at least when it is removed, in milliseconds.
         max_workflows: Workflows that one node owns.
         max_memory: Memory of one node, in bytes. None: 80 % of what there is.
         max_queued: Tasks that wait in one queue.
@@ -129,6 +132,9 @@ class Config:
     archive_hold_ms: int
     payload_limit: int
     codec: str | None
+    blobs: str | None
+    blob_threshold: int
+    blob_grace_ms: int
     max_workflows: int
     max_memory: int | None
     max_queued: int

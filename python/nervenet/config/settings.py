@@ -305,6 +305,28 @@ SETTINGS: tuple[Setting, ...] = (
         "What encrypts and compresses inputs, results and the like in clients, agents and the workflow code of nodes, in this order. The same for all of them. `aes-gcm` needs the extra `nervenet[security]`. Not set: nothing.",
     ),
     Setting(
+        "blobs",
+        parse_archive,
+        None,
+        "file:///folder or s3://bucket/prefix",
+        "Where large values lie instead of Redis: a folder that nodes and agents share, or a bucket (`?endpoint=https://…&region=…`; credentials as AWS' tools take them). It needs the extra `nervenet[blobs]`. Nodes and the agents that use Redis have the same; clients and agents of the gateway do not need it. Not set: all values lie in Redis.",
+    ),
+    Setting(
+        "blob_threshold",
+        parse_payload_limit,
+        64 * 1024,
+        "a size from 1KiB to 4MiB, e.g. 64KiB",
+        "Values of more bytes than this go to `blobs`.",
+    ),
+    Setting(
+        "blob_grace",
+        parse_interval,
+        parse_duration("1h"),
+        "a duration of at least 1s, e.g. 1h",
+        "How old a value in `blobs` is at least when it is removed because no workflow has it. Longer than any pause of a process.",
+        field="blob_grace_ms",
+    ),
+    Setting(
         "max_workflows",
         parse_count,
         10_000,

@@ -402,7 +402,7 @@ class Context(ContextBase):
             raise TypeError(f"ctx.call takes an agent, an agent's name or a workflow, not {target!r}")
         plain = NOTHING if input is None and codec is ANY else codec.encode(input)
         payload = self._machine.codecs.encode(plain)
-        if payload.size > self._machine.payload_limit:
+        if len(payload.data) > self._machine.payload_limit:
             check_size(payload, self._machine.payload_limit, f"{name}: input")
         return _Prepared(name, output, plain, payload, resolved, version, Site(frame.f_code, frame.f_lineno))
 

@@ -139,7 +139,7 @@ class Pending:
                 self.capability,
                 self.version,
                 self.input,
-                self.digest,
+                self.digests[0] if self.digests else b"",
                 self.options,
                 self.at_ms,
                 self.total_due_ms,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from nervenet.clock import SYSTEM
 from nervenet.errors import InvalidRequest, RequestError
 from nervenet.http.failures import HttpRefusal
+from nervenet.rpc.bodies import MOST_BYTES
 from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nervenet.rpc.guard import Guard
     from nervenet.rpc.namespaces import Guards
 
-__all__ = ["BODY_WITHIN", "TLS_STATE", "HttpCall", "body_of", "check_caller", "timeout_of"]
+__all__ = ["BODY_WITHIN", "TLS_STATE", "BodyBytes", "HttpCall", "body_of", "check_caller", "timeout_of"]
 
 SYSTEM_NAME: Final = "connect_rpc"
 """The name of this protocol in metrics (OpenTelemetry's)."""
@@ -89,8 +90,27 @@ def timeout_of(request: Request) -> float | None:
     return int(text) / 1000
 
 
-async def body_of(request: Request, limit: int) -> bytes:
-    """The body. Raises HttpRefusal where it is too large or does not come."""
+class BodyBytes:
+    """Counts the bytes of bodies that are on their way, over all connections of a server."""
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._most = most
+        self.now = 0
+
+    def add(self, count: int) -> None:
+        """More have come. Raises HttpRefusal if these are too many at once."""
+        self.now += count
+        if self.now > self._most:
+            words = (
+                f"{self._most >> 20} MiB of requests are being received, the most at once: send it again in a second"
+            )
+            closes = {"Connection": "close", "Retry-After": "1"}
+            raise HttpRefusal(429, "RESOURCE_EXHAUSTED", words, reason="MEMORY_FULL", headers=closes)
+
+
+async def body_of(request: Request, limit: int, coming: BodyBytes | None = None) -> bytes:
+    """The body. Raises HttpRefusal where it is too large, does not come, or comes beside too many others."""
+    coming = coming or BodyBytes()
     too_large = HttpRefusal(
         413,
         "RESOURCE_EXHAUSTED",
@@ -105,9 +125,12 @@ async def body_of(request: Request, limit: int) -> bytes:
         async with asyncio.timeout(BODY_WITHIN):
             async for part in request.stream():
                 parts += part
+                coming.add(len(part))
                 if len(parts) > limit:
                     raise too_large
     except TimeoutError:
         words = f"the body did not come within {BODY_WITHIN:g} s"
         raise HttpRefusal(408, "DEADLINE_EXCEEDED", words, reason="", headers={"Connection": "close"}) from None
+    finally:
+        coming.now -= len(parts)
     return bytes(parts)

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from nervenet.clock import SYSTEM
 from nervenet.errors import InvalidRequest, RequestError
-from nervenet.http.call import SYSTEM_NAME, HttpCall, body_of, check_caller, timeout_of
+from nervenet.http.call import SYSTEM_NAME, BodyBytes, HttpCall, body_of, check_caller, timeout_of
 from nervenet.http.ending import READ_WITHIN, CallerLeft, unless_left
 from nervenet.http.failures import HttpRefusal, error_json
 from nervenet.http.json_text import compact
@@ -106,6 +106,7 @@ class ConnectMethods:
         self._codec = codec
         self._streams = streams
         self._limit = limit
+        self._coming = BodyBytes()
 
     def method(self, guard: Guard, path: str) -> GuardedMethod:
         """The method at a path. Raises HttpRefusal."""
@@ -128,7 +129,7 @@ class ConnectMethods:
         _check_protocol(request)
         timeout = timeout_of(request)
         call = HttpCall.of(request, timeout)
-        body = await body_of(request, self._limit + (_HEAD if method.rpc.streams_out else 0))
+        body = await body_of(request, self._limit + (_HEAD if method.rpc.streams_out else 0), self._coming)
         if method.rpc.streams_out:
             return _StreamedAnswer(self.envelopes(calls, method, body, call, is_json=is_json), request, is_json=is_json)
         answer = await unless_left(request, self._answer(calls, method, body, call, is_json=is_json))

@@ -358,7 +358,8 @@ LEASE_LEFT: Final = Metric(
 RPC_SERVER: Final = Metric(
     "rpc.server.call.duration", "histogram", "s", ("rpc.system.name", "rpc.method", "rpc.response.status_code", "error.type"),
     "Time of calls that this process served.",
-    "A call ends. Waits (`AwaitWorkflows`, `WatchWorkflow`, `Heartbeat`) last as long as their caller wants.",
+    "A call ends. Waits (`AwaitWorkflows`, `WatchWorkflow`, `Heartbeat`, and starts with `wait`, among them those of a client "
+    "that runs one workflow at a time) last as long as their caller wants.",
     "`UNAVAILABLE`: Redis or etcd is away. `RESOURCE_EXHAUSTED`: a limit. `UNAUTHENTICATED`: a wrong token.",
     "node, agent",
     bounds=_RPC,
@@ -449,6 +450,27 @@ ARCHIVE_LOST: Final = Metric(
     "Closed runs that Redis forgot before they were archived.",
     "The archive took nothing for longer than `retention` and `archive_hold` together, or somebody deleted keys.",
     "The log names each run. Raise `archive_hold`, and look at `nervenet.archive.oldest.age` sooner.",
+)  # fmt: skip
+BLOB_BYTES: Final = Metric(
+    "nervenet.blob.io", "counter", "By", ("direction",),
+    "Bytes of large values that this process has written to the blob store, and read from it.",
+    "Values above `blob_threshold` are recorded, sent to agents, replayed or shown.",
+    "None. What is written is what Redis does not hold.",
+    where="node, agent",
+)  # fmt: skip
+BLOB_FAILURES: Final = Metric(
+    "nervenet.blob.failures", "counter", "{call}", ("reason",),
+    "Calls of the blob store that failed: it was `away`, or a value was `missing` or damaged.",
+    "The folder or the bucket is away, full, slow or refuses the credentials; or somebody deleted objects.",
+    "away: repair it, every call is made again. missing: the workflow is BLOCKED or its task fails, and says which object it wants.",
+    where="node, agent",
+)  # fmt: skip
+BLOBS_REMOVED: Final = Metric(
+    "nervenet.blob.removed", "counter", "{object}", (),
+    "Objects that were removed from the blob store because no workflow has them any more.",
+    "Workflows expire; a crash left a value without a reference.",
+    "None.",
+    where="node, agent",
 )  # fmt: skip
 LOOP_LAG: Final = Metric(
     "nervenet.loop.lag", "histogram", "s", (),

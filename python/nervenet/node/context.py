@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from nervenet.archive.reader import ArchiveReader
+    from nervenet.blobs import Blobs
     from nervenet.clock import Entropy
     from nervenet.codecs import Codecs
     from nervenet.config import Config
@@ -55,6 +56,8 @@ class NodeContext:
     ownership: Ownership
     archive: ArchiveReader | None
     """None: the mesh has no archive."""
+    blobs: Blobs | None
+    """Where large values lie. None: all of them lie in Redis."""
     table: Table
     clock: MeshClock
     timers: Timers

@@ -121,7 +121,8 @@ class NodeMetrics:
 
     def task_over(self, capability: str, took_ms: int, failure: Failure | None) -> None:
         """A step of a workflow here has its outcome."""
-        self._invocations.child(capability, _error_type(failure)).observe(max(0, took_ms) / 1000)
+        kind = "" if failure is None else _error_type(failure)
+        self._invocations.child(capability, kind).observe(took_ms / 1000 if took_ms > 0 else 0.0)
 
     def appended(self, body: Body) -> None:
         """The journal took an entry of this node: an attempt that it gave up, or a step that it withdrew, has ended."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from nervenet import telemetry
 from nervenet.archive.reader import ArchiveReader
-from nervenet.archive.sink import open_sink
+from nervenet.blobs import open_blobs
 from nervenet.clock import SYSTEM, Clock, Entropy, new_id
 from nervenet.metrics import Registry, catalog
 from nervenet.node.archiving.archiver import Archiver
@@ -29,9 +29,11 @@ from nervenet.node.context import NodeContext
 from nervenet.node.metrics import NodeMetrics
 from nervenet.node.parts import NodeParts
 from nervenet.node.process_parts import ProcessParts
+from nervenet.node.recovery.blob_sweep import BlobSweep
 from nervenet.node.registration import NodeRegistration, runtime
 from nervenet.node.status import NodeStatus
 from nervenet.node.timers import Timers
+from nervenet.objects import open_sink
 from nervenet.redis_link.durability import check_strict
 from nervenet.redis_link.faults import LinkError, UnfitServer
 from nervenet.registry.codec import release_of
@@ -51,11 +53,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from nervenet.archive.sink import Sink
     from nervenet.config import Config
     from nervenet.definitions import Workflow
     from nervenet.node.served import Served
     from nervenet.node.workflows.load import LastLine
+    from nervenet.objects import Sink
     from nervenet.redis_link.dial import ServerIdentity
     from nervenet.registry.etcd import Etcd
 
@@ -172,6 +174,7 @@ class Node(NodeParts):
                 queues=Queues(parts.link, keys),
                 ownership=Ownership(parts.link, keys),
                 archive=None if sink is None else ArchiveReader(sink),
+                blobs=await open_blobs(config, registry, entropy, parts.codecs.look_for_keys_in),
                 table=await stack.enter_async_context(Table(parts.etcd, config.namespace, clock=clock)),
                 clock=parts.clock,
                 timers=timers,
@@ -209,6 +212,7 @@ class Node(NodeParts):
                 self.gateway.run,
                 self._gauges.run,
                 *(() if self._archiver is None else (self._archiver.run,)),
+                *(() if context.blobs is None else (BlobSweep(context, context.blobs).run,)),
             )
             self._tasks = [
                 asyncio.create_task(self._supervised(work), name=f"{self.node_id} {work.__qualname__}")

@@ -9,6 +9,9 @@ gRPC asks the guard for a handler as soon as it has the metadata of a call. A re
 reads the body, so a caller without credentials cannot make the server create objects. Other calls get the handler of their
 method. It decodes the message itself, because gRPC answers UNKNOWN with a traceback if its own deserializer fails.
 
+Only so many requests are received at once (`nervenet.rpc.bodies`). A call beyond that gets a handler that waits for its turn before it
+reads.
+
 The names in a client's certificate are known only when gRPC calls the handler. Then the handler identifies the caller, before
 anything is decoded: until then the body is bytes, sent by somebody with a certificate of our authority.
 
@@ -36,10 +39,11 @@ import grpc.aio
 from nervenet.clock import SYSTEM
 from nervenet.errors import RequestError, Unauthorized
 from nervenet.metrics import Family, Histogram, catalog
-from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY
+from nervenet.rpc.bodies import ARRIVING, Bodies
+from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY, receive_limit
 from nervenet.rpc.decoding import decoder
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
-from nervenet.rpc.status import check_values, not_yet, status_of
+from nervenet.rpc.status import check_values, no_method, not_yet, status_of
 from nervenet.security import CURRENT_CALL, IdentifiedCall, current_call
 from nervenet.telemetry import from_metadata, trace_id
 from nervenet.telemetry.log_fields import bind_namespace
@@ -180,6 +184,7 @@ class Guard(grpc.GenericRpcHandler):
         ready: Ready | None = None,
         rules: Rules | None = None,
         *,
+        bodies: Bodies | None = None,
         log_namespace: bool = False,
     ) -> None:
         self.namespace = config.namespace
@@ -191,7 +196,10 @@ class Guard(grpc.GenericRpcHandler):
         self._last: IdentifiedCall | None = None
         self._translate = translate
         self._ready = ready
+        self._bodies = bodies or Bodies(receive_limit(config.payload_limit))
         self._handlers: dict[str, Any] = {}
+        self._patient: dict[str, Any] = {}
+        """Handlers of the same methods that wait for their turn: of all whose request is one message."""
         self.methods: dict[str, GuardedMethod] = {}
         """By path."""
 
@@ -208,9 +216,11 @@ class Guard(grpc.GenericRpcHandler):
             shape = f"{'stream' if rpc.streams_in else 'unary'}_{'stream' if rpc.streams_out else 'unary'}"
             make = getattr(grpc, f"{shape}_rpc_method_handler")
             self._handlers[rpc.path] = make(guarded, response_serializer=rpc.answer.SerializeToString)
+            if not rpc.streams_in:
+                self._patient[rpc.path] = self._in_turn(rpc, guarded)
 
     def service(self, handler_call_details: Any) -> Any:
-        """Called by gRPC for each call, in the task that serves it. None: the method does not exist."""
+        """Called by gRPC for each call, in the task that serves it."""
         path = handler_call_details.method
         if path not in _OPEN:
             try:
@@ -221,7 +231,15 @@ class Guard(grpc.GenericRpcHandler):
                 refused = status_of(error)
                 self.timed(path, refused[0].name, SYSTEM.monotonic())
                 return _refusing(refused)
-        return self._handlers.get(path)
+        handler = self._handlers.get(path)
+        if handler is None:  # gRPC's own refusal has no reason
+            self.timed(path, "UNIMPLEMENTED", SYSTEM.monotonic())
+            return _refusing(status_of(no_method(path)))
+        if (patient := self._patient.get(path)) is not None:
+            if (body := self._bodies.begin()) is None:
+                return patient
+            ARRIVING.set(body)
+        return handler
 
     def admit(self, metadata: Metadata) -> IdentifiedCall:
         """Who calls with this metadata, and in which namespace; `current_call()` of this task gives it from now on.
@@ -312,10 +330,36 @@ class Guard(grpc.GenericRpcHandler):
         if self._ready is not None and (left := context.time_remaining()) is not None:
             await self._ready(rpc, left)
 
+    def _in_turn(self, rpc: RpcMethod, guarded: Any) -> Any:
+        """A handler that reads the request when there is room for it. For gRPC it is one that reads a stream: only such a
+        handler says when it reads."""
+
+        async def first(requests: Any, context: Any) -> Any:
+            try:
+                ARRIVING.set(await self._bodies.room(time_to_wait(LONGEST_WAIT, context)))
+            except RequestError as error:
+                status = status_of(error)
+                self.timed(rpc.path, status[0].name, SYSTEM.monotonic())
+                await context.abort(*status)
+            return await anext(aiter(requests), b"")
+
+        async def once(requests: Any, context: Any) -> Any:
+            return await guarded(await first(requests, context), context)
+
+        async def stream(requests: Any, context: Any) -> AsyncIterator[Any]:
+            async for answer in guarded(await first(requests, context), context):
+                yield answer
+
+        serializer = rpc.answer.SerializeToString
+        if rpc.streams_out:
+            return grpc.stream_stream_rpc_method_handler(stream, response_serializer=serializer)
+        return grpc.stream_unary_rpc_method_handler(once, response_serializer=serializer)
+
     def _once(self, rpc: RpcMethod, method: Any) -> Any:
         read = self.methods[rpc.path].read
 
         async def guarded(raw: Any, context: Any) -> Any:
+            _arrived()
             began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
                 self._identified(rpc, context)
@@ -338,6 +382,7 @@ class Guard(grpc.GenericRpcHandler):
         read = self.methods[rpc.path].read
 
         async def guarded(raw: Any, context: Any) -> AsyncIterator[Any]:
+            _arrived()
             began, code = SYSTEM.monotonic(), "CANCELLED"
             try:
                 self._identified(rpc, context)
@@ -448,6 +493,13 @@ def _reader(rpc: RpcMethod) -> Callable[[Any], Any]:
             yield read(raw)
 
     return messages if rpc.streams_in else read
+
+
+def _arrived() -> None:
+    """The request of the call that this task serves is there."""
+    body = ARRIVING.get()
+    if body is not None:
+        body.arrived()
 
 
 def _trace_id(metadata: Metadata) -> str:

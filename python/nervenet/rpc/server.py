@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -26,6 +27,7 @@ from grpc_reflection.v1alpha import reflection
 from nervenet.config import split_host_port
 from nervenet.errors import ConfigError
 from nervenet.rpc.access import Access
+from nervenet.rpc.bodies import Bodies
 from nervenet.rpc.channels import receive_limit
 from nervenet.rpc.guard import Guard, Ready, Rules, Translate
 from nervenet.rpc.methods import SERVED, methods_of
@@ -46,6 +48,12 @@ if TYPE_CHECKING:
 
 __all__ = ["GrpcServer", "Service", "server_files"]
 
+MOST_CONNECTIONS: Final = 10_000
+"""Connections of callers at once, over gRPC."""
+OWN_FILES: Final = 256
+"""Files and connections that a process opens itself: to Redis, etcd and other nodes, HTTP not counted."""
+WINDOW: Final = 256 << 10
+"""Bytes of a connection that gRPC takes before they are read. For a message that is being read it takes more."""
 LIVENESS: Final = "liveness"
 """A name in the health service that is SERVING for as long as the process answers, also while it drains: restarting it would
 help nobody then. The other names tell whether it wants new calls."""
@@ -77,6 +85,7 @@ class GrpcServer:
         self._identity = Identity(config)
         self._access = Access(config, role)
         self.policies = self._access.policies
+        self._bodies = Bodies(receive_limit(config.payload_limit))
         self._health = _Health(stopping)
         self._names = [""]
         self._serving = True
@@ -161,7 +170,8 @@ class GrpcServer:
         log_namespace: bool = False,
     ) -> Guard:
         """A guard with these services, and with those that every server has. `config`: of its namespace."""
-        guard = Guard(config, self._identity, translate, calls, ready, rules, log_namespace=log_namespace)
+        also: dict[str, Any] = {"bodies": self._bodies, "log_namespace": log_namespace}
+        guard = Guard(config, self._identity, translate, calls, ready, rules, **also)
         for name, servicer, methods in services:
             guard.add(methods or SERVED[name], servicer)
         for name, servicer in self._beside.items():
@@ -274,6 +284,7 @@ def _options(config: Config, *, reuse_port: bool = False) -> Sequence[tuple[str,
     return (
         ("grpc.so_reuseport", int(reuse_port)),  # else a second process on the same port must fail, not share it
         ("grpc.enable_channelz", 1),
+        ("grpc.max_allowed_incoming_connections", most_connections()),  # beyond it a connection is closed at once
         ("grpc.server_handshake_timeout_ms", 20_000),  # for TLS and the first frame; gRPC's own is two minutes
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
@@ -282,9 +293,17 @@ def _options(config: Config, *, reuse_port: bool = False) -> Sequence[tuple[str,
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.max_connection_age_ms", round(CONNECTION_AGE * 1000)),
         ("grpc.max_connection_age_grace_ms", round(CONNECTION_AGE_GRACE * 1000)),
+        ("grpc.http2.bdp_probe", 0),  # it would take up to 4 MB of each connection before anybody reads
+        ("grpc.http2.lookahead_bytes", WINDOW),
         ("grpc.max_receive_message_length", receive_limit(config.payload_limit)),
         ("grpc.max_send_message_length", -1),
     )
+
+
+def most_connections() -> int:
+    """Callers' connections: as many as the process may have files open, but for those that it needs itself."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return min(MOST_CONNECTIONS, files - min(OWN_FILES, files // 2)) if files > 0 else MOST_CONNECTIONS
 
 
 def _bind(server: grpc.aio.Server, listen: str, files: PemWatch | None) -> int:

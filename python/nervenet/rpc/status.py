@@ -45,6 +45,7 @@ __all__ = [
     "id_reused",
     "invalid",
     "invalid_all",
+    "no_method",
     "not_found",
     "not_yet",
     "status_message",
@@ -133,6 +134,14 @@ def id_reused(request_id: str, words: str, **metadata: str) -> AlreadyExists:
 def not_yet(message: str) -> RequestError:
     """The method is in the contract, but not in this version."""
     return RequestError(message, code="UNIMPLEMENTED", reason="NOT_YET")
+
+
+def no_method(path: str) -> RequestError:
+    """The method is not in the contract of this version."""
+    words = (
+        f"there is no method {path[:200]!r} here: docs/reference/contract.md has them all, or a newer release has it"
+    )
+    return RequestError(words, code="UNIMPLEMENTED", reason="UNKNOWN_METHOD")
 
 
 # ── to the wire ──────────────────────────────────────────────────────────────────────────────────────────────────────

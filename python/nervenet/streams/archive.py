@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 from nervenet.streams.answers import RawEntry, parse_entries
 from nervenet.streams.heads import Head, parse_head
@@ -33,6 +33,8 @@ __all__ = ["ArchiveBatch", "ArchiveList", "StoredRun", "WaitingRun"]
 
 PAGE_ENTRIES: Final = 500
 PAGE_BYTES: Final = 1 << 20
+MARKS: Final = 50
+"""Runs that are marked with one write: workflows use the connection too."""
 
 
 class WaitingRun(NamedTuple):
@@ -104,33 +106,41 @@ class ArchiveList:
         """All of its runs are written and marked."""
         await self._link.script(self._scripts["archive_done"], self._keys.archive, (batch.batch_id,))
 
-    async def read(self, run: WaitingRun) -> StoredRun:
-        """Head and whole journal of a closed run, from its copy if the workflow has begun again."""
-        keys, entries = self._keys, list[RawEntry]()
-        copies = keys.copy_of_run(run.workflow_id, run.run)
-        names = (keys.head(run.workflow_id), keys.journal(run.workflow_id), keys.view(run.workflow_id), *copies)
-        head, view, after = None, None, b""
-        while True:
-            args = (run.run, after, PAGE_ENTRIES, PAGE_BYTES)
-            status, fields, seen, page = await self._link.script(self._scripts["run_read"], names, args)
+    def begin_read(self, run: WaitingRun) -> Awaitable[Any]:
+        """Send the first command of a read now: those of many runs leave in one write. `read` takes it."""
+        return self._page(run, b"")
+
+    def _page(self, run: WaitingRun, after: bytes) -> Awaitable[Any]:
+        keys, each = self._keys, run.workflow_id
+        names = (keys.head(each), keys.journal(each), keys.view(each), *keys.copy_of_run(each, run.run))
+        return self._link.script(self._scripts["run_read"], names, (run.run, after, PAGE_ENTRIES, PAGE_BYTES))
+
+    async def read(self, run: WaitingRun, begun: Awaitable[Any] | None = None) -> StoredRun:
+        """Head and whole journal of a closed run, from its copy if the workflow has begun again. Raises LinkError, ValueError."""
+        status, fields, seen, page = await (self._page(run, b"") if begun is None else begun)
+        if status != b"closed":
+            return StoredRun(cast("Literal['archived', 'open', 'gone']", status.decode()))
+        head, entries = parse_head(dict(zip(fields[::2], fields[1::2], strict=True))), parse_entries(page)
+        while page and page[-1][0] != head.last:
+            status, _, _, page = await self._page(run, page[-1][0])
             if status != b"closed":
                 return StoredRun(cast("Literal['archived', 'open', 'gone']", status.decode()))
-            if head is None:
-                head, view = parse_head(dict(zip(fields[::2], fields[1::2], strict=True))), seen or None
             entries += parse_entries(page)
-            if not page or page[-1][0] == head.last:
-                return StoredRun("closed", head, view, entries)
-            after = page[-1][0]
+        return StoredRun("closed", head, seen or None, entries)
 
     async def mark(self, runs: Sequence[WaitingRun]) -> int:
         """These runs are in the archive. Returns how many were not marked before."""
-        calls: list[Awaitable[int]] = []
-        for one in runs:
-            keys, each = self._keys, one.workflow_id
-            names = (keys.head(each), keys.journal(each), keys.live(each), keys.view(each))
-            copies = keys.copy_of_run(each, one.run)
-            calls.append(self._link.script(self._scripts["run_archived"], (*names, *copies), (one.run,)))
-        return sum(await asyncio.gather(*calls))
+        marked = 0
+        for start in range(0, len(runs), MARKS):
+            sent = [self._send_mark(run) for run in runs[start : start + MARKS]]
+            for call in sent:
+                marked += await call
+        return marked
+
+    def _send_mark(self, run: WaitingRun) -> Awaitable[int]:
+        keys, each = self._keys, run.workflow_id
+        names = (keys.head(each), keys.journal(each), keys.live(each), keys.view(each))
+        return self._link.script(self._scripts["run_archived"], (*names, *keys.copy_of_run(each, run.run)), (run.run,))
 
     async def backlog(self) -> tuple[int, int]:
         """How many runs wait or are being written, and when the one closed that waits longest (0: none waits)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nervenet.streams.metrics import TaskMetrics
 
 if TYPE_CHECKING:
+    from nervenet.blobs import Blobs
     from nervenet.redis_link.link import Link
     from nervenet.streams.journal import JournalStore
     from nervenet.streams.keys import Keys
@@ -26,3 +27,5 @@ class DataPlane:
     journal: JournalStore
     queues: Queues
     metrics: TaskMetrics = field(default_factory=TaskMetrics)
+    blobs: Blobs | None = None
+    """Where large values lie. None: all of them lie in Redis."""

@@ -174,15 +174,17 @@ class JournalStore:
         taken_from: str = "",
         closed: State | None = None,
         retention_ms: int = 0,
+        own_retention: bool = False,
         hold_ms: int = 0,
     ) -> Awaitable[Restored]:
         """Write back those of the remembered entries that Redis has lost. They have their own ids, without gaps.
 
         `head` has the fields of the head, in case that it is lost too; only with entries from the first of the run on.
+        `own_retention`: `retention_ms` is that of the workflow's definition.
         """
         fields = [word for pair in (head or {}).items() for word in pair]
         args: list[Arg] = [run, node_id, taken_from, "0" if head is None else "1", closed.value if closed else ""]
-        args += [retention_ms, hold_ms, len(fields), *fields]
+        args += [retention_ms, hold_ms, "1" if own_retention else "0", len(fields), *fields]
         for entry in entries:
             args += [entry.id, entry.name, entry.data]
         reply = self._link.script(self._scripts["journal_restore"], self._keys.written(workflow_id), args)

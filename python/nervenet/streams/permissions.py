@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each kind of process needs in Redis: the commands, the keys and the channels, as rules for `ACL SETUSER`.
 
-    permissions_of("agent").rules("team-a")      # ["~nn:team-a:wf:{*", …, "-@all", "+xadd", …]
+    rules_of(["agent"], "team-a")             # ["~nn:team-a:wf:{*", …, "-@all", "+xadd", …]
+    rules_of(["agent", "flows"], "team-a")    # […, "(~nn:team-a:flows:{* … +get …)"]
 
 Commands inside of Lua scripts count against the caller's rules, so they are read from the scripts themselves. What a process
 sends directly is listed here; a test compares the lists with the code, and the tests of meshes run under these rules. They
@@ -18,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 
 from nervenet.streams.script import packaged_scripts
 
-__all__ = ["ROLES", "RedisRole", "StorePermissions", "commands_in", "permissions_of"]
+__all__ = ["ROLES", "RedisRole", "StorePermissions", "commands_in", "permissions_of", "rules_of"]
 
 RedisRole: TypeAlias = Literal["node", "agent", "checkpoints", "flows"]
 ROLES: Final[dict[RedisRole, str]] = {
@@ -110,3 +111,12 @@ def permissions_of(role: RedisRole) -> StorePermissions:
         "running", "restarting", "escalations", "definitions", "definition:{*", "archive:{*", "retentions",
     )  # fmt: skip
     return StorePermissions(sorted({*_CONNECTION, *_NODE, *inside}), every, ("events:{*", "progress:{*", "queued:{*"))
+
+
+def rules_of(roles: Sequence[RedisRole], *namespaces: str) -> list[str]:
+    """The words for one user with all of these roles, as an agent needs that keeps the state of flows with its own user.
+
+    Each role after the first is a selector, one word in parentheses: its commands count for its keys only.
+    """
+    first, *others = (permissions_of(role).rules(*namespaces) for role in dict.fromkeys(roles))
+    return [*first, *(f"({' '.join(rules)})" for rules in others)]

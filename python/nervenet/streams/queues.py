@@ -181,6 +181,10 @@ class Queues:
         is the hash of: agents read the queues whose requirement they meet."""
         key = self._keys.queues(capability)
         await DerivedKeyCall(self._link, key, ("HSET", key, requirement, requirement_json))
+        await self.make_queue_stream(capability, requirement)
+
+    async def make_queue_stream(self, capability: str, requirement: str = "") -> None:
+        """Create a queue that is listed. Agents may do this: who looks between the two steps of `make_queue` finds no stream."""
         await self._make_group(self._keys.queue(capability, requirement))
 
     async def queues(self, capability: str) -> dict[str, bytes]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from nervenet import wire
+from nervenet.codecs import PLAIN, Codecs, open_codecs
+from nervenet.config import Config
 from nervenet.definitions import Workflow
 from nervenet.durable.check import blocking_error
 from nervenet.durable.machine import Machine
@@ -71,7 +73,7 @@ class Journal:
         return Journal(content.get("workflowId", ""), content.get("run", 1), entries)
 
 
-def replay(workflow: Workflow[Any, Any], journal: Journal, /) -> None:
+def replay(workflow: Workflow[Any, Any], journal: Journal, /, *, codec: str | None = None) -> None:
     """Replay a recorded journal with today's code.
 
         def test_old_runs_still_replay() -> None:
@@ -80,21 +82,24 @@ def replay(workflow: Workflow[Any, Any], journal: Journal, /) -> None:
     Args:
         workflow: The workflow, with its code at hand.
         journal: The journal.
+        codec: What its values are encoded with, as the setting `codec` has it. None: that of this process (`NERVENET_CODEC`).
 
     Raises:
-        AssertionError: Code and journal disagree. The message shows both in two columns.
+        AssertionError: Code and journal disagree. The message shows both in two columns. Or a value cannot be decoded; the
+            message has the key id.
+        ConfigError: The codec cannot be used.
         Exception: The code raises a programming error where the journal continues: that error.
     """
     __tracebackhide__ = True
-    machine, at = replayed(workflow, journal)
+    machine, at = replayed(workflow, journal, open_codecs(codec or Config.load().codec))
     if at is not None:
         raise blocking_error(machine, at)
     machine.close()
 
 
-def replayed(workflow: Workflow[Any, Any], journal: Journal) -> tuple[Machine, Entry | None]:
+def replayed(workflow: Workflow[Any, Any], journal: Journal, codecs: Codecs = PLAIN) -> tuple[Machine, Entry | None]:
     """The machine after this journal, and the entry at which it is blocked (None: it is not)."""
-    machine = Machine(workflow, journal.workflow_id, journal.run)
+    machine = Machine(workflow, journal.workflow_id, journal.run, codecs=codecs)
     machine.foresee(journal.entries)
     for entry in journal.entries:
         machine.apply(entry, replaying=True)

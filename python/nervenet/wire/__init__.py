@@ -26,6 +26,7 @@ from nervenet.wire.entries import (
 )
 from nervenet.wire.members import encode_node_record
 from nervenet.wire.options import options_out, policy_in, refused_option
+from nervenet.wire.plain import PlainOutcome, plain_input, plain_outcome, plain_output
 from nervenet.wire.requests import clear_mistakes, has_checks, mistakes
 from nervenet.wire.tasks import (
     Envelope,
@@ -61,6 +62,7 @@ __all__ = [
     "EXACT",
     "VALUE_LIMIT",
     "Envelope",
+    "PlainOutcome",
     "action_in",
     "action_out",
     "clear_mistakes",
@@ -92,6 +94,9 @@ __all__ = [
     "payload_for_people",
     "payload_in",
     "payload_out",
+    "plain_input",
+    "plain_outcome",
+    "plain_output",
     "policy_in",
     "question_in",
     "question_out",

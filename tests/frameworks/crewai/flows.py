@@ -26,11 +26,7 @@ def ask(text: str) -> str:
     return str(LLM(model="openai/gpt-4o-mini").call(text))
 
 
-REDIS = os.environ.get("FLOWS_REDIS") or os.environ.get("NERVENET_REDIS", "redis://localhost:6379/0")
-"""In a mesh with least permissions the user of the agent may not keep flows: they have one of their own."""
-
-
-@persist(NervenetFlowPersistence(redis=REDIS))
+@persist(NervenetFlowPersistence())
 class Trip(Flow[TripState]):
     """Three requests, each for the one before."""
 

@@ -19,7 +19,7 @@ from tests.frameworks.crewai import app
 from tests.frameworks.llm_server import Rule, StandIn
 from tests.support.environment import ROOT, clean_environment
 from tests.support.mesh import ProcessMesh
-from tests.support.permissions import user_of
+from tests.support.permissions import make_user
 from tests.support.processes import NervenetProcess, Process
 from tests.support.waiting import until, wait_until
 
@@ -31,7 +31,7 @@ PATIENCE = START = 150.0
 def host(tmp_path: Path, redis_url: str, etcd_url: str, llm: StandIn) -> Iterator[ProcessMesh]:
     place = "tests/frameworks/crewai/app.py"
     with ProcessMesh(tmp_path, redis_url, etcd_url, app=place, **llm.environment) as mesh:
-        mesh.env["FLOWS_REDIS"] = user_of(redis_url, "flows", mesh.namespace)
+        mesh.let_agents("agent", "flows")  # its flows keep their state with the agent's user
         yield mesh
 
 
@@ -116,7 +116,7 @@ def test_a_flow_alone_goes_on_in_another_process(tmp_path: Path, redis_url: str,
     flow, namespace = str(uuid.uuid4()), f"t{uuid.uuid4().hex[:12]}"
     env = clean_environment(
         PYTHONPATH=str(ROOT),
-        NERVENET_REDIS=redis_url,
+        NERVENET_REDIS=make_user(redis_url, "flows", namespace),
         NERVENET_NAMESPACE=namespace,
         STORY_FOLDER=str(tmp_path),
         **llm.environment,

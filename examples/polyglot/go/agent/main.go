@@ -53,10 +53,14 @@ func main() {
 	ctx, leave := context.WithCancel(context.Background())
 	go func() { <-stop.Done(); a.leave(); leave() }()
 	for turn := 0; ctx.Err() == nil; turn++ {
-		if err := a.connect(ctx, dial.Address(turn)); dial.Hopeless(err) {
+		err := a.connect(ctx, dial.Address(turn))
+		if dial.Hopeless(err) {
 			log.Fatal(err)
 		}
 		time.Sleep(100 * time.Millisecond)
+		if dial.Expired(err) {
+			time.Sleep(time.Second) // who renews the file may be late
+		}
 	}
 	flush()
 }

@@ -9,8 +9,10 @@ import (
 	"crypto/x509"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -76,10 +78,25 @@ func Call(ctx context.Context) context.Context {
 	if namespace := os.Getenv("NERVENET_NAMESPACE"); namespace != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "nervenet-namespace", namespace)
 	}
-	if token := os.Getenv("NERVENET_TOKEN"); token != "" {
+	if token := token(); token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 	}
 	return ctx
+}
+
+var lastToken atomic.Value
+
+// token is what proves who we are. A file is read for each call, because somebody renews it; while it is being written, the last one counts.
+func token() string {
+	file := os.Getenv("NERVENET_TOKEN_FILE")
+	if file == "" {
+		return os.Getenv("NERVENET_TOKEN")
+	}
+	if text, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(text)) != "" {
+		lastToken.Store(strings.TrimSpace(string(text)))
+	}
+	last, _ := lastToken.Load().(string)
+	return last
 }
 
 // Connect opens a gateway stream.
@@ -95,8 +112,21 @@ func Connect(ctx context.Context, address string) (*grpc.ClientConn, pb.AgentSer
 	return conn, stream, err
 }
 
+// Expired says that our credentials were good and have ended: the file may have new ones.
+func Expired(err error) bool {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.Reason == "CREDENTIALS_EXPIRED" {
+			return os.Getenv("NERVENET_TOKEN_FILE") != ""
+		}
+	}
+	return false
+}
+
 // Hopeless says that trying again is no help: the program or its settings are wrong.
 func Hopeless(err error) bool {
+	if Expired(err) {
+		return false
+	}
 	code := status.Code(err)
 	return code == codes.InvalidArgument || code == codes.Unauthenticated || code == codes.PermissionDenied
 }

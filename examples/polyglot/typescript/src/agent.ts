@@ -2,18 +2,19 @@
 // Serves `validate` of the licence audit over a node's gateway: the whole of AgentService.Connect as protos/README.md has
 // it. With CONFORMANCE=1 it serves what the conformance suite asks for instead.
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ClientDuplexStream, status } from "@grpc/grpc-js";
+import { type ClientDuplexStream, type Metadata, status } from "@grpc/grpc-js";
 import {
   AgentServiceClient, ConnectRequest, type ConnectRequestItem, type ConnectResponse, type ConnectResponseItem, HeldTask, Hello,
 } from "@nervenet/protos/nervenet/v1/agent_service";
 import { FailureCode } from "@nervenet/protos/nervenet/v1/common";
 import { type TaskEnvelope, TaskProgress } from "@nervenet/protos/nervenet/v1/task";
 import { conformance } from "./conformance.js";
-import { addresses, credentials, metadata, options } from "./dial.js";
+import { addresses, credentials, expired, metadata, options } from "./dial.js";
 import { patience, run, traced } from "./handlers.js";
 import { handle as validate } from "./validate.js";
 
 type Item = NonNullable<ConnectRequestItem["item"]>;
+type End = { code?: status; message: string; metadata?: Metadata };
 type Held = { task: HeldTask; stop: AbortController; result?: Item };
 
 const credit = 4;
@@ -39,13 +40,13 @@ function send(item?: Item): void {
 }
 
 /** One stream, from hello to its end; handlers run on when it breaks. */
-function connect(address: string): Promise<{ code?: status; message: string }> {
+function connect(address: string): Promise<End> {
   return new Promise((ended) => {
     const client = new AgentServiceClient(address, credentials(), options);
     const mine = (stream = client.connect(metadata()));
     let silence = setTimeout(() => mine.cancel(), 6000); // until the welcome tells the node's interval
     const breathing = setInterval(() => send({ $case: "status", value: { load: undefined, credit: undefined } }), 500);
-    const end = (why: { code?: status; message: string }) => {
+    const end = (why: End) => {
       clearTimeout(silence);
       clearInterval(breathing);
       client.close();
@@ -119,8 +120,9 @@ const flush = traced();
 process.once("SIGTERM", leave).once("SIGINT", leave);
 for (let turn = 0; !gone; turn++) {
   const why = await connect(addresses[turn % addresses.length]);
-  if ([status.INVALID_ARGUMENT, status.UNAUTHENTICATED, status.PERMISSION_DENIED].includes(why.code ?? status.OK)) throw why;
-  await sleep(100);
+  const late = expired(why); // who renews the file with the token may be late
+  if (!late && [status.INVALID_ARGUMENT, status.UNAUTHENTICATED, status.PERMISSION_DENIED].includes(why.code ?? status.OK)) throw why;
+  await sleep(late ? 1000 : 100);
 }
 await flush();
 process.exit(0);

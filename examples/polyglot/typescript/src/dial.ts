@@ -22,6 +22,27 @@ export function credentials(): ChannelCredentials {
 export function metadata(): Metadata {
   const words = new Metadata();
   if (process.env.NERVENET_NAMESPACE) words.set("nervenet-namespace", process.env.NERVENET_NAMESPACE);
-  if (process.env.NERVENET_TOKEN) words.set("authorization", `Bearer ${process.env.NERVENET_TOKEN}`);
+  const shown = token();
+  if (shown) words.set("authorization", `Bearer ${shown}`);
   return words;
+}
+
+let lastToken = "";
+
+// What proves who we are. A file is read for each call, because somebody renews it; while it is being written, the last one counts.
+function token(): string {
+  const file = process.env.NERVENET_TOKEN_FILE;
+  if (!file) return process.env.NERVENET_TOKEN ?? "";
+  try {
+    lastToken = readFileSync(file, "utf8").trim() || lastToken;
+  } catch {
+    // it is being replaced
+  }
+  return lastToken;
+}
+
+// Our credentials were good and have ended: the file may have new ones. The reason is an ErrorInfo in the details of the status.
+export function expired(why: { metadata?: Metadata }): boolean {
+  const details = why.metadata?.get("grpc-status-details-bin")[0];
+  return Boolean(process.env.NERVENET_TOKEN_FILE) && details !== undefined && details.toString().includes("CREDENTIALS_EXPIRED");
 }

@@ -746,7 +746,15 @@ type Workflow struct {
 	// Signals that wait for the code. Not in lists.
 	UnreadSignals []*UnreadSignal `protobuf:"bytes,32,rep,name=unread_signals,json=unreadSignals,proto3" json:"unread_signals,omitempty"`
 	// It was read from the archive: Redis no longer has it, or the archive was asked for.
-	Archived      bool `protobuf:"varint,33,opt,name=archived,proto3" json:"archived,omitempty"`
+	Archived bool `protobuf:"varint,33,opt,name=archived,proto3" json:"archived,omitempty"`
+	// With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+	// that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+	// they began.
+	TaskGroups []*TaskGroup `protobuf:"bytes,34,rep,name=task_groups,json=taskGroups,proto3" json:"task_groups,omitempty"`
+	// With `summarize_tasks`: how many steps it has.
+	TaskCount int32 `protobuf:"varint,35,opt,name=task_count,json=taskCount,proto3" json:"task_count,omitempty"`
+	// With `summarize_tasks`: the tokens of all steps, by model.
+	Usage         []*TokenUsage `protobuf:"bytes,36,rep,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -970,6 +978,173 @@ func (x *Workflow) GetArchived() bool {
 	return false
 }
 
+func (x *Workflow) GetTaskGroups() []*TaskGroup {
+	if x != nil {
+		return x.TaskGroups
+	}
+	return nil
+}
+
+func (x *Workflow) GetTaskCount() int32 {
+	if x != nil {
+		return x.TaskCount
+	}
+	return 0
+}
+
+func (x *Workflow) GetUsage() []*TokenUsage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+// Ten or more steps of one workflow with the same name, as far as its first '.', and the same capability.
+type TaskGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `fetch` for the steps `fetch`, `fetch.2`, `fetch.3`, …
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Their capability; empty for questions of workflow code.
+	Capability string `protobuf:"bytes,2,opt,name=capability,proto3" json:"capability,omitempty"`
+	// How many of them are in which state.
+	StateCounts []*TaskStateCount `protobuf:"bytes,3,rep,name=state_counts,json=stateCounts,proto3" json:"state_counts,omitempty"`
+	// How many failed, or are open after a failed attempt.
+	Troubled int32 `protobuf:"varint,4,opt,name=troubled,proto3" json:"troubled,omitempty"`
+	// When the first of them began.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// When the last of them ended; unset while one is open.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskGroup) Reset() {
+	*x = TaskGroup{}
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskGroup) ProtoMessage() {}
+
+func (x *TaskGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskGroup.ProtoReflect.Descriptor instead.
+func (*TaskGroup) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TaskGroup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TaskGroup) GetCapability() string {
+	if x != nil {
+		return x.Capability
+	}
+	return ""
+}
+
+func (x *TaskGroup) GetStateCounts() []*TaskStateCount {
+	if x != nil {
+		return x.StateCounts
+	}
+	return nil
+}
+
+func (x *TaskGroup) GetTroubled() int32 {
+	if x != nil {
+		return x.Troubled
+	}
+	return 0
+}
+
+func (x *TaskGroup) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *TaskGroup) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+// How many steps of a group have a state.
+type TaskStateCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The state.
+	State TaskState `protobuf:"varint,1,opt,name=state,proto3,enum=nervenet.v1.TaskState" json:"state,omitempty"`
+	// How many.
+	Count         int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskStateCount) Reset() {
+	*x = TaskStateCount{}
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskStateCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskStateCount) ProtoMessage() {}
+
+func (x *TaskStateCount) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskStateCount.ProtoReflect.Descriptor instead.
+func (*TaskStateCount) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TaskStateCount) GetState() TaskState {
+	if x != nil {
+		return x.State
+	}
+	return TaskState_TASK_STATE_UNSPECIFIED
+}
+
+func (x *TaskStateCount) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 // The step of another workflow that a child is.
 type ParentStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -985,7 +1160,7 @@ type ParentStep struct {
 
 func (x *ParentStep) Reset() {
 	*x = ParentStep{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[4]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1172,7 @@ func (x *ParentStep) String() string {
 func (*ParentStep) ProtoMessage() {}
 
 func (x *ParentStep) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[4]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1185,7 @@ func (x *ParentStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParentStep.ProtoReflect.Descriptor instead.
 func (*ParentStep) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{4}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ParentStep) GetWorkflowId() string {
@@ -1066,7 +1241,7 @@ type StartAttributes struct {
 
 func (x *StartAttributes) Reset() {
 	*x = StartAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[5]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1253,7 @@ func (x *StartAttributes) String() string {
 func (*StartAttributes) ProtoMessage() {}
 
 func (x *StartAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[5]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1266,7 @@ func (x *StartAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartAttributes.ProtoReflect.Descriptor instead.
 func (*StartAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{5}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StartAttributes) GetDefinition() string {
@@ -1182,7 +1357,7 @@ type TimerAttributes struct {
 
 func (x *TimerAttributes) Reset() {
 	*x = TimerAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[6]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1369,7 @@ func (x *TimerAttributes) String() string {
 func (*TimerAttributes) ProtoMessage() {}
 
 func (x *TimerAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[6]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1382,7 @@ func (x *TimerAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimerAttributes.ProtoReflect.Descriptor instead.
 func (*TimerAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{6}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TimerAttributes) GetDueTime() *timestamppb.Timestamp {
@@ -1232,7 +1407,7 @@ type SignalAttributes struct {
 
 func (x *SignalAttributes) Reset() {
 	*x = SignalAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[7]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1419,7 @@ func (x *SignalAttributes) String() string {
 func (*SignalAttributes) ProtoMessage() {}
 
 func (x *SignalAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[7]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1432,7 @@ func (x *SignalAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalAttributes.ProtoReflect.Descriptor instead.
 func (*SignalAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{7}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SignalAttributes) GetSignal() string {
@@ -1292,7 +1467,7 @@ type EscalatedAttributes struct {
 
 func (x *EscalatedAttributes) Reset() {
 	*x = EscalatedAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[8]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1304,7 +1479,7 @@ func (x *EscalatedAttributes) String() string {
 func (*EscalatedAttributes) ProtoMessage() {}
 
 func (x *EscalatedAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[8]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1317,7 +1492,7 @@ func (x *EscalatedAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EscalatedAttributes.ProtoReflect.Descriptor instead.
 func (*EscalatedAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{8}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EscalatedAttributes) GetQuestion() *Question {
@@ -1348,7 +1523,7 @@ type DecidedAttributes struct {
 
 func (x *DecidedAttributes) Reset() {
 	*x = DecidedAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[9]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1535,7 @@ func (x *DecidedAttributes) String() string {
 func (*DecidedAttributes) ProtoMessage() {}
 
 func (x *DecidedAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[9]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1548,7 @@ func (x *DecidedAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecidedAttributes.ProtoReflect.Descriptor instead.
 func (*DecidedAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{9}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DecidedAttributes) GetAction() EscalationAction {
@@ -1429,7 +1604,7 @@ type PatchAttributes struct {
 
 func (x *PatchAttributes) Reset() {
 	*x = PatchAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[10]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1616,7 @@ func (x *PatchAttributes) String() string {
 func (*PatchAttributes) ProtoMessage() {}
 
 func (x *PatchAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[10]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1629,7 @@ func (x *PatchAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatchAttributes.ProtoReflect.Descriptor instead.
 func (*PatchAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{10}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PatchAttributes) GetAnswer() bool {
@@ -1479,7 +1654,7 @@ type ChildAttributes struct {
 
 func (x *ChildAttributes) Reset() {
 	*x = ChildAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[11]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1666,7 @@ func (x *ChildAttributes) String() string {
 func (*ChildAttributes) ProtoMessage() {}
 
 func (x *ChildAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[11]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1679,7 @@ func (x *ChildAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChildAttributes.ProtoReflect.Descriptor instead.
 func (*ChildAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{11}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ChildAttributes) GetWorkflowId() string {
@@ -1543,7 +1718,7 @@ type SentAttributes struct {
 
 func (x *SentAttributes) Reset() {
 	*x = SentAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[12]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1730,7 @@ func (x *SentAttributes) String() string {
 func (*SentAttributes) ProtoMessage() {}
 
 func (x *SentAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[12]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1743,7 @@ func (x *SentAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SentAttributes.ProtoReflect.Descriptor instead.
 func (*SentAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{12}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SentAttributes) GetWorkflowId() string {
@@ -1609,7 +1784,7 @@ type CancelAttributes struct {
 
 func (x *CancelAttributes) Reset() {
 	*x = CancelAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[13]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1796,7 @@ func (x *CancelAttributes) String() string {
 func (*CancelAttributes) ProtoMessage() {}
 
 func (x *CancelAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[13]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1809,7 @@ func (x *CancelAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelAttributes.ProtoReflect.Descriptor instead.
 func (*CancelAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{13}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelAttributes) GetReason() string {
@@ -1680,7 +1855,7 @@ type CloseAttributes struct {
 
 func (x *CloseAttributes) Reset() {
 	*x = CloseAttributes{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[14]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1867,7 @@ func (x *CloseAttributes) String() string {
 func (*CloseAttributes) ProtoMessage() {}
 
 func (x *CloseAttributes) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[14]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1880,7 @@ func (x *CloseAttributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseAttributes.ProtoReflect.Descriptor instead.
 func (*CloseAttributes) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{14}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CloseAttributes) GetState() WorkflowState {
@@ -1764,7 +1939,7 @@ type JournalEntry struct {
 
 func (x *JournalEntry) Reset() {
 	*x = JournalEntry{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[15]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1776,7 +1951,7 @@ func (x *JournalEntry) String() string {
 func (*JournalEntry) ProtoMessage() {}
 
 func (x *JournalEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[15]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1789,7 +1964,7 @@ func (x *JournalEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEntry.ProtoReflect.Descriptor instead.
 func (*JournalEntry) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{15}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *JournalEntry) GetSequence() int64 {
@@ -2042,7 +2217,7 @@ type EscalationResolution struct {
 
 func (x *EscalationResolution) Reset() {
 	*x = EscalationResolution{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[16]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2054,7 +2229,7 @@ func (x *EscalationResolution) String() string {
 func (*EscalationResolution) ProtoMessage() {}
 
 func (x *EscalationResolution) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[16]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2067,7 +2242,7 @@ func (x *EscalationResolution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EscalationResolution.ProtoReflect.Descriptor instead.
 func (*EscalationResolution) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{16}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EscalationResolution) GetAction() EscalationAction {
@@ -2134,7 +2309,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[17]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2321,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[17]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +2334,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{17}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Escalation) GetEscalationId() string {
@@ -2273,7 +2448,7 @@ type Definition struct {
 
 func (x *Definition) Reset() {
 	*x = Definition{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[18]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2285,7 +2460,7 @@ func (x *Definition) String() string {
 func (*Definition) ProtoMessage() {}
 
 func (x *Definition) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[18]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2298,7 +2473,7 @@ func (x *Definition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Definition.ProtoReflect.Descriptor instead.
 func (*Definition) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{18}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Definition) GetName() string {
@@ -2411,7 +2586,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[19]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2423,7 +2598,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[19]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2436,7 +2611,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{19}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Step) GetName() string {
@@ -2613,7 +2788,7 @@ type ForEach struct {
 
 func (x *ForEach) Reset() {
 	*x = ForEach{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[20]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2625,7 +2800,7 @@ func (x *ForEach) String() string {
 func (*ForEach) ProtoMessage() {}
 
 func (x *ForEach) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[20]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2638,7 +2813,7 @@ func (x *ForEach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForEach.ProtoReflect.Descriptor instead.
 func (*ForEach) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{20}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ForEach) GetItems() string {
@@ -2668,7 +2843,7 @@ type CallAction struct {
 
 func (x *CallAction) Reset() {
 	*x = CallAction{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[21]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2680,7 +2855,7 @@ func (x *CallAction) String() string {
 func (*CallAction) ProtoMessage() {}
 
 func (x *CallAction) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[21]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2693,7 +2868,7 @@ func (x *CallAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallAction.ProtoReflect.Descriptor instead.
 func (*CallAction) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{21}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CallAction) GetCapability() string {
@@ -2734,7 +2909,7 @@ type AskAction struct {
 
 func (x *AskAction) Reset() {
 	*x = AskAction{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[22]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2746,7 +2921,7 @@ func (x *AskAction) String() string {
 func (*AskAction) ProtoMessage() {}
 
 func (x *AskAction) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[22]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2759,7 +2934,7 @@ func (x *AskAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskAction.ProtoReflect.Descriptor instead.
 func (*AskAction) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{22}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AskAction) GetQuestion() string {
@@ -2826,7 +3001,7 @@ type WorkflowAction struct {
 
 func (x *WorkflowAction) Reset() {
 	*x = WorkflowAction{}
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[23]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2838,7 +3013,7 @@ func (x *WorkflowAction) String() string {
 func (*WorkflowAction) ProtoMessage() {}
 
 func (x *WorkflowAction) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_workflow_proto_msgTypes[23]
+	mi := &file_nervenet_v1_workflow_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2851,7 +3026,7 @@ func (x *WorkflowAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkflowAction.ProtoReflect.Descriptor instead.
 func (*WorkflowAction) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{23}
+	return file_nervenet_v1_workflow_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WorkflowAction) GetDefinition() string {
@@ -2919,7 +3094,7 @@ const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\x06signal\x18\x01 \x01(\tR\x06signal\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x05R\x05count\x12;\n" +
 	"\voldest_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"oldestTime\"\xe1\b\n" +
+	"oldestTime\"\xe8\t\n" +
 	"\bWorkflow\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
 	"workflowId\x12\x10\n" +
@@ -2954,10 +3129,28 @@ const file_nervenet_v1_workflow_proto_rawDesc = "" +
 	"\n" +
 	"more_waits\x18\x1f \x01(\x05R\tmoreWaits\x12@\n" +
 	"\x0eunread_signals\x18  \x03(\v2\x19.nervenet.v1.UnreadSignalR\runreadSignals\x12\x1a\n" +
-	"\barchived\x18! \x01(\bR\barchived\x1a9\n" +
+	"\barchived\x18! \x01(\bR\barchived\x127\n" +
+	"\vtask_groups\x18\" \x03(\v2\x16.nervenet.v1.TaskGroupR\n" +
+	"taskGroups\x12\x1d\n" +
+	"\n" +
+	"task_count\x18# \x01(\x05R\ttaskCount\x12-\n" +
+	"\x05usage\x18$ \x03(\v2\x17.nervenet.v1.TokenUsageR\x05usage\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"S\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8d\x02\n" +
+	"\tTaskGroup\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
+	"\n" +
+	"capability\x18\x02 \x01(\tR\n" +
+	"capability\x12>\n" +
+	"\fstate_counts\x18\x03 \x03(\v2\x1b.nervenet.v1.TaskStateCountR\vstateCounts\x12\x1a\n" +
+	"\btroubled\x18\x04 \x01(\x05R\btroubled\x129\n" +
+	"\n" +
+	"start_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"T\n" +
+	"\x0eTaskStateCount\x12,\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x16.nervenet.v1.TaskStateR\x05state\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\"S\n" +
 	"\n" +
 	"ParentStep\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\tR\n" +
@@ -3175,7 +3368,7 @@ func file_nervenet_v1_workflow_proto_rawDescGZIP() []byte {
 }
 
 var file_nervenet_v1_workflow_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_nervenet_v1_workflow_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_nervenet_v1_workflow_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_nervenet_v1_workflow_proto_goTypes = []any{
 	(WorkflowState)(0),            // 0: nervenet.v1.WorkflowState
 	(WaitKind)(0),                 // 1: nervenet.v1.WaitKind
@@ -3185,122 +3378,132 @@ var file_nervenet_v1_workflow_proto_goTypes = []any{
 	(*Wait)(nil),                  // 5: nervenet.v1.Wait
 	(*UnreadSignal)(nil),          // 6: nervenet.v1.UnreadSignal
 	(*Workflow)(nil),              // 7: nervenet.v1.Workflow
-	(*ParentStep)(nil),            // 8: nervenet.v1.ParentStep
-	(*StartAttributes)(nil),       // 9: nervenet.v1.StartAttributes
-	(*TimerAttributes)(nil),       // 10: nervenet.v1.TimerAttributes
-	(*SignalAttributes)(nil),      // 11: nervenet.v1.SignalAttributes
-	(*EscalatedAttributes)(nil),   // 12: nervenet.v1.EscalatedAttributes
-	(*DecidedAttributes)(nil),     // 13: nervenet.v1.DecidedAttributes
-	(*PatchAttributes)(nil),       // 14: nervenet.v1.PatchAttributes
-	(*ChildAttributes)(nil),       // 15: nervenet.v1.ChildAttributes
-	(*SentAttributes)(nil),        // 16: nervenet.v1.SentAttributes
-	(*CancelAttributes)(nil),      // 17: nervenet.v1.CancelAttributes
-	(*CloseAttributes)(nil),       // 18: nervenet.v1.CloseAttributes
-	(*JournalEntry)(nil),          // 19: nervenet.v1.JournalEntry
-	(*EscalationResolution)(nil),  // 20: nervenet.v1.EscalationResolution
-	(*Escalation)(nil),            // 21: nervenet.v1.Escalation
-	(*Definition)(nil),            // 22: nervenet.v1.Definition
-	(*Step)(nil),                  // 23: nervenet.v1.Step
-	(*ForEach)(nil),               // 24: nervenet.v1.ForEach
-	(*CallAction)(nil),            // 25: nervenet.v1.CallAction
-	(*AskAction)(nil),             // 26: nervenet.v1.AskAction
-	(*WorkflowAction)(nil),        // 27: nervenet.v1.WorkflowAction
-	nil,                           // 28: nervenet.v1.Workflow.LabelsEntry
-	nil,                           // 29: nervenet.v1.StartAttributes.LabelsEntry
-	nil,                           // 30: nervenet.v1.Step.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
-	(*Failure)(nil),               // 32: nervenet.v1.Failure
-	(*Payload)(nil),               // 33: nervenet.v1.Payload
-	(*Task)(nil),                  // 34: nervenet.v1.Task
-	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
-	(*TraceContext)(nil),          // 36: nervenet.v1.TraceContext
-	(*Question)(nil),              // 37: nervenet.v1.Question
-	(*TaskResult)(nil),            // 38: nervenet.v1.TaskResult
-	(*TaskProgress)(nil),          // 39: nervenet.v1.TaskProgress
-	(*RetryPolicy)(nil),           // 40: nervenet.v1.RetryPolicy
-	(*Timeouts)(nil),              // 41: nervenet.v1.Timeouts
-	(*Selection)(nil),             // 42: nervenet.v1.Selection
-	(*structpb.Struct)(nil),       // 43: google.protobuf.Struct
-	(*structpb.Value)(nil),        // 44: google.protobuf.Value
+	(*TaskGroup)(nil),             // 8: nervenet.v1.TaskGroup
+	(*TaskStateCount)(nil),        // 9: nervenet.v1.TaskStateCount
+	(*ParentStep)(nil),            // 10: nervenet.v1.ParentStep
+	(*StartAttributes)(nil),       // 11: nervenet.v1.StartAttributes
+	(*TimerAttributes)(nil),       // 12: nervenet.v1.TimerAttributes
+	(*SignalAttributes)(nil),      // 13: nervenet.v1.SignalAttributes
+	(*EscalatedAttributes)(nil),   // 14: nervenet.v1.EscalatedAttributes
+	(*DecidedAttributes)(nil),     // 15: nervenet.v1.DecidedAttributes
+	(*PatchAttributes)(nil),       // 16: nervenet.v1.PatchAttributes
+	(*ChildAttributes)(nil),       // 17: nervenet.v1.ChildAttributes
+	(*SentAttributes)(nil),        // 18: nervenet.v1.SentAttributes
+	(*CancelAttributes)(nil),      // 19: nervenet.v1.CancelAttributes
+	(*CloseAttributes)(nil),       // 20: nervenet.v1.CloseAttributes
+	(*JournalEntry)(nil),          // 21: nervenet.v1.JournalEntry
+	(*EscalationResolution)(nil),  // 22: nervenet.v1.EscalationResolution
+	(*Escalation)(nil),            // 23: nervenet.v1.Escalation
+	(*Definition)(nil),            // 24: nervenet.v1.Definition
+	(*Step)(nil),                  // 25: nervenet.v1.Step
+	(*ForEach)(nil),               // 26: nervenet.v1.ForEach
+	(*CallAction)(nil),            // 27: nervenet.v1.CallAction
+	(*AskAction)(nil),             // 28: nervenet.v1.AskAction
+	(*WorkflowAction)(nil),        // 29: nervenet.v1.WorkflowAction
+	nil,                           // 30: nervenet.v1.Workflow.LabelsEntry
+	nil,                           // 31: nervenet.v1.StartAttributes.LabelsEntry
+	nil,                           // 32: nervenet.v1.Step.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*Failure)(nil),               // 34: nervenet.v1.Failure
+	(*Payload)(nil),               // 35: nervenet.v1.Payload
+	(*Task)(nil),                  // 36: nervenet.v1.Task
+	(*TokenUsage)(nil),            // 37: nervenet.v1.TokenUsage
+	(TaskState)(0),                // 38: nervenet.v1.TaskState
+	(*durationpb.Duration)(nil),   // 39: google.protobuf.Duration
+	(*TraceContext)(nil),          // 40: nervenet.v1.TraceContext
+	(*Question)(nil),              // 41: nervenet.v1.Question
+	(*TaskResult)(nil),            // 42: nervenet.v1.TaskResult
+	(*TaskProgress)(nil),          // 43: nervenet.v1.TaskProgress
+	(*RetryPolicy)(nil),           // 44: nervenet.v1.RetryPolicy
+	(*Timeouts)(nil),              // 45: nervenet.v1.Timeouts
+	(*Selection)(nil),             // 46: nervenet.v1.Selection
+	(*structpb.Struct)(nil),       // 47: google.protobuf.Struct
+	(*structpb.Value)(nil),        // 48: google.protobuf.Value
 }
 var file_nervenet_v1_workflow_proto_depIdxs = []int32{
-	31, // 0: nervenet.v1.Blocked.time:type_name -> google.protobuf.Timestamp
+	33, // 0: nervenet.v1.Blocked.time:type_name -> google.protobuf.Timestamp
 	1,  // 1: nervenet.v1.Wait.kind:type_name -> nervenet.v1.WaitKind
-	31, // 2: nervenet.v1.Wait.since_time:type_name -> google.protobuf.Timestamp
-	31, // 3: nervenet.v1.Wait.due_time:type_name -> google.protobuf.Timestamp
-	32, // 4: nervenet.v1.Wait.last_failure:type_name -> nervenet.v1.Failure
-	31, // 5: nervenet.v1.Wait.alive_time:type_name -> google.protobuf.Timestamp
-	31, // 6: nervenet.v1.UnreadSignal.oldest_time:type_name -> google.protobuf.Timestamp
+	33, // 2: nervenet.v1.Wait.since_time:type_name -> google.protobuf.Timestamp
+	33, // 3: nervenet.v1.Wait.due_time:type_name -> google.protobuf.Timestamp
+	34, // 4: nervenet.v1.Wait.last_failure:type_name -> nervenet.v1.Failure
+	33, // 5: nervenet.v1.Wait.alive_time:type_name -> google.protobuf.Timestamp
+	33, // 6: nervenet.v1.UnreadSignal.oldest_time:type_name -> google.protobuf.Timestamp
 	0,  // 7: nervenet.v1.Workflow.state:type_name -> nervenet.v1.WorkflowState
-	33, // 8: nervenet.v1.Workflow.input:type_name -> nervenet.v1.Payload
-	33, // 9: nervenet.v1.Workflow.output:type_name -> nervenet.v1.Payload
-	32, // 10: nervenet.v1.Workflow.failure:type_name -> nervenet.v1.Failure
-	33, // 11: nervenet.v1.Workflow.view:type_name -> nervenet.v1.Payload
-	34, // 12: nervenet.v1.Workflow.tasks:type_name -> nervenet.v1.Task
-	31, // 13: nervenet.v1.Workflow.start_time:type_name -> google.protobuf.Timestamp
-	31, // 14: nervenet.v1.Workflow.close_time:type_name -> google.protobuf.Timestamp
-	28, // 15: nervenet.v1.Workflow.labels:type_name -> nervenet.v1.Workflow.LabelsEntry
+	35, // 8: nervenet.v1.Workflow.input:type_name -> nervenet.v1.Payload
+	35, // 9: nervenet.v1.Workflow.output:type_name -> nervenet.v1.Payload
+	34, // 10: nervenet.v1.Workflow.failure:type_name -> nervenet.v1.Failure
+	35, // 11: nervenet.v1.Workflow.view:type_name -> nervenet.v1.Payload
+	36, // 12: nervenet.v1.Workflow.tasks:type_name -> nervenet.v1.Task
+	33, // 13: nervenet.v1.Workflow.start_time:type_name -> google.protobuf.Timestamp
+	33, // 14: nervenet.v1.Workflow.close_time:type_name -> google.protobuf.Timestamp
+	30, // 15: nervenet.v1.Workflow.labels:type_name -> nervenet.v1.Workflow.LabelsEntry
 	4,  // 16: nervenet.v1.Workflow.blocked:type_name -> nervenet.v1.Blocked
 	5,  // 17: nervenet.v1.Workflow.waits:type_name -> nervenet.v1.Wait
 	6,  // 18: nervenet.v1.Workflow.unread_signals:type_name -> nervenet.v1.UnreadSignal
-	33, // 19: nervenet.v1.StartAttributes.input:type_name -> nervenet.v1.Payload
-	29, // 20: nervenet.v1.StartAttributes.labels:type_name -> nervenet.v1.StartAttributes.LabelsEntry
-	35, // 21: nervenet.v1.StartAttributes.timeout:type_name -> google.protobuf.Duration
-	36, // 22: nervenet.v1.StartAttributes.trace:type_name -> nervenet.v1.TraceContext
-	8,  // 23: nervenet.v1.StartAttributes.parent:type_name -> nervenet.v1.ParentStep
-	31, // 24: nervenet.v1.TimerAttributes.due_time:type_name -> google.protobuf.Timestamp
-	33, // 25: nervenet.v1.SignalAttributes.payload:type_name -> nervenet.v1.Payload
-	37, // 26: nervenet.v1.EscalatedAttributes.question:type_name -> nervenet.v1.Question
-	3,  // 27: nervenet.v1.DecidedAttributes.action:type_name -> nervenet.v1.EscalationAction
-	33, // 28: nervenet.v1.DecidedAttributes.value:type_name -> nervenet.v1.Payload
-	32, // 29: nervenet.v1.ChildAttributes.failure:type_name -> nervenet.v1.Failure
-	32, // 30: nervenet.v1.SentAttributes.failure:type_name -> nervenet.v1.Failure
-	0,  // 31: nervenet.v1.CloseAttributes.state:type_name -> nervenet.v1.WorkflowState
-	33, // 32: nervenet.v1.CloseAttributes.output:type_name -> nervenet.v1.Payload
-	32, // 33: nervenet.v1.CloseAttributes.failure:type_name -> nervenet.v1.Failure
-	31, // 34: nervenet.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
-	9,  // 35: nervenet.v1.JournalEntry.start:type_name -> nervenet.v1.StartAttributes
-	38, // 36: nervenet.v1.JournalEntry.task:type_name -> nervenet.v1.TaskResult
-	10, // 37: nervenet.v1.JournalEntry.timer:type_name -> nervenet.v1.TimerAttributes
-	11, // 38: nervenet.v1.JournalEntry.signal:type_name -> nervenet.v1.SignalAttributes
-	12, // 39: nervenet.v1.JournalEntry.escalated:type_name -> nervenet.v1.EscalatedAttributes
-	13, // 40: nervenet.v1.JournalEntry.decided:type_name -> nervenet.v1.DecidedAttributes
-	14, // 41: nervenet.v1.JournalEntry.patch:type_name -> nervenet.v1.PatchAttributes
-	17, // 42: nervenet.v1.JournalEntry.cancel:type_name -> nervenet.v1.CancelAttributes
-	18, // 43: nervenet.v1.JournalEntry.close:type_name -> nervenet.v1.CloseAttributes
-	39, // 44: nervenet.v1.JournalEntry.progress:type_name -> nervenet.v1.TaskProgress
-	15, // 45: nervenet.v1.JournalEntry.child:type_name -> nervenet.v1.ChildAttributes
-	16, // 46: nervenet.v1.JournalEntry.sent:type_name -> nervenet.v1.SentAttributes
-	3,  // 47: nervenet.v1.EscalationResolution.action:type_name -> nervenet.v1.EscalationAction
-	33, // 48: nervenet.v1.EscalationResolution.value:type_name -> nervenet.v1.Payload
-	37, // 49: nervenet.v1.Escalation.question:type_name -> nervenet.v1.Question
-	2,  // 50: nervenet.v1.Escalation.state:type_name -> nervenet.v1.EscalationState
-	31, // 51: nervenet.v1.Escalation.create_time:type_name -> google.protobuf.Timestamp
-	31, // 52: nervenet.v1.Escalation.resolve_time:type_name -> google.protobuf.Timestamp
-	20, // 53: nervenet.v1.Escalation.resolution:type_name -> nervenet.v1.EscalationResolution
-	23, // 54: nervenet.v1.Definition.steps:type_name -> nervenet.v1.Step
-	40, // 55: nervenet.v1.Definition.retry:type_name -> nervenet.v1.RetryPolicy
-	41, // 56: nervenet.v1.Definition.timeouts:type_name -> nervenet.v1.Timeouts
-	35, // 57: nervenet.v1.Definition.timeout:type_name -> google.protobuf.Duration
-	31, // 58: nervenet.v1.Definition.create_time:type_name -> google.protobuf.Timestamp
-	35, // 59: nervenet.v1.Definition.retention:type_name -> google.protobuf.Duration
-	24, // 60: nervenet.v1.Step.for_each:type_name -> nervenet.v1.ForEach
-	25, // 61: nervenet.v1.Step.call:type_name -> nervenet.v1.CallAction
-	26, // 62: nervenet.v1.Step.ask:type_name -> nervenet.v1.AskAction
-	27, // 63: nervenet.v1.Step.workflow:type_name -> nervenet.v1.WorkflowAction
-	35, // 64: nervenet.v1.Step.sleep:type_name -> google.protobuf.Duration
-	40, // 65: nervenet.v1.Step.retry:type_name -> nervenet.v1.RetryPolicy
-	41, // 66: nervenet.v1.Step.timeouts:type_name -> nervenet.v1.Timeouts
-	42, // 67: nervenet.v1.Step.selection:type_name -> nervenet.v1.Selection
-	30, // 68: nervenet.v1.Step.labels:type_name -> nervenet.v1.Step.LabelsEntry
-	43, // 69: nervenet.v1.AskAction.answer_schema:type_name -> google.protobuf.Struct
-	35, // 70: nervenet.v1.AskAction.deadline:type_name -> google.protobuf.Duration
-	44, // 71: nervenet.v1.AskAction.default_answer:type_name -> google.protobuf.Value
-	72, // [72:72] is the sub-list for method output_type
-	72, // [72:72] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	8,  // 19: nervenet.v1.Workflow.task_groups:type_name -> nervenet.v1.TaskGroup
+	37, // 20: nervenet.v1.Workflow.usage:type_name -> nervenet.v1.TokenUsage
+	9,  // 21: nervenet.v1.TaskGroup.state_counts:type_name -> nervenet.v1.TaskStateCount
+	33, // 22: nervenet.v1.TaskGroup.start_time:type_name -> google.protobuf.Timestamp
+	33, // 23: nervenet.v1.TaskGroup.end_time:type_name -> google.protobuf.Timestamp
+	38, // 24: nervenet.v1.TaskStateCount.state:type_name -> nervenet.v1.TaskState
+	35, // 25: nervenet.v1.StartAttributes.input:type_name -> nervenet.v1.Payload
+	31, // 26: nervenet.v1.StartAttributes.labels:type_name -> nervenet.v1.StartAttributes.LabelsEntry
+	39, // 27: nervenet.v1.StartAttributes.timeout:type_name -> google.protobuf.Duration
+	40, // 28: nervenet.v1.StartAttributes.trace:type_name -> nervenet.v1.TraceContext
+	10, // 29: nervenet.v1.StartAttributes.parent:type_name -> nervenet.v1.ParentStep
+	33, // 30: nervenet.v1.TimerAttributes.due_time:type_name -> google.protobuf.Timestamp
+	35, // 31: nervenet.v1.SignalAttributes.payload:type_name -> nervenet.v1.Payload
+	41, // 32: nervenet.v1.EscalatedAttributes.question:type_name -> nervenet.v1.Question
+	3,  // 33: nervenet.v1.DecidedAttributes.action:type_name -> nervenet.v1.EscalationAction
+	35, // 34: nervenet.v1.DecidedAttributes.value:type_name -> nervenet.v1.Payload
+	34, // 35: nervenet.v1.ChildAttributes.failure:type_name -> nervenet.v1.Failure
+	34, // 36: nervenet.v1.SentAttributes.failure:type_name -> nervenet.v1.Failure
+	0,  // 37: nervenet.v1.CloseAttributes.state:type_name -> nervenet.v1.WorkflowState
+	35, // 38: nervenet.v1.CloseAttributes.output:type_name -> nervenet.v1.Payload
+	34, // 39: nervenet.v1.CloseAttributes.failure:type_name -> nervenet.v1.Failure
+	33, // 40: nervenet.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
+	11, // 41: nervenet.v1.JournalEntry.start:type_name -> nervenet.v1.StartAttributes
+	42, // 42: nervenet.v1.JournalEntry.task:type_name -> nervenet.v1.TaskResult
+	12, // 43: nervenet.v1.JournalEntry.timer:type_name -> nervenet.v1.TimerAttributes
+	13, // 44: nervenet.v1.JournalEntry.signal:type_name -> nervenet.v1.SignalAttributes
+	14, // 45: nervenet.v1.JournalEntry.escalated:type_name -> nervenet.v1.EscalatedAttributes
+	15, // 46: nervenet.v1.JournalEntry.decided:type_name -> nervenet.v1.DecidedAttributes
+	16, // 47: nervenet.v1.JournalEntry.patch:type_name -> nervenet.v1.PatchAttributes
+	19, // 48: nervenet.v1.JournalEntry.cancel:type_name -> nervenet.v1.CancelAttributes
+	20, // 49: nervenet.v1.JournalEntry.close:type_name -> nervenet.v1.CloseAttributes
+	43, // 50: nervenet.v1.JournalEntry.progress:type_name -> nervenet.v1.TaskProgress
+	17, // 51: nervenet.v1.JournalEntry.child:type_name -> nervenet.v1.ChildAttributes
+	18, // 52: nervenet.v1.JournalEntry.sent:type_name -> nervenet.v1.SentAttributes
+	3,  // 53: nervenet.v1.EscalationResolution.action:type_name -> nervenet.v1.EscalationAction
+	35, // 54: nervenet.v1.EscalationResolution.value:type_name -> nervenet.v1.Payload
+	41, // 55: nervenet.v1.Escalation.question:type_name -> nervenet.v1.Question
+	2,  // 56: nervenet.v1.Escalation.state:type_name -> nervenet.v1.EscalationState
+	33, // 57: nervenet.v1.Escalation.create_time:type_name -> google.protobuf.Timestamp
+	33, // 58: nervenet.v1.Escalation.resolve_time:type_name -> google.protobuf.Timestamp
+	22, // 59: nervenet.v1.Escalation.resolution:type_name -> nervenet.v1.EscalationResolution
+	25, // 60: nervenet.v1.Definition.steps:type_name -> nervenet.v1.Step
+	44, // 61: nervenet.v1.Definition.retry:type_name -> nervenet.v1.RetryPolicy
+	45, // 62: nervenet.v1.Definition.timeouts:type_name -> nervenet.v1.Timeouts
+	39, // 63: nervenet.v1.Definition.timeout:type_name -> google.protobuf.Duration
+	33, // 64: nervenet.v1.Definition.create_time:type_name -> google.protobuf.Timestamp
+	39, // 65: nervenet.v1.Definition.retention:type_name -> google.protobuf.Duration
+	26, // 66: nervenet.v1.Step.for_each:type_name -> nervenet.v1.ForEach
+	27, // 67: nervenet.v1.Step.call:type_name -> nervenet.v1.CallAction
+	28, // 68: nervenet.v1.Step.ask:type_name -> nervenet.v1.AskAction
+	29, // 69: nervenet.v1.Step.workflow:type_name -> nervenet.v1.WorkflowAction
+	39, // 70: nervenet.v1.Step.sleep:type_name -> google.protobuf.Duration
+	44, // 71: nervenet.v1.Step.retry:type_name -> nervenet.v1.RetryPolicy
+	45, // 72: nervenet.v1.Step.timeouts:type_name -> nervenet.v1.Timeouts
+	46, // 73: nervenet.v1.Step.selection:type_name -> nervenet.v1.Selection
+	32, // 74: nervenet.v1.Step.labels:type_name -> nervenet.v1.Step.LabelsEntry
+	47, // 75: nervenet.v1.AskAction.answer_schema:type_name -> google.protobuf.Struct
+	39, // 76: nervenet.v1.AskAction.deadline:type_name -> google.protobuf.Duration
+	48, // 77: nervenet.v1.AskAction.default_answer:type_name -> google.protobuf.Value
+	78, // [78:78] is the sub-list for method output_type
+	78, // [78:78] is the sub-list for method input_type
+	78, // [78:78] is the sub-list for extension type_name
+	78, // [78:78] is the sub-list for extension extendee
+	0,  // [0:78] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_workflow_proto_init() }
@@ -3311,7 +3514,7 @@ func file_nervenet_v1_workflow_proto_init() {
 	file_nervenet_v1_common_proto_init()
 	file_nervenet_v1_task_proto_init()
 	file_nervenet_v1_workflow_proto_msgTypes[1].OneofWrappers = []any{}
-	file_nervenet_v1_workflow_proto_msgTypes[15].OneofWrappers = []any{
+	file_nervenet_v1_workflow_proto_msgTypes[17].OneofWrappers = []any{
 		(*JournalEntry_Start)(nil),
 		(*JournalEntry_Task)(nil),
 		(*JournalEntry_Timer)(nil),
@@ -3325,7 +3528,7 @@ func file_nervenet_v1_workflow_proto_init() {
 		(*JournalEntry_Child)(nil),
 		(*JournalEntry_Sent)(nil),
 	}
-	file_nervenet_v1_workflow_proto_msgTypes[19].OneofWrappers = []any{
+	file_nervenet_v1_workflow_proto_msgTypes[21].OneofWrappers = []any{
 		(*Step_Call)(nil),
 		(*Step_Ask)(nil),
 		(*Step_Workflow)(nil),
@@ -3338,7 +3541,7 @@ func file_nervenet_v1_workflow_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_workflow_proto_rawDesc), len(file_nervenet_v1_workflow_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -149,18 +149,20 @@ class AwaitWorkflowsResponse(_message.Message):
     def __init__(self, workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ..., unknown_workflow_ids: _Optional[_Iterable[str]] = ..., blocked_workflows: _Optional[_Iterable[_Union[_workflow_pb2.Workflow, _Mapping]]] = ...) -> None: ...
 
 class GetWorkflowRequest(_message.Message):
-    __slots__ = ("workflow_id", "wait", "payload_format", "include_task_payloads", "input_steps")
+    __slots__ = ("workflow_id", "wait", "payload_format", "include_task_payloads", "input_steps", "summarize_tasks")
     WORKFLOW_ID_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FORMAT_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_TASK_PAYLOADS_FIELD_NUMBER: _ClassVar[int]
     INPUT_STEPS_FIELD_NUMBER: _ClassVar[int]
+    SUMMARIZE_TASKS_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     wait: _duration_pb2.Duration
     payload_format: _common_pb2.PayloadFormat
     include_task_payloads: bool
     input_steps: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, workflow_id: _Optional[str] = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ..., include_task_payloads: bool = ..., input_steps: _Optional[_Iterable[str]] = ...) -> None: ...
+    summarize_tasks: bool
+    def __init__(self, workflow_id: _Optional[str] = ..., wait: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., payload_format: _Optional[_Union[_common_pb2.PayloadFormat, str]] = ..., include_task_payloads: bool = ..., input_steps: _Optional[_Iterable[str]] = ..., summarize_tasks: bool = ...) -> None: ...
 
 class GetWorkflowResponse(_message.Message):
     __slots__ = ("workflow",)

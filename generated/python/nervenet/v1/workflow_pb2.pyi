@@ -156,7 +156,7 @@ class UnreadSignal(_message.Message):
     def __init__(self, signal: _Optional[str] = ..., count: _Optional[int] = ..., oldest_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Workflow(_message.Message):
-    __slots__ = ("workflow_id", "run", "definition", "version", "state", "input", "output", "failure", "view", "tasks", "start_time", "close_time", "labels", "trace_id", "node_id", "blocked", "suppressed_duplicates", "partial", "adoptions", "journal_entries", "at", "note", "open_escalations", "waits", "more_waits", "unread_signals", "archived")
+    __slots__ = ("workflow_id", "run", "definition", "version", "state", "input", "output", "failure", "view", "tasks", "start_time", "close_time", "labels", "trace_id", "node_id", "blocked", "suppressed_duplicates", "partial", "adoptions", "journal_entries", "at", "note", "open_escalations", "waits", "more_waits", "unread_signals", "archived", "task_groups", "task_count", "usage")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -191,6 +191,9 @@ class Workflow(_message.Message):
     MORE_WAITS_FIELD_NUMBER: _ClassVar[int]
     UNREAD_SIGNALS_FIELD_NUMBER: _ClassVar[int]
     ARCHIVED_FIELD_NUMBER: _ClassVar[int]
+    TASK_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    TASK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     workflow_id: str
     run: int
     definition: str
@@ -218,7 +221,34 @@ class Workflow(_message.Message):
     more_waits: int
     unread_signals: _containers.RepeatedCompositeFieldContainer[UnreadSignal]
     archived: bool
-    def __init__(self, workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., definition: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[WorkflowState, str]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., view: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., trace_id: _Optional[str] = ..., node_id: _Optional[str] = ..., blocked: _Optional[_Union[Blocked, _Mapping]] = ..., suppressed_duplicates: _Optional[int] = ..., partial: bool = ..., adoptions: _Optional[int] = ..., journal_entries: _Optional[int] = ..., at: _Optional[str] = ..., note: _Optional[str] = ..., open_escalations: _Optional[_Iterable[str]] = ..., waits: _Optional[_Iterable[_Union[Wait, _Mapping]]] = ..., more_waits: _Optional[int] = ..., unread_signals: _Optional[_Iterable[_Union[UnreadSignal, _Mapping]]] = ..., archived: bool = ...) -> None: ...
+    task_groups: _containers.RepeatedCompositeFieldContainer[TaskGroup]
+    task_count: int
+    usage: _containers.RepeatedCompositeFieldContainer[_common_pb2.TokenUsage]
+    def __init__(self, workflow_id: _Optional[str] = ..., run: _Optional[int] = ..., definition: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[WorkflowState, str]] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., output: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., failure: _Optional[_Union[_common_pb2.Failure, _Mapping]] = ..., view: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., close_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., trace_id: _Optional[str] = ..., node_id: _Optional[str] = ..., blocked: _Optional[_Union[Blocked, _Mapping]] = ..., suppressed_duplicates: _Optional[int] = ..., partial: bool = ..., adoptions: _Optional[int] = ..., journal_entries: _Optional[int] = ..., at: _Optional[str] = ..., note: _Optional[str] = ..., open_escalations: _Optional[_Iterable[str]] = ..., waits: _Optional[_Iterable[_Union[Wait, _Mapping]]] = ..., more_waits: _Optional[int] = ..., unread_signals: _Optional[_Iterable[_Union[UnreadSignal, _Mapping]]] = ..., archived: bool = ..., task_groups: _Optional[_Iterable[_Union[TaskGroup, _Mapping]]] = ..., task_count: _Optional[int] = ..., usage: _Optional[_Iterable[_Union[_common_pb2.TokenUsage, _Mapping]]] = ...) -> None: ...
+
+class TaskGroup(_message.Message):
+    __slots__ = ("name", "capability", "state_counts", "troubled", "start_time", "end_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+    STATE_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    TROUBLED_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    capability: str
+    state_counts: _containers.RepeatedCompositeFieldContainer[TaskStateCount]
+    troubled: int
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., capability: _Optional[str] = ..., state_counts: _Optional[_Iterable[_Union[TaskStateCount, _Mapping]]] = ..., troubled: _Optional[int] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class TaskStateCount(_message.Message):
+    __slots__ = ("state", "count")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    state: _task_pb2.TaskState
+    count: int
+    def __init__(self, state: _Optional[_Union[_task_pb2.TaskState, str]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ParentStep(_message.Message):
     __slots__ = ("workflow_id", "run", "step")

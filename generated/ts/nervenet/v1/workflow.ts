@@ -9,8 +9,8 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Duration } from "../../google/protobuf/duration.js";
 import { Struct, Value } from "../../google/protobuf/struct.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
-import { Failure, Payload, RetryPolicy, Selection, Timeouts, TraceContext } from "./common.js";
-import { Question, Task, TaskProgress, TaskResult } from "./task.js";
+import { Failure, Payload, RetryPolicy, Selection, Timeouts, TokenUsage, TraceContext } from "./common.js";
+import { Question, Task, TaskProgress, TaskResult, TaskState, taskStateFromJSON, taskStateToJSON } from "./task.js";
 
 /** SPDX-License-Identifier: Apache-2.0 */
 
@@ -483,11 +483,47 @@ export interface Workflow {
   unreadSignals: UnreadSignal[];
   /** It was read from the archive: Redis no longer has it, or the archive was asked for. */
   archived: boolean;
+  /**
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   */
+  taskGroups: TaskGroup[];
+  /** With `summarize_tasks`: how many steps it has. */
+  taskCount: number;
+  /** With `summarize_tasks`: the tokens of all steps, by model. */
+  usage: TokenUsage[];
 }
 
 export interface Workflow_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** Ten or more steps of one workflow with the same name, as far as its first '.', and the same capability. */
+export interface TaskGroup {
+  /** `fetch` for the steps `fetch`, `fetch.2`, `fetch.3`, … */
+  name: string;
+  /** Their capability; empty for questions of workflow code. */
+  capability: string;
+  /** How many of them are in which state. */
+  stateCounts: TaskStateCount[];
+  /** How many failed, or are open after a failed attempt. */
+  troubled: number;
+  /** When the first of them began. */
+  startTime?:
+    | Date
+    | undefined;
+  /** When the last of them ended; unset while one is open. */
+  endTime?: Date | undefined;
+}
+
+/** How many steps of a group have a state. */
+export interface TaskStateCount {
+  /** The state. */
+  state: TaskState;
+  /** How many. */
+  count: number;
 }
 
 /** The step of another workflow that a child is. */
@@ -1605,6 +1641,9 @@ function createBaseWorkflow(): Workflow {
     moreWaits: 0,
     unreadSignals: [],
     archived: false,
+    taskGroups: [],
+    taskCount: 0,
+    usage: [],
   };
 }
 
@@ -1696,6 +1735,15 @@ export const Workflow: MessageFns<Workflow> = {
     }
     if (message.archived !== false) {
       writer.uint32(264).bool(message.archived);
+    }
+    for (const v of message.taskGroups) {
+      TaskGroup.encode(v!, writer.uint32(274).fork()).join();
+    }
+    if (message.taskCount !== 0) {
+      writer.uint32(280).int32(message.taskCount);
+    }
+    for (const v of message.usage) {
+      TokenUsage.encode(v!, writer.uint32(290).fork()).join();
     }
     return writer;
   },
@@ -1932,6 +1980,30 @@ export const Workflow: MessageFns<Workflow> = {
             message.archived = reader.bool();
             continue;
           }
+          case 34: {
+            if (tag !== 274) {
+              break;
+            }
+
+            message.taskGroups.push(TaskGroup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 35: {
+            if (tag !== 280) {
+              break;
+            }
+
+            message.taskCount = reader.int32();
+            continue;
+          }
+          case 36: {
+            if (tag !== 290) {
+              break;
+            }
+
+            message.usage.push(TokenUsage.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2028,6 +2100,19 @@ export const Workflow: MessageFns<Workflow> = {
         ? object.unread_signals.map((e: any) => UnreadSignal.fromJSON(e))
         : [],
       archived: isSet(object.archived) ? globalThis.Boolean(object.archived) : false,
+      taskGroups: globalThis.Array.isArray(object?.taskGroups)
+        ? object.taskGroups.map((e: any) => TaskGroup.fromJSON(e))
+        : globalThis.Array.isArray(object?.task_groups)
+        ? object.task_groups.map((e: any) => TaskGroup.fromJSON(e))
+        : [],
+      taskCount: isSet(object.taskCount)
+        ? globalThis.Number(object.taskCount)
+        : isSet(object.task_count)
+        ? globalThis.Number(object.task_count)
+        : 0,
+      usage: globalThis.Array.isArray(object?.usage)
+        ? object.usage.map((e: any) => TokenUsage.fromJSON(e))
+        : [],
     };
   },
 
@@ -2120,6 +2205,15 @@ export const Workflow: MessageFns<Workflow> = {
     if (message.archived !== false) {
       obj.archived = message.archived;
     }
+    if (message.taskGroups?.length) {
+      obj.taskGroups = message.taskGroups.map((e) => TaskGroup.toJSON(e));
+    }
+    if (message.taskCount !== 0) {
+      obj.taskCount = Math.round(message.taskCount);
+    }
+    if (message.usage?.length) {
+      obj.usage = message.usage.map((e) => TokenUsage.toJSON(e));
+    }
     return obj;
   },
 
@@ -2175,6 +2269,9 @@ export const Workflow: MessageFns<Workflow> = {
     message.moreWaits = object.moreWaits ?? 0;
     message.unreadSignals = object.unreadSignals?.map((e) => UnreadSignal.fromPartial(e)) || [];
     message.archived = object.archived ?? false;
+    message.taskGroups = object.taskGroups?.map((e) => TaskGroup.fromPartial(e)) || [];
+    message.taskCount = object.taskCount ?? 0;
+    message.usage = object.usage?.map((e) => TokenUsage.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2260,6 +2357,252 @@ export const Workflow_LabelsEntry: MessageFns<Workflow_LabelsEntry> = {
     const message = createBaseWorkflow_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseTaskGroup(): TaskGroup {
+  return { name: "", capability: "", stateCounts: [], troubled: 0, startTime: undefined, endTime: undefined };
+}
+
+export const TaskGroup: MessageFns<TaskGroup> = {
+  encode(message: TaskGroup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.capability !== "") {
+      writer.uint32(18).string(message.capability);
+    }
+    for (const v of message.stateCounts) {
+      TaskStateCount.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.troubled !== 0) {
+      writer.uint32(32).int32(message.troubled);
+    }
+    if (message.startTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.startTime), writer.uint32(42).fork()).join();
+    }
+    if (message.endTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.endTime), writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskGroup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskGroup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.capability = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.stateCounts.push(TaskStateCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.troubled = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.startTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.endTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TaskGroup {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      capability: isSet(object.capability) ? globalThis.String(object.capability) : "",
+      stateCounts: globalThis.Array.isArray(object?.stateCounts)
+        ? object.stateCounts.map((e: any) => TaskStateCount.fromJSON(e))
+        : globalThis.Array.isArray(object?.state_counts)
+        ? object.state_counts.map((e: any) => TaskStateCount.fromJSON(e))
+        : [],
+      troubled: isSet(object.troubled) ? globalThis.Number(object.troubled) : 0,
+      startTime: isSet(object.startTime)
+        ? fromJsonTimestamp(object.startTime)
+        : isSet(object.start_time)
+        ? fromJsonTimestamp(object.start_time)
+        : undefined,
+      endTime: isSet(object.endTime)
+        ? fromJsonTimestamp(object.endTime)
+        : isSet(object.end_time)
+        ? fromJsonTimestamp(object.end_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: TaskGroup): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.capability !== "") {
+      obj.capability = message.capability;
+    }
+    if (message.stateCounts?.length) {
+      obj.stateCounts = message.stateCounts.map((e) => TaskStateCount.toJSON(e));
+    }
+    if (message.troubled !== 0) {
+      obj.troubled = Math.round(message.troubled);
+    }
+    if (message.startTime !== undefined) {
+      obj.startTime = message.startTime.toISOString();
+    }
+    if (message.endTime !== undefined) {
+      obj.endTime = message.endTime.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TaskGroup>): TaskGroup {
+    return TaskGroup.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TaskGroup>): TaskGroup {
+    const message = createBaseTaskGroup();
+    message.name = object.name ?? "";
+    message.capability = object.capability ?? "";
+    message.stateCounts = object.stateCounts?.map((e) => TaskStateCount.fromPartial(e)) || [];
+    message.troubled = object.troubled ?? 0;
+    message.startTime = object.startTime ?? undefined;
+    message.endTime = object.endTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseTaskStateCount(): TaskStateCount {
+  return { state: 0, count: 0 };
+}
+
+export const TaskStateCount: MessageFns<TaskStateCount> = {
+  encode(message: TaskStateCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== 0) {
+      writer.uint32(8).int32(message.state);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).int32(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskStateCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskStateCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TaskStateCount {
+    return {
+      state: isSet(object.state) ? taskStateFromJSON(object.state) : 0,
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+    };
+  },
+
+  toJSON(message: TaskStateCount): unknown {
+    const obj: any = {};
+    if (message.state !== 0) {
+      obj.state = taskStateToJSON(message.state);
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TaskStateCount>): TaskStateCount {
+    return TaskStateCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TaskStateCount>): TaskStateCount {
+    const message = createBaseTaskStateCount();
+    message.state = object.state ?? 0;
+    message.count = object.count ?? 0;
     return message;
   },
 };

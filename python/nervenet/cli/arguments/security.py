@@ -26,7 +26,8 @@ def _certs(parser: Parser) -> None:
 
 
 def _redis_permissions(parser: Parser) -> None:
-    parser.add_argument("role", choices=("node", "agent", "checkpoints", "flows"), help="the kind of process")
+    roles = ("node", "agent", "checkpoints", "flows")
+    parser.add_argument("role", nargs="+", choices=roles, help="what the process is and uses, as one user: agent flows")
     _store_user(parser)
 
 

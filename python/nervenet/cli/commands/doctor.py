@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.doctor.archive_checks import archive_checks
+from nervenet.cli.doctor.blob_checks import blob_checks
 from nervenet.cli.doctor.certificates import certificate_checks
 from nervenet.cli.doctor.credentials import credential_checks
 from nervenet.cli.doctor.etcd_checks import etcd_checks
@@ -30,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
         parts = await asyncio.gather(
             redis_checks(config),
             archive_checks(config),
+            blob_checks(config),
             etcd_checks(config),
             mesh_checks(config, context.mesh, view, stuck),
             asyncio.to_thread(credential_checks, config, view.now_ms),

@@ -8,16 +8,25 @@ import json
 
 from nervenet.config import Config
 from nervenet.registry.layout import Layout
-from nervenet.streams.permissions import permissions_of
+from nervenet.streams.permissions import rules_of
 
 
 def run_redis(args: argparse.Namespace) -> int:
     """Print the line for redis-cli, or for a file of users."""
-    namespaces = _namespaces(args) if args.role == "node" else (Config.load(namespace=args.namespace).namespace,)
-    user = args.user or f"nervenet-{args.role}"
-    rules = permissions_of(args.role).rules(*namespaces)
+    namespaces = _namespaces(args) if "node" in args.role else (Config.load(namespace=args.namespace).namespace,)
+    user = args.user or "-".join(["nervenet", *dict.fromkeys(args.role)])
+    rules = rules_of(args.role, *namespaces)
     if args.json:
-        print(json.dumps({"user": user, "namespace": ",".join(namespaces), "role": args.role, "rules": rules}))
+        print(
+            json.dumps(
+                {
+                    "user": user,
+                    "namespace": ",".join(namespaces),
+                    "roles": list(dict.fromkeys(args.role)),
+                    "rules": rules,
+                }
+            )
+        )
     else:
         print(f"ACL SETUSER {user} reset on '>PASSWORD' {' '.join(_quoted(rule) for rule in rules)}")
     return 0
@@ -46,4 +55,4 @@ def _namespaces(args: argparse.Namespace) -> tuple[str, ...]:
 
 def _quoted(rule: str) -> str:
     """As redis-cli wants it: keys and channels have characters that a shell would read."""
-    return f"'{rule}'" if set(rule) & set("~&*{%|") else rule
+    return f"'{rule}'" if set(rule) & set("~&*{%|( ") else rule

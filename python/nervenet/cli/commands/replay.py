@@ -2,7 +2,7 @@
 """`nervenet replay`: replay journals with the current code, from files or of all open workflows. Changes nothing.
 
 Exit code 1 when one disagrees: for CI (`nervenet replay app.py tests/journals/*.json`) and before a deploy
-(`nervenet replay app.py --running`).
+(`nervenet replay app.py --running`). Values are decoded with the codec of the settings.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 from nervenet import wire
 from nervenet.cli.commands.app import load_app
 from nervenet.cli.commands.journal import entries_of
-from nervenet.cli.context import CommandContext, ask_mesh, screen
+from nervenet.cli.context import CommandContext, ask_mesh, screen, settings
 from nervenet.cli.failures import ExitCode, UsageError
 from nervenet.cli.render.replays import disagreement, summary
 from nervenet.cli.render.text import millis
+from nervenet.codecs import Codecs, open_codecs
 from nervenet.definitions import Workflow
 from nervenet.durable.check import blocked_text
 from nervenet.errors import NotFound
@@ -41,7 +42,7 @@ class ReplayedJournal(NamedTuple):
 def run(args: argparse.Namespace) -> int:
     if bool(args.journals) == args.running:
         raise UsageError("replay needs either journal files or --running")
-    mesh = _code(args.app)
+    mesh = _code(args.app, open_codecs(settings(args).codec))
     if not args.running:
         found = list(_files(mesh, args.journals))
         return _tell(args, found, "")
@@ -59,12 +60,13 @@ class ReplayedCode(NamedTuple):
 
     name: str
     workflows: Mapping[tuple[str, int], Workflow[Any, Any]]
+    codecs: Codecs
 
 
-def _code(app: str) -> ReplayedCode:
+def _code(app: str, codecs: Codecs) -> ReplayedCode:
     if not app.endswith((".yaml", ".yml", ".json")):
         mesh = load_app(app)
-        return ReplayedCode(f"mesh {mesh.name}", mesh.workflows)
+        return ReplayedCode(f"mesh {mesh.name}", mesh.workflows, codecs)
     from nervenet.cli.files import read
     from nervenet.durable.declared import workflow_of
 
@@ -73,7 +75,7 @@ def _code(app: str) -> ReplayedCode:
     if problems:
         raise file.refused(problems)
     flow = workflow_of(declaration)
-    return ReplayedCode(app, {(flow.name, flow.version): flow})
+    return ReplayedCode(app, {(flow.name, flow.version): flow}, codecs)
 
 
 def _tell(args: argparse.Namespace, found: Sequence[ReplayedJournal], namespace: str, strangers: int = 0) -> int:
@@ -112,7 +114,7 @@ def _against(mesh: ReplayedCode, journal: Journal) -> str:
     workflow = mesh.workflows.get((start.definition, start.version))
     if workflow is None:
         return _missing(mesh, start.definition, start.version)
-    machine, at = replayed(workflow, journal)
+    machine, at = replayed(workflow, journal, mesh.codecs)
     words = "" if machine.blocked is None else blocked_text(machine, machine.blocked, at)
     machine.close()
     return words

@@ -4,6 +4,7 @@
     check.py           a check: its name, its status, what was found, the remedy
     redis_checks.py    Redis: version, persistence, memory, replication, clock, keys
     archive_checks.py  the archive: reach, what waits for it
+    blob_checks.py     the blob store: whether it can be written and read
     etcd_checks.py     etcd: members, leader, alarms, size
     mesh_checks.py     nodes, agents, queues, workflows, questions to people, over gRPC
     certificates.py    when a certificate expires

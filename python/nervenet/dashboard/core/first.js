@@ -2,8 +2,8 @@
 // The first read of a workflow. It begins with this module, which imports nothing, while the browser still loads the others:
 // of a workflow with thousands of steps the node needs as long for its answer as the browser for the page.
 
-/** The request of a workflow with its steps. */
-export const workflowRequest = (workflowId) => ({ workflowId, payloadFormat: "PAYLOAD_FORMAT_RAW" });
+/** The request of a workflow: its steps in short, or all of them. */
+export const workflowRequest = (workflowId, isWhole = false) => ({ workflowId, payloadFormat: "PAYLOAD_FORMAT_RAW", summarizeTasks: !isWhole });
 
 const begun = begin();
 

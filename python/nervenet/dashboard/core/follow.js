@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // One workflow, followed: read once, then again when its journal grows. News of running attempts come on the same stream.
-// A hidden page follows nothing; a closed workflow needs no stream.
+// A hidden page follows nothing; a closed workflow needs no stream. Steps come in short, so that a workflow of thousands opens at
+// once; all of them are read while somebody wants to see more.
 import { events } from "./events.js";
 import { workflowRequest } from "./first.js";
 import { outputText } from "./payload.js";
 import { coordinator } from "./rpc.js";
 import { isClosed } from "./states.js";
+import { areStepsMissing, stepCount } from "./steps.js";
 import { signal } from "./ui.js";
 
 const READ_AGAIN_MS = 700;
@@ -16,24 +18,36 @@ const REOPEN_AFTER_MS = 2000;
 const MOST_OUTPUT = 100_000;
 const MOST_OUTPUTS = 3;
 
-/** Follows until `close()`. Signals: `workflow`, `error`, `news` (step → last progress), `output` (step → text). */
+/**
+ * Follows until `close()`. Signals: `workflow`, `error`, `news` (step → last progress), `output` (step → text). With `want(true)` it
+ * reads all steps from now on, with `want(false)` again what there is in short.
+ */
 export function followWorkflow(workflowId) {
   const found = { workflow: signal(null), error: signal(null), news: signal({}), output: signal({}) };
   let sequence = 0;
   let opened = null;
   let timer = 0;
   let isClosing = false;
+  let isWanted = false;
+  let isLong = false; // Too many steps that are unlike each other for an answer in short.
+  let lastRead = 0;
+  let isWholeComing = false;
 
   const read = async () => {
     clearTimeout(timer);
     timer = 0;
-    try {
-      found.workflow.value = (await coordinator("GetWorkflow", workflowRequest(workflowId))).workflow;
-      found.error.value = null;
-    } catch (error) {
-      found.error.value = error;
-    }
+    const mine = ++lastRead;
+    isWholeComing = isWanted || isLong;
+    const [workflow, error] = await coordinator("GetWorkflow", workflowRequest(workflowId, isWholeComing)).then((answer) => [answer.workflow, null], (refused) => [null, refused]);
+    if (mine !== lastRead) return found.workflow.value; // A later read tells more.
+    isWholeComing = false;
+    if (workflow) found.workflow.value = workflow;
+    found.error.value = error;
     const one = found.workflow.value;
+    if (workflow && !isLong && areStepsMissing(workflow)) {
+      isLong = true;
+      return read();
+    }
     // What changes without an entry: a queue, an agent, a lost node.
     if (!isClosing && !document.hidden && one && !isClosed(one)) timer = setTimeout(read, UNKNOWN_CHANGE_MS);
     return one;
@@ -41,7 +55,7 @@ export function followWorkflow(workflowId) {
 
   const readSoon = () => {
     clearTimeout(timer);
-    const steps = found.workflow.value?.tasks?.length ?? 0;
+    const steps = found.workflow.value ? stepCount(found.workflow.value) : 0;
     timer = setTimeout(read, READ_AGAIN_MS + steps * READ_AGAIN_MS_PER_STEP);
   };
 
@@ -76,6 +90,11 @@ export function followWorkflow(workflowId) {
     if (!mine.signal.aborted) timer = setTimeout(open, REOPEN_AFTER_MS);
   };
 
+  const want = (isNow) => {
+    isWanted = isNow;
+    if (isNow && found.workflow.value?.taskCount && !isWholeComing) read();
+  };
+
   document.addEventListener("visibilitychange", open);
   open();
   const close = () => {
@@ -84,7 +103,7 @@ export function followWorkflow(workflowId) {
     opened?.abort();
     document.removeEventListener("visibilitychange", open);
   };
-  return { ...found, read, close };
+  return { ...found, read, want, close };
 }
 
 function takeProgress(found, progress) {

@@ -33,9 +33,9 @@ export function StepPanel({ one, step, onClose }) {
   </aside>`;
 }
 
-/** Asks for all outputs, because the contract has no way to ask for one; the page keeps only this one. */
+/** In short, an answer has the steps that `inputSteps` names, with their values, and few others. */
 async function valuesOf(workflowId, step) {
-  const { workflow } = await coordinator("GetWorkflow", { workflowId, payloadFormat: "PAYLOAD_FORMAT_RAW", includeTaskPayloads: true, inputSteps: [step] });
+  const { workflow } = await coordinator("GetWorkflow", { workflowId, payloadFormat: "PAYLOAD_FORMAT_RAW", includeTaskPayloads: true, inputSteps: [step], summarizeTasks: true });
   const found = workflow.tasks?.find((each) => each.step === step) ?? {};
   return { input: found.input, output: found.output, inputProblem: found.inputProblem };
 }
@@ -53,7 +53,7 @@ function StepFacts({ step }) {
     ["between attempts", said(time.retry)],
     ["with humans", said(time.human)],
     ["ended", step.endTime && new Date(millis(step.endTime)).toLocaleString()],
-    ["tokens", tokensOf([step]).map((each) => `${clean(each.model)} ${count(each.input)} read, ${count(each.output)} written`).join(", ")],
+    ["tokens", tokensOf(step).map((each) => `${clean(each.model)} ${count(each.input)} read, ${count(each.output)} written`).join(", ")],
     ["child", step.childWorkflowId && html`<a href=${link("workflows", step.childWorkflowId)}><${Id}>${step.childWorkflowId}</${Id}></a>`],
     ["question", step.escalationId && html`<a href=${link("escalations", step.escalationId)}>open it</a>`],
   ]} />`;

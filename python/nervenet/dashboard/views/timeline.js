@@ -2,7 +2,7 @@
 // Steps of a workflow as bars over time: what waited in a queue, ran, waited between attempts, waited for a human. Steps that are
 // alike are one line. Above 300 steps the bars are off until somebody wants them.
 import { STEP, isClosed, isOpenStep } from "../core/states.js";
-import { folded, isTrouble, partsOf, since, spent } from "../core/steps.js";
+import { folded, isTrouble, partsOf, since, spent, stepCount, troubleCount } from "../core/steps.js";
 import { clean, count, percent, plural } from "../core/text.js";
 import { DASH, exact, millis, now, span } from "../core/times.js";
 import { html, useEffect, useMemo, useState } from "../core/ui.js";
@@ -16,20 +16,27 @@ const ROW = 34;
 const PHASES = [["queued", "queued"], ["ran", "ran"], ["retry", "between attempts"], ["human", "with humans"]];
 const MOMENTS = ["WAIT_KIND_SIGNAL", "WAIT_KIND_SLEEP", "WAIT_KIND_TIME_LIMIT", "WAIT_KIND_DELIVERY"];
 
-export function Timeline({ one, news }) {
+/** `want(true)`: all steps are wanted, not only those in short. */
+export function Timeline({ one, news, want }) {
   const steps = useMemo(() => inOrder(one), [one.tasks]);
+  const troubles = useMemo(() => troubleCount(one), [one]);
   const [opened, setOpened] = useState(new Set());
   const [isTroubleOnly, setTroubleOnly] = useState(false);
-  const [areBarsShown, setBars] = useState(steps.length <= MOST_BARS);
+  const [areBarsShown, setBars] = useState(stepCount(one) <= MOST_BARS);
   const [chosen, setChosen] = useState("");
   const rows = useMemo(() => {
     const waits = isTroubleOnly ? [] : (one.waits ?? []).filter((wait) => MOMENTS.includes(wait.kind));
-    const shown = isTroubleOnly ? steps.filter(isTrouble).map((step) => ({ step })) : folded(steps, opened);
-    return [...shown, ...waits.map((wait) => ({ wait }))];
-  }, [steps, one.waits, opened, isTroubleOnly]);
-  const troubles = useMemo(() => steps.filter(isTrouble).length, [steps]);
+    const shown = isTroubleOnly ? steps.filter(isTrouble).map((step) => ({ step })) : folded(steps, one.taskGroups ?? [], opened);
+    const coming = isTroubleOnly ? troubles - shown.length : 0;
+    return [...shown, ...(coming > 0 ? [{ coming }] : []), ...waits.map((wait) => ({ wait }))];
+  }, [steps, one.taskGroups, one.waits, opened, isTroubleOnly]);
+  const isMoreWanted = rows.some((row) => row.coming);
+  useEffect(() => {
+    if (isMoreWanted) want(true);
+  }, [isMoreWanted, opened]);
+  useEffect(() => () => want(false), []);
   const step = useMemo(() => steps.find((each) => each.step === chosen), [steps, chosen]);
-  if (!rows.length && !steps.length) return html`<${Empty} title="No step yet." />`;
+  if (!rows.length && !stepCount(one)) return html`<${Empty} title="No step yet." />`;
   const toggle = (key) => {
     const next = new Set(opened);
     if (!next.delete(key)) next.add(key);
@@ -38,7 +45,7 @@ export function Timeline({ one, news }) {
   return html`<div class=${`timeline ${areBarsShown ? "" : "without-bars"}`}>
     <div class="timeline-head">
       <p class="legend" aria-label="What bars mean">${areBarsShown && PHASES.map(([name, word]) => html`<span class="phase-name"><i class=${`phase ${name}`} />${word}</span>`)}</p>
-      ${steps.length > MOST_BARS && html`<button type="button" class="button small" aria-pressed=${areBarsShown} onClick=${() => setBars(!areBarsShown)}>${areBarsShown ? "Hide bars" : `Show bars of ${count(steps.length)} steps`}</button>`}
+      ${stepCount(one) > MOST_BARS && html`<button type="button" class="button small" aria-pressed=${areBarsShown} onClick=${() => setBars(!areBarsShown)}>${areBarsShown ? "Hide bars" : `Show bars of ${count(stepCount(one))} steps`}</button>`}
       ${troubles > 0 && html`<button type="button" class="button small" aria-pressed=${isTroubleOnly} onClick=${() => setTroubleOnly(!isTroubleOnly)}>${plural(troubles, "step has", "steps have")} failed attempts</button>`}
     </div>
     <${Rows} one=${one} rows=${rows} areBarsShown=${areBarsShown} opened=${opened} toggle=${toggle} choose=${setChosen} chosen=${chosen} news=${news} />
@@ -61,7 +68,8 @@ function Rows({ one, rows, areBarsShown, opened, toggle, choose, chosen, news })
   const told = news.value;
   const waitOf = new Map((one.waits ?? []).filter((wait) => (wait.count ?? 1) === 1).map((wait) => [wait.step, wait]));
   const row = (at) => {
-    const { step, fold, wait, isInside } = rows[at];
+    const { step, fold, wait, coming, isInside } = rows[at];
+    if (coming) return html`<div class="step-row"><span class="step-name quiet">${plural(coming, "more step is", "more steps are")} being read…</span></div>`;
     if (wait) return html`<${WaitRow} wait=${wait} scale=${scale} areBarsShown=${areBarsShown} />`;
     if (fold) return html`<${FoldRow} fold=${fold} scale=${scale} areBarsShown=${areBarsShown} isOpened=${opened.has(fold.key)} toggle=${toggle} />`;
     return html`<${StepRow} step=${step} scale=${scale} areBarsShown=${areBarsShown} isInside=${isInside} isChosen=${chosen === step.step} choose=${choose} news=${told[step.step]} wait=${waitOf.get(step.step)} />`;
@@ -109,13 +117,9 @@ function Bar({ parts, scale, step }) {
 }
 
 function FoldRow({ fold, scale, areBarsShown, isOpened, toggle }) {
-  const range = useMemo(() => {
-    const [first, last] = [Math.min(...fold.steps.map((step) => since(step, scale.begin))), Math.max(...fold.steps.map((step) => millis(step.endTime) || (isOpenStep(step) ? Infinity : 0)))];
-    return { first, last };
-  }, [fold]);
-  const parts = [{ phase: "ran", from: range.first, to: Math.min(range.last, scale.now) }];
+  const parts = [{ phase: "ran", from: fold.from || scale.begin, to: Math.min(fold.to, scale.now) }];
   return html`<button type="button" data-row class="step-row fold" aria-expanded=${isOpened} onClick=${() => toggle(fold.key)}>
-    <span class="step-name"><span class="symbol" aria-hidden="true">${isOpened ? "▾" : "▸"}</span><${Id}>${fold.name}</${Id}><span class="quiet"> ×${count(fold.steps.length)}</span></span>
+    <span class="step-name"><span class="symbol" aria-hidden="true">${isOpened ? "▾" : "▸"}</span><${Id}>${fold.name}</${Id}><span class="quiet"> ×${count(fold.count)}</span></span>
     ${areBarsShown && html`<${Bar} parts=${parts} scale=${scale} step=${{}} />`}
     <span class="step-note">${Object.entries(fold.counts).map(([state, number]) => html`<span class=${`count ${STEP[state]?.tone}`}>${count(number)} ${STEP[state]?.word ?? ""}</span>`)}</span>
   </button>`;

@@ -5,7 +5,7 @@ import { followWorkflow } from "../core/follow.js";
 import { link } from "../core/router.js";
 import { traceLink } from "../core/settings.js";
 import { WORKFLOW, isClosed } from "../core/states.js";
-import { tokensOf } from "../core/steps.js";
+import { stepCount, tokensOf } from "../core/steps.js";
 import { clean, count, labelsText, plural } from "../core/text.js";
 import { millis, now, span } from "../core/times.js";
 import { html, useEffect, useMemo, useState } from "../core/ui.js";
@@ -36,14 +36,14 @@ export function Workflow({ id }) {
       ${TABS.map((name) => html`<button type="button" role="tab" key=${name} aria-selected=${tab === name} onClick=${() => setTab(name)}>${name}${tabCount(name, one)}</button>`)}
     </div>
     <div role="tabpanel" aria-label=${tab}>
-      ${tab === "Steps" && html`<${Timeline} one=${one} news=${followed.news} />`}
+      ${tab === "Steps" && html`<${Timeline} one=${one} news=${followed.news} want=${followed.want} />`}
       ${tab === "Journal" && html`<${Journal} key=${one.run} one=${one} />`}
       ${tab === "Values" && html`<${Values} one=${one} />`}
     </div>`;
 }
 
 const tabCount = (name, one) =>
-  ({ Steps: html` <span class="quiet">${count(one.tasks?.length ?? 0)}</span>`, Journal: html` <span class="quiet">${count(one.journalEntries)}</span>` })[name];
+  ({ Steps: html` <span class="quiet">${count(stepCount(one))}</span>`, Journal: html` <span class="quiet">${count(one.journalEntries)}</span>` })[name];
 
 const Missing = ({ id, error }) =>
   html`<header class="head"><h1><${Id}>${id}</${Id}></h1></header>
@@ -52,7 +52,7 @@ const Missing = ({ id, error }) =>
       : html`<${Refusal} error=${error} />`}`;
 
 function Head({ one, read }) {
-  const tokens = useMemo(() => tokensOf(one.tasks ?? []), [one.tasks]);
+  const tokens = useMemo(() => tokensOf(one), [one]);
   return html`<header class="head workflow-head">
     <div class="head-title">
       <p class="crumb"><a href=${link("workflows")}>Workflows</a></p>

@@ -12,14 +12,15 @@ import asyncio
 import logging
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.archive.index import FAN, MOST_ROWS, ROW, Table, merged
 from nervenet.archive.record import ArchivedRun, line_of, summary_line
 from nervenet.archive.segment import SegmentName, Writer
-from nervenet.archive.sink import ObjectMissing, SinkError
 from nervenet.backoff import Backoff
+from nervenet.blobs import BlobMissing
 from nervenet.clock import SYSTEM, new_id
+from nervenet.objects import ObjectMissing, SinkError
 from nervenet.redis_link.faults import LinkError
 from nervenet.streams.archive import ArchiveBatch, ArchiveList, StoredRun, WaitingRun
 from nervenet.timing import ARCHIVE_EVERY, ARCHIVE_HOLD_MS, ARCHIVE_LINGER_MS, ARCHIVE_RETRY
@@ -27,15 +28,17 @@ from nervenet.timing import ARCHIVE_EVERY, ARCHIVE_HOLD_MS, ARCHIVE_LINGER_MS, A
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nervenet.archive.sink import Sink
     from nervenet.node.context import NodeContext
+    from nervenet.objects import Sink
+    from nervenet.streams.answers import RawEntry
 
 _log = logging.getLogger(__name__)
 
 MOST_RUNS: Final = 1_000
 FULL: Final = 500
 MOST_BYTES: Final = 32 << 20
-READ_AT_A_TIME: Final = 16
+READ_AT_A_TIME: Final = 32
+"""Their lines take about 3 ms, in which the loop does nothing else."""
 PACE: Final = 4.0
 """How many times as long as it worked it pauses: workflows go first. What closes in a burst is archived behind it."""
 LATE_MS: Final = 120_000
@@ -61,6 +64,7 @@ class Archiver:
     async def run(self) -> None:
         """For as long as the node lives."""
         pause = min(ARCHIVE_EVERY, self._linger_ms / 1000)
+        await self._look()
         while True:
             try:
                 while await self.step():
@@ -68,6 +72,21 @@ class Archiver:
             except LinkError as error:  # Redis is away: the batch is taken over when its time is over
                 _log.info("%s: the archive waits for Redis: %s", self._context.status.node_id, error)
             await asyncio.sleep(pause)
+
+    async def _look(self) -> None:
+        """A wrong address or wrong credentials are told when the node starts, not when the first workflow has closed."""
+        try:
+            await self._sink.folders("runs")
+        except SinkError as error:
+            self._metrics.failed()
+            self._tell(error)
+
+    def _tell(self, error: SinkError) -> None:
+        now = SYSTEM.monotonic()
+        if now - self._told_at >= TELL_AGAIN:
+            self._told_at = now
+            words = "%s: the archive takes nothing: %s. Closed workflows wait in Redis for up to archive_hold; this is tried again"
+            _log.warning(words, self._context.status.node_id, error)
 
     async def step(self) -> bool:
         """One batch. False: there is nothing to do now."""
@@ -118,25 +137,50 @@ class Archiver:
             page, began = batch.runs[start : start + READ_AT_A_TIME], SYSTEM.monotonic()
             if writer.raw_bytes > MOST_BYTES and not batch.sealed:
                 return list(batch.runs[start:])
-            for run, found in zip(page, await asyncio.gather(*map(self._read, page)), strict=True):
+            sent, full = [self._list.begin_read(run) for run in page], False
+            for run, begun in zip(page, sent, strict=True):
+                found = await self._read(run, begun)
                 if found.status != "closed":
                     missing.append(run)
                     if found.status == "gone" and not batch.sealed:
                         self._lost(run)
-                elif self._add(writer, run, found):
-                    await asyncio.to_thread(writer.pack)
+                else:
+                    full = self._add(writer, run, found)
+            if full:
+                await asyncio.to_thread(writer.pack)
             late = self._context.clock.now_ms() - page[0].closed_ms > LATE_MS
             await asyncio.sleep(0 if late else (SYSTEM.monotonic() - began) * PACE)
         return []
 
-    async def _read(self, run: WaitingRun) -> StoredRun:
+    async def _read(self, run: WaitingRun, begun: Awaitable[Any]) -> StoredRun:
         try:
-            return await self._list.read(run)
+            return await self._with_values(run, await self._list.read(run, begun))
         except (LinkError, ValueError) as error:
             if isinstance(error, LinkError) and not error.is_of_one_key:
                 raise
             self._context.link.skips.skip(f"run {run.run} of {run.workflow_id}", error)  # others go on
             return StoredRun("open")
+
+    async def _with_values(self, run: WaitingRun, found: StoredRun) -> StoredRun:
+        """What lies in the blob store ends with the workflow, so the archive has its own copy. A value that is missing there stays a
+        reference in the archive too. While the store is away the batch waits."""
+        blobs = self._context.blobs
+        if blobs is None:
+            return found
+        entries: list[RawEntry] = []
+        for raw in found.entries:
+            data, backoff = raw.data, Backoff(longest=ARCHIVE_RETRY)
+            while blobs.has_reference(data):
+                try:
+                    data = await blobs.fill_entry(data, run.workflow_id)
+                except BlobMissing as error:
+                    _log.warning("the archive has run %d of %s without a value: %s", run.run, run.workflow_id, error)
+                    break
+                except LinkError as error:
+                    _log.warning("the archive waits: %s", error)
+                    await asyncio.sleep(backoff.next())
+            entries.append(raw._replace(data=data))
+        return found._replace(entries=tuple(entries))
 
     def _add(self, writer: Writer, run: WaitingRun, found: StoredRun) -> bool:
         assert found.head is not None
@@ -171,11 +215,7 @@ class Archiver:
                 return await call()
             except SinkError as error:
                 self._metrics.failed()
-                now = SYSTEM.monotonic()
-                if now - self._told_at >= TELL_AGAIN:
-                    self._told_at = now
-                    words = "%s: the archive takes nothing (%s). Closed workflows wait in Redis; this is tried again"
-                    _log.warning(words, self._context.status.node_id, error)
+                self._tell(error)
             await asyncio.sleep(backoff.next())
 
     async def _merge_sometimes(self) -> None:

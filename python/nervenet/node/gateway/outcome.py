@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nervenet.blobs import is_reference
+from nervenet.blobs.reference import BLOB_MISSING
 from nervenet.payloads import PayloadTooLarge, check_json, check_size
 from nervenet.schemas import malformed
 from nervenet.streams.tasks.attempt import LONGEST_TEXT, OutcomeEntry, StopReason
@@ -44,6 +46,15 @@ def stop_outcome(attempt: GatewayTask, stop: StopReason, now_ms: int) -> Outcome
     """The attempt's outcome when the node ends it. None: nothing is recorded."""
     failure = stop.failure(attempt.envelope.capability, "gateway")
     return None if failure is None else _entry(attempt, task.TaskResult(failure=failure_out(failure)), now_ms)
+
+
+def missing_input(attempt: GatewayTask, words: str, now_ms: int) -> OutcomeEntry:
+    """The attempt failed before its agent had it: its input is not where it should be."""
+    code, capability = common.FAILURE_CODE_DEPENDENCY, attempt.envelope.capability
+    failure = common.Failure(
+        code=code, message=f"{capability}: the input: {words}", type=BLOB_MISSING, source="gateway"
+    )
+    return _entry(attempt, task.TaskResult(failure=failure), now_ms)
 
 
 def same_result(entry: bytes, agent_id: str, attempt: int) -> bool:
@@ -117,6 +128,8 @@ def _store(payload: common.Payload, what: str, limit: int) -> None:
     if payload.WhichOneof("body") == "value":
         payload.CopyFrom(payload_out(payload_in(payload)))
     stored = payload_in(payload)
+    if is_reference(stored):
+        raise ValueError("a reference to the blob store, which only the mesh writes: send the value itself")
     check_size(stored, limit, what)
     if stored.form == "json":
         check_json(stored.data, what)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from nervenet.backoff import Backoff
+from nervenet.blobs import BlobMissing, is_reference
 from nervenet.clock import SYSTEM
 from nervenet.node.gateway.connected_agent import GatewayTask, Stage
-from nervenet.node.gateway.outcome import outcome_of, same_result, stop_outcome, stored_payload
+from nervenet.node.gateway.outcome import missing_input, outcome_of, same_result, stop_outcome, stored_payload
 from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.redis_link.replies import ignore_error
 from nervenet.streams.answers import Appended
@@ -25,13 +28,14 @@ from nervenet.streams.tasks.claims import ClaimRenewer, Claims
 from nervenet.streams.tasks.deliveries import Deliveries
 from nervenet.streams.tasks.outcomes import OutcomeRecorder
 from nervenet.streams.tasks.progress import ProgressPublisher
-from nervenet.timing import DATA_PLANE_RETRY, GATEWAY_RENEW_EVERY
+from nervenet.timing import BLOBS_RETRY, DATA_PLANE_RETRY, GATEWAY_RENEW_EVERY
 from nervenet.v1.task_pb2 import TaskEnvelope
-from nervenet.wire import payload_in
+from nervenet.wire import payload_in, payload_out
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from nervenet.blobs import Blobs
     from nervenet.node.context import NodeContext
     from nervenet.node.gateway.connected_agent import ConnectedAgent, TaskKey
     from nervenet.node.workflows.wakes import Wakes
@@ -60,7 +64,9 @@ class TaskBroker:
         self.tasks: dict[TaskKey, GatewayTask] = {}
         self._room_changed = room_changed
         metrics = context.metrics.tasks
-        data_plane = self.data_plane = DataPlane(context.link, context.keys, context.journal, context.queues, metrics)
+        data_plane = self.data_plane = DataPlane(
+            context.link, context.keys, context.journal, context.queues, metrics, context.blobs
+        )
         now_ms, retention_ms = context.clock.now_ms, context.config.retention_ms
         self.deliveries = Deliveries(context.link)
         self.recorder = OutcomeRecorder(data_plane, self.deliveries, SYSTEM, now_ms, retention_ms, self._wake_here)
@@ -150,6 +156,36 @@ class TaskBroker:
             return
         if checkpoint is not None:
             self._set_checkpoint(attempt, checkpoint)
+        if self._context.blobs is not None and is_reference(payload_in(attempt.envelope.input)):
+            self._context.spawn(self._start_large(self._context.blobs, attempt))
+        else:
+            self._push(attempt)
+
+    async def _start_large(self, blobs: Blobs, task: GatewayTask) -> None:
+        """Its agent gets the value itself: it needs no access to the blob store. Meanwhile the claim is renewed, as for an agent that
+        reads the value."""
+        backoff = Backoff(longest=BLOBS_RETRY)
+        task.started_ms = self._context.clock.now_ms()
+        while task.stage is Stage.CLAIMING and task.stop is None:
+            try:
+                found = await blobs.fill(payload_in(task.envelope.input), task.key.workflow_id)
+            except BlobMissing as error:
+                self._record(task, missing_input(task, str(error), self._context.clock.now_ms()), self._settle)
+                return
+            except LinkError as error:
+                _log.warning("%s waits: %s", task.envelope.task_id, error)
+                await asyncio.sleep(backoff.next())
+                with suppress(LinkError):
+                    await self._renewed(task.envelope, task.agent_id)
+            else:
+                task.envelope.input.CopyFrom(payload_out(found))
+                break
+        if task.stage is Stage.CLAIMING:
+            if task.stop is not None:  # its agent only learns that it is over
+                task.envelope.ClearField("input")
+            self._push(task)
+
+    def _push(self, attempt: GatewayTask) -> None:
         attempt.begin(self._context.clock.now_ms(), self._loop.time())
         attempt.agent.push(attempt)
         if attempt.stop is not None:  # it was stopped before its agent had it
@@ -330,6 +366,9 @@ class TaskBroker:
         """Append it. `then` learns whether the journal has this outcome, or another one was there first."""
         task.stage = Stage.RECORDING
         self._progress.flush(task)
+        if self.recorder.is_large(outcome):
+            self._context.spawn(self._record_patiently(task, outcome, then))
+            return
         reply = self.recorder.append_nowait(task, outcome)
         reply.add_done_callback(partial(self._appended, task, outcome, then))
 

@@ -44,7 +44,8 @@ CHUNK_BYTES: Final = 1024 * 1024
 
 
 class Remembered(NamedTuple):
-    """One journal as this node remembers it; `applied` is the number of its last entry."""
+    """One journal as this node remembers it; `applied` is the number of its last entry, `own_ms` the retention of its
+    definition, 0 where it has the mesh's."""
 
     workflow_id: str
     run: int
@@ -52,13 +53,16 @@ class Remembered(NamedTuple):
     applied: int
     entry_log: EntryLog
     closed: State | None = None
+    own_ms: int = 0
+    definition: str = ""
 
     @classmethod
     def of(cls, coordinator: Coordinator, closed: State | None = None) -> Remembered | None:
-        c = coordinator
-        return (
-            Remembered(c.workflow_id, c.run, c.req, c.applied, c.entry_log, closed) if c.entry_log is not None else None
-        )
+        c, workflow = coordinator, coordinator.machine.workflow
+        if c.entry_log is None:
+            return None
+        about = (closed, workflow.retention_ms or 0, workflow.name)
+        return Remembered(c.workflow_id, c.run, c.req, c.applied, c.entry_log, *about)
 
     def packed(self) -> Record:
         """As flat data, without the chain."""
@@ -67,15 +71,16 @@ class Remembered(NamedTuple):
         while log is not None:
             log, ms, name, data = log
             entries += (ms, name, data)
-        return (self.workflow_id, self.run, self.req, self.applied, entries, self.closed and self.closed.value)
+        closed = self.closed and self.closed.value
+        return (self.workflow_id, self.run, self.req, self.applied, entries, closed, self.own_ms, self.definition)
 
     @classmethod
     def unpacked(cls, record: Record) -> Remembered:
-        workflow_id, run, req, applied, entries, closed = record
+        workflow_id, run, req, applied, entries, closed, own_ms, definition = record
         log: Any = None
         for i in range(len(entries) - 3, -1, -3):
             log = (log, *entries[i : i + 3])
-        return cls(workflow_id, run, req, applied, log, closed and State(closed))
+        return cls(workflow_id, run, req, applied, log, closed and State(closed), own_ms, definition)
 
     def entries(self) -> list[RawEntry]:
         """All of them, in order."""
@@ -181,7 +186,7 @@ class RememberedWrites:
     def add_bytes(self, size: int) -> None:
         """The entries in memory grew by `size` bytes."""
         self._hosted_bytes += size
-        if self._bytes > self._most:
+        if self._hosted_bytes + self._ends.size > self._most:  # as `_bytes`: every entry comes by here
             self._forget_old()
 
     def forget_entries(self, coordinator: Coordinator) -> None:

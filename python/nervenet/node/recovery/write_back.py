@@ -82,7 +82,8 @@ class WriteBack:
             head,
             taken_from=taken_from,
             closed=closed,
-            retention_ms=self._context.config.retention_ms,
+            retention_ms=remembered.own_ms or self._context.config.retention_ms,
+            own_retention=remembered.own_ms != 0,
             hold_ms=self._context.config.hold_ms,
         )
 
@@ -102,6 +103,6 @@ class WriteBack:
         if found is not None and found.written:
             first = remembered.entries()[0]
             closed_ms = remembered.entry_log[1]
-            own = (self._context.status.node_id, first.ms, closed_ms, 0, remembered.run)
-            self._bookkeeping.finish(ClosedWorkflow(remembered.workflow_id, *own))
+            own = (self._context.status.node_id, first.ms, closed_ms, 0, remembered.run, remembered.own_ms)
+            self._bookkeeping.finish(ClosedWorkflow(remembered.workflow_id, *own, remembered.definition))
         return True

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from nervenet.archive.sink import SinkError
 from nervenet.errors import PreconditionFailed, Unavailable
+from nervenet.objects import SinkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
+from nervenet.blobs import size_of
 from nervenet.node.services.reads import blocked_workflow, closed_workflow
 from nervenet.node.workflows.close_notifier import BlockedRun, Closed
 from nervenet.rpc.guard import time_to_wait
@@ -127,7 +128,7 @@ class AwaitStream:
             if closed.close is None:
                 unknown.append(closed.workflow_id)
             else:
-                size += 0 if closed.close.output is None else closed.close.output.size
+                size += 0 if closed.close.output is None else size_of(closed.close.output)
                 if size > ANSWER_BYTES and taken:
                     break
                 workflows.append(closed_workflow(closed, form))

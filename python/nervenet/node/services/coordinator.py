@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from nervenet.node.services.peers import HOP_KEY
+from nervenet.node.services.watches import past
 from nervenet.v1 import coordinator_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ class Coordinators:
     async def WatchWorkflow(
         self, request: pb.WatchWorkflowRequest, context: Any
     ) -> AsyncIterator[pb.WatchWorkflowResponse]:
-        await self._reads.head(request.workflow_id)
+        archived = await self._reads.archived(request.workflow_id)
+        if archived is not None:
+            for answer in past(archived, request):
+                yield answer
+            return
         async with aclosing(self._watch(request).run()) as answers:
             async for answer in answers:
                 yield answer

@@ -70,7 +70,10 @@ class FactCalls:
 
     async def _check_same(self, request: pb.SignalWorkflowRequest, journal_id: bytes, body: Signaled) -> None:
         (raw,) = await self._context.journal.read(request.workflow_id, before(journal_id), 1)
-        there = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
+        if (blobs := self._context.blobs) is not None:
+            there = (await blobs.read_entry(raw.name, raw.data, raw.n, raw.ms, request.workflow_id)).body
+        else:
+            there = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
         if not isinstance(there, Signaled):
             return
         old, new = (self._context.codecs.for_people(one.payload) for one in (there, body))

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from nervenet.archive.reader import Period
+from nervenet.blobs import weight_of
 from nervenet.node.services.archived import archived_page, archived_run
 from nervenet.node.services.pages import Room, page_size, token_in, token_out
 from nervenet.node.services.reads import from_head, labels_of
@@ -224,7 +225,7 @@ class Lists:
         async for raw in self._entries(request.workflow_id, last, kept):
             if raw.n <= request.after_sequence:
                 continue
-            if len(entries) == size or not room.takes(len(raw.data)):
+            if len(entries) == size or not room.takes(weight_of(raw.data)):
                 return pb.ListJournalResponse(entries=entries, next_page_token=token_out(request, last))
             entries.append(entry_out(raw, request.payload_format))
             last = raw.id.decode()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
 
+from nervenet.blobs import size_of
 from nervenet.v1 import common_pb2 as common
 from nervenet.wire import payload_for_people, payload_in, payload_out
 
@@ -19,7 +20,7 @@ def shaped(payload: Payload, form: common.PayloadFormat) -> common.Payload:
     if form == common.PAYLOAD_FORMAT_RAW:
         return payload_out(payload)
     if form == common.PAYLOAD_FORMAT_OMIT:
-        return common.Payload(size_bytes=payload.size)
+        return common.Payload(size_bytes=size_of(payload))
     return payload_for_people(payload)
 
 

@@ -10,25 +10,26 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.durable.pending import ASKING, OPEN
 from nervenet.errors import RequestError
 from nervenet.node.services.archived import archived_run
-from nervenet.node.services.history import MOST_SPANS, Asked, History, PhaseName, Span, Step
+from nervenet.node.services.history import History, Span, Step
 from nervenet.node.services.pages import Room
 from nervenet.node.services.payloads import shaped
+from nervenet.node.services.step_messages import escalation_of, tell_summary, tell_task, tell_times
 from nervenet.node.services.waits import blocked_waits, max_attempts, queued_since
 from nervenet.node.workflows.owned_journal import blocked_json
 from nervenet.payloads import InvalidPayload, check_json
-from nervenet.records import Outcome, Payload, State
+from nervenet.records import Payload, State
 from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.keys import escalation_id
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import task_pb2, workflow_pb2
-from nervenet.wire import decode_entry, failure_out, set_ms, state_out, task_id, timestamp
+from nervenet.wire import decode_entry, failure_out, state_out, task_id, timestamp
 
 if TYPE_CHECKING:
     from nervenet.archive.record import ArchivedRun
@@ -153,21 +154,26 @@ class Reads:
 
     async def history(self, workflow_id: str) -> History:
         """The whole journal, folded for reading."""
-        history, last = History(), b""
-        while True:
-            page = await self._context.journal.read(workflow_id, last)
-            for raw in page:
-                history.add(decode_entry(raw.name, raw.data, raw.n, raw.ms))
-            if not page:
-                return history
-            last = page[-1].id
+        history = History()
+        page = await self._context.journal.read(workflow_id)
+        while page:
+            # Redis reads the next page while this one is decoded.
+            following = asyncio.ensure_future(self._context.journal.read(workflow_id, page[-1].id))
+            try:
+                await asyncio.sleep(0)
+                for raw in page:
+                    history.add(decode_entry(raw.name, raw.data, raw.n, raw.ms))
+                page = await following
+            finally:
+                following.cancel()
+        return history
 
     async def workflow(self, request: pb.GetWorkflowRequest, *, hopped: bool = False) -> workflow_pb2.Workflow:
         if len(request.input_steps) > MOST_INPUTS:
             raise invalid("input_steps", f"{len(request.input_steps)} steps; at most {MOST_INPUTS} at once")
         head = await self._context.journal.head(request.workflow_id)
         if head is None:
-            return await self._archived(request)
+            return await self._told_from_archive(request)
         coordinator = self._hosted.get(request.workflow_id)
         if not head.closed and coordinator is None and not hopped:
             told = await self._ask_node(head.owner, request)
@@ -182,10 +188,13 @@ class Reads:
 
     async def exists(self, workflow_id: str) -> bool:
         """Whether Redis has the workflow. False: the archive has it. Raises NotFound."""
+        return await self.archived(workflow_id) is None
+
+    async def archived(self, workflow_id: str) -> ArchivedRun | None:
+        """A workflow that only the archive has; None: Redis has it. Raises NotFound, and Unavailable without the archive."""
         if await self._context.journal.head(workflow_id, ("run",)) is not None:
-            return True
-        await self._from_archive(workflow_id)
-        return False
+            return None
+        return await self._from_archive(workflow_id)
 
     async def _from_archive(self, workflow_id: str) -> ArchivedRun:
         found = await archived_run(self._context, workflow_id)
@@ -193,7 +202,7 @@ class Reads:
             raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
         return found
 
-    async def _archived(self, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow:
+    async def _told_from_archive(self, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow:
         """A workflow that Redis no longer has."""
         found = await self._from_archive(request.workflow_id)
         history = History(decode_entry(raw.name, raw.data, raw.n, raw.ms) for raw in found.entries)
@@ -254,16 +263,26 @@ class Reads:
         pending: dict[str, task_pb2.Task] = {}
         if history.close is None:
             pending = await self._open(told, head, coordinator, history)
-        room = Room(TASK_BYTES)
-        for count, step in enumerate(_past(history, pending), 1):
-            tell_task(told.tasks.add(), workflow_id, head.run, step, request, room.takes)
-            if count % AT_A_TIME == 0:
-                await asyncio.sleep(0)
-        told.tasks.extend(pending.values())
+        sources: list[Step | task_pb2.Task] = [*_past(history, pending), *pending.values()]
+        if request.summarize_tasks:
+            sources = tell_summary(told, sources, request.input_steps)
+        await self._tell_tasks(told, sources, request)
         told.open_escalations.extend(
             escalation_id(workflow_id, asked.step, asked.k) for asked in history.asked if asked.state == "OPEN"
         )
         return told
+
+    async def _tell_tasks(
+        self, told: workflow_pb2.Workflow, sources: Sequence[Step | task_pb2.Task], request: pb.GetWorkflowRequest
+    ) -> None:
+        room = Room(TASK_BYTES)
+        for count, source in enumerate(sources, 1):
+            if isinstance(source, task_pb2.Task):
+                told.tasks.append(source)
+            else:
+                tell_task(told.tasks.add(), told.workflow_id, told.run, source, request, room.takes)
+            if count % AT_A_TIME == 0:
+                await asyncio.sleep(0)
 
     async def _open(
         self, told: workflow_pb2.Workflow, head: Head, coordinator: Coordinator | None, history: History
@@ -332,10 +351,10 @@ class Reads:
             attempt=pending.attempt,
             schedule_time=timestamp(pending.since_ms),
             failed_attempts=[failure_out(failure) for failure in step.failed],
-            escalation_id=_escalation_id(coordinator.workflow_id, step.asked),
+            escalation_id=escalation_of(coordinator.workflow_id, step.asked),
             max_attempts=max_attempts(pending) if pending.capability else 0,
         )
-        _tell_times(told, step.spans + self._open_spans(pending, step, running))
+        tell_times(told, step.spans + self._open_spans(pending, step, running))
         if running is not None:
             told.agent_id = running.agent_id
             told.start_time.CopyFrom(timestamp(running.since_ms))  # type: ignore[arg-type]  # a claim has a time
@@ -372,79 +391,6 @@ class Reads:
         return [*open_, Span("QUEUED", queued, 0)]
 
 
-_TOTALS: Final = {
-    "QUEUED": "queued_duration",
-    "RUNNING": "run_duration",
-    "RETRY": "retry_duration",
-    "HUMAN": "human_duration",
-}
-_PHASES: Final = {phase: task_pb2.TaskPhase.Value(f"TASK_PHASE_{phase}") for phase in _TOTALS}
-
-
-def _tell_times(told: task_pb2.Task, spans: list[Span]) -> None:
-    """The fields of a Task that say what it spent its time with."""
-    totals: dict[PhaseName, int] = {}
-    for phase, start_ms, end_ms in spans:
-        totals[phase] = totals.get(phase, 0) + max(end_ms - start_ms, 0)
-    for phase, ms in totals.items():
-        set_ms(getattr(told, _TOTALS[phase]), ms)
-    for phase, start_ms, end_ms in spans[-MOST_SPANS:]:
-        span = told.spans.add(phase=_PHASES[phase])
-        set_ms(span.start_time, start_ms)
-        set_ms(span.end_time, end_ms)
-
-
-def _goes_on(step: Step) -> list[Span]:
-    """What the journal alone says that a step does now: it is a child that runs, or a human is asked."""
-    if step.outcome is not None:
-        return []
-    if step.asked is not None and step.asked.state == "OPEN":
-        return [Span("HUMAN", step.asked.asked_ms, 0)]
-    return [Span("RUNNING", step.started_ms, 0)] if step.child else []
-
-
-def tell_task(
-    told: task_pb2.Task,
-    workflow_id: str,
-    run: int,
-    step: Step,
-    request: pb.GetWorkflowRequest,
-    fits: Callable[[int], bool],
-) -> None:
-    """Write a step that the journal knows all of into an empty Task. A workflow can have thousands: no message is made
-    that is then copied into another.
-
-    Args:
-        fits: Whether there is room for a payload of that size.
-    """
-    told.task_id, told.step, told.capability = task_id(workflow_id, run, step.name), step.name, step.capability
-    told.state = _STATES[step.state]  # type: ignore[assignment]  # the stubs have no numbers
-    told.attempt, told.agent_id = step.attempt, step.agent_id
-    set_ms(told.schedule_time, step.scheduled_ms)
-    set_ms(told.start_time, step.started_ms)
-    set_ms(told.end_time, step.ended_ms)
-    told.failed_attempts.extend(failure_out(failure) for failure in step.failed)
-    told.escalation_id, told.child_workflow_id = _escalation_id(workflow_id, step.asked), step.child
-    if step.outcome is not None:
-        _tell_outcome(told, step.outcome, request, fits)
-    _tell_times(told, step.spans + _goes_on(step))
-
-
-_STATES: Final = {name.removeprefix("TASK_STATE_"): number for name, number in task_pb2.TaskState.items()}
-
-
-def _tell_outcome(
-    told: task_pb2.Task, outcome: Outcome, request: pb.GetWorkflowRequest, fits: Callable[[int], bool]
-) -> None:
-    if outcome.output is not None and request.include_task_payloads:
-        form = request.payload_format if fits(outcome.output.size) else common.PAYLOAD_FORMAT_OMIT
-        told.output.CopyFrom(shaped(outcome.output, form))
-    if outcome.failure is not None:
-        told.failure.CopyFrom(failure_out(outcome.failure))
-    for used in outcome.usage:
-        told.usage.add(model=used.model, input_tokens=used.input_tokens, output_tokens=used.output_tokens)
-
-
 def _view(stored: bytes) -> Payload:
     """JSON, as workflow code publishes it; anything else is shown as bytes."""
     try:
@@ -456,7 +402,3 @@ def _view(stored: bytes) -> Payload:
 
 def _past(history: History, pending: Mapping[str, object]) -> list[Step]:
     return [step for name, step in history.steps.items() if name not in pending]
-
-
-def _escalation_id(workflow_id: str, asked: Asked | None) -> str:
-    return "" if asked is None else escalation_id(workflow_id, asked.step, asked.k)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from nervenet.blobs.store import BlobsAway
 from nervenet.errors import ConfigError, RequestError, Unavailable
 from nervenet.node.gateway.connect import ConnectHandler
 from nervenet.node.served import Served
@@ -37,6 +38,7 @@ from nervenet.node.services.scaler import SERVICE as SCALER
 from nervenet.node.services.scaler import Demands, Scaler
 from nervenet.node.services.start_calls import StartCalls
 from nervenet.node.services.step_inputs import StepInputs
+from nervenet.node.services.values import WithValues
 from nervenet.node.services.waits import Waits
 from nervenet.node.services.watches import WatchStream
 from nervenet.node.workflows.close_notifier import CloseNotifier, Hints
@@ -132,7 +134,10 @@ async def services_of(node: Node, stopping: asyncio.Event) -> AsyncIterator[tupl
         lambda request: WatchStream(context, hints, request, stopping),
     )
     agents = Agents(context, node.gateway, peers, registry.heartbeats, ConnectHandler(node.gateway, stopping))
-    services = [Service(COORDINATOR, coordinators), Service(REGISTRY, registry), Service(AGENTS, agents)]
+    front: object = coordinators
+    if context.blobs is not None:
+        front = WithValues(COORDINATOR, coordinators, context.blobs, context.config.payload_limit)
+    services = [Service(COORDINATOR, front), Service(REGISTRY, registry), Service(AGENTS, agents)]
 
     def gone(news: TableChange) -> None:
         if getattr(news.old, "transport", "") == "GATEWAY":  # its address is its node's
@@ -226,6 +231,8 @@ def translate(error: Exception) -> RequestError | None:
     if isinstance(error, Unreadable):
         words = f"{error}. Another release or program wrote it; everything else goes on"
         return RequestError(words, code="DATA_LOSS", reason="UNREADABLE")
+    if isinstance(error, BlobsAway):
+        return Unavailable(str(error), code="UNAVAILABLE", reason="BACKEND_DOWN")
     if isinstance(error, LinkError):
         return Unavailable(_named("Redis", error), code="UNAVAILABLE", reason="BACKEND_DOWN")
     if isinstance(error, EtcdError):

@@ -67,7 +67,10 @@ class StepInputs:
         entries: list[Entry] = []
         last = b""
         while page := await self._context.journal.read(workflow_id, last):
-            for raw in page:
+            if (blobs := self._context.blobs) is not None:
+                reads = (blobs.read_entry(raw.name, raw.data, raw.n, raw.ms, workflow_id) for raw in page)
+                entries += await asyncio.gather(*reads)
+            for raw in page if blobs is None else ():
                 self._context.codecs.look_for_keys_in(raw.data)
                 entries.append(decode_entry(raw.name, raw.data, raw.n, raw.ms))
             last = page[-1].id

@@ -11,7 +11,7 @@ there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING, Final
 
 from nervenet.errors import Unavailable
@@ -26,6 +26,7 @@ from nervenet.wire import timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nervenet.archive.record import ArchivedRun
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.close_notifier import Hints
     from nervenet.streams.answers import RawEntry
@@ -44,6 +45,13 @@ def entry_out(raw: RawEntry, form: common.PayloadFormat) -> workflow_pb2.Journal
     entry.time.CopyFrom(timestamp(raw.ms))  # type: ignore[arg-type]  # a journal id has a time
     reshape(entry, form)
     return entry
+
+
+def past(run: ArchivedRun, request: pb.WatchWorkflowRequest) -> Iterator[pb.WatchWorkflowResponse]:
+    """What the watcher of an archived run gets: its entries, to the last one. Nothing else comes."""
+    for raw in run.entries:
+        if raw.n > request.after_sequence:
+            yield pb.WatchWorkflowResponse(entry=entry_out(raw, request.payload_format))
 
 
 class WatchStream:

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from nervenet.durable.retry import LOST_LIMIT
 from nervenet.errors import NervenetError, detail
 from nervenet.node.timers import Round
-from nervenet.redis_link.faults import RedisRefused
+from nervenet.redis_link.faults import LinkError, RedisRefused
 from nervenet.registry.selection import require
 from nervenet.telemetry import producer
 from nervenet.timing import (
     BLAME_SEPARATE_MS,
+    BLOBS_RETRY_MS,
     DISPATCH_RETRY_MS,
     FULL_QUEUE_RETRY_MS,
     QUEUE_NAME_AGAIN_MS,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
+    from nervenet.blobs import Blobs
     from nervenet.durable import Dispatch
     from nervenet.node.context import NodeContext
     from nervenet.node.tasks.blame import Blame
@@ -97,24 +99,62 @@ class Dispatcher:
             sent.stream = b""
             self._context.timers.at(now + FULL_QUEUE_RETRY_MS, self._again, coordinator, sent, now)
             return
-        metrics = self._context.metrics
         envelope = self._envelope(coordinator, dispatch, agent_id, now, dispatch.avoid if others else ())
         if agent is not None:
             sent.stream = self._inbox(agent.stream)
             self._pools.assign(agent_id, dispatch.capability, now)
-            future = self._context.link.send("XADD", sent.stream, "NOMKSTREAM", "*", "e", envelope)
-            if options.accept_ms is not None:
-                self.expect_acceptance(coordinator, sent, options.accept_ms)
         else:
             sent.stream = self._context.keys.queue(dispatch.capability, requirement.hash)
+        if (blobs := self._context.blobs) is not None and blobs.is_large(envelope):
+            self._context.spawn(self._place_large(blobs, coordinator, sent, requirement, envelope, avoid))
+        else:
+            self._place(coordinator, sent, requirement, envelope, avoid)
+
+    async def _place_large(
+        self,
+        blobs: Blobs,
+        coordinator: Coordinator,
+        sent: DispatchedAttempt,
+        requirement: Requirement,
+        envelope: bytes,
+        avoid: tuple[str, ...],
+    ) -> None:
+        """Its input goes to the blob store first. The same attempt may be sent again meanwhile: then that one counts."""
+        at_ms = sent.sent_ms
+        try:
+            envelope = await blobs.store_envelope(coordinator.workflow_id, coordinator.run, envelope)
+        except LinkError as error:
+            if not sent.over and sent.sent_ms == at_ms:
+                _log.warning("%s of %s waits: %s", sent.dispatch.step, coordinator.workflow_id, error)
+                due = self._context.clock.now_ms() + BLOBS_RETRY_MS
+                sent.timers.append(self._context.timers.at(due, self._again, coordinator, sent, at_ms))
+        else:
+            if not sent.over and sent.sent_ms == at_ms:
+                self._place(coordinator, sent, requirement, envelope, avoid)
+
+    def _place(
+        self,
+        coordinator: Coordinator,
+        sent: DispatchedAttempt,
+        requirement: Requirement,
+        envelope: bytes,
+        avoid: tuple[str, ...],
+    ) -> None:
+        """Into the inbox or the queue of `sent.stream`."""
+        metrics, capability, now = self._context.metrics, sent.dispatch.capability, sent.sent_ms
+        if sent.agent_id:
+            future = self._context.link.send("XADD", sent.stream, "NOMKSTREAM", "*", "e", envelope)
+            if sent.dispatch.options.accept_ms is not None:
+                self.expect_acceptance(coordinator, sent, sent.dispatch.options.accept_ms)
+        else:
             if requirement not in self._made:
-                metrics.sent.child(dispatch.capability, "queue").add()
+                metrics.sent.child(capability, "queue").add()
                 self._context.spawn(self._make(coordinator, sent, requirement, envelope))
                 return
-            future = self._queues.send_queue_nowait(dispatch.capability, envelope, requirement.hash)
-            self._announce(dispatch.capability, now)
-        metrics.sent.child(dispatch.capability, "queue" if agent is None else "inbox").value += 1
-        future.add_done_callback(lambda reply: self._placed(coordinator, sent, now, avoid, reply))
+            future = self._queues.send_queue_nowait(capability, envelope, requirement.hash)
+            self._announce(capability, now)
+        metrics.sent.child(capability, "inbox" if sent.agent_id else "queue").value += 1
+        future.add_done_callback(partial(self._placed, coordinator, sent, now, avoid))
 
     def expect_acceptance(self, coordinator: Coordinator, sent: DispatchedAttempt, within_ms: int) -> None:
         """An agent's inbox has it: if the agent has not claimed it by then, another agent gets it."""

@@ -13,6 +13,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from nervenet.blobs import BlobMissing
+from nervenet.blobs.reference import BLOB_MISSING
 from nervenet.durable import CancelChild, SendSignal, StartChild
 from nervenet.errors import AlreadyExists, InvalidRequest, Overloaded, RequestError, Unavailable
 from nervenet.node.workflows.start_plan import Misfit, StartRequest
@@ -154,7 +156,15 @@ class Children:
     async def _found_closed(self, parent: Coordinator, child: ChildRun, head: Head) -> None:
         ms, _, n = head.last.partition(b"-")
         for raw in await self._context.journal.read(child.id, b"%s-%d" % (ms, int(n) - 1), 1):
-            body = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
+            data = raw.data
+            try:
+                if (blobs := self._context.blobs) is not None:
+                    data = await blobs.fill_entry(data, child.id)
+            except BlobMissing as gone:
+                failure = Failure(FailureCode.DEPENDENCY, f"its result: {gone}", BLOB_MISSING, source=child.id)
+                await parent.append(f"task:{child.step}", Outcome(None, failure, child.definition, attempt=1))
+                return
+            body = decode_entry(raw.name, data, raw.n, raw.ms).body
             if isinstance(body, Close):
                 outcome = outcome_of(child.id, child.definition, body)
                 await parent.append(f"task:{child.step}", outcome)

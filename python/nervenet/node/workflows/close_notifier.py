@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nervenet.archive.sink import SinkError
 from nervenet.node.workflows.owned_journal import blocked_json
+from nervenet.objects import SinkError
 from nervenet.records import Close, Failure, FailureCode, State, UnreadableEntry
 from nervenet.redis_link.faults import LinkError
 from nervenet.timing import UNKNOWN_WORKFLOW_AFTER

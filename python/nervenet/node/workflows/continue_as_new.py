@@ -82,6 +82,8 @@ class ContinueAsNew:
         if old.dropped:
             return
         data = encode_entry(start, context.status.node_id)
+        if context.blobs is not None and context.blobs.is_large(data):
+            data = await context.blobs.store_entry(workflow_id, old.run + 1, data)
         answer = await context.journal.begin_next(
             workflow_id,
             old.run,

@@ -32,6 +32,8 @@ class Facts:
 
     async def _record(self, workflow_id: str, run: int, name: str, body: Body, actor: str) -> Appended:
         data = encode_entry(body, actor)
+        if (blobs := self._context.blobs) is not None and blobs.is_large(data):
+            data = await blobs.store_entry(workflow_id, run, data)
         answer = await self._context.journal.append(workflow_id, run, name, data)
         if answer.status == "new" and answer.owner != self._context.status.node_id:
             self._remember(lambda: self._record_again(workflow_id, run, name, data))

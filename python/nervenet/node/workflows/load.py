@@ -236,12 +236,12 @@ class Loader:
         head, raw = adopted.head, await self._entries(workflow_id, adopted)
         assert head is not None
         self._admission.memory.promise(cost_of(*(one.data for one in raw[:MOST_WEIGHED])))
-        entries = [decode_entry(one.name, one.data, one.n, one.ms) for one in raw]
+        entries = await self._decoded(workflow_id, raw)
         start = entries[0].body if entries else UnreadableEntry("the journal is empty")
         if not isinstance(start, Start):
             await self._without_start(workflow_id, head, entries, start)
             return None
-        req = head.request_hash if head.run > 1 else b""
+        req = head.request_hash if head.run > 1 or self._context.blobs is not None else b""  # else the start tells it
         coordinator = self._new_coordinator(workflow_id, head.definition, head.version, head.run, start, req=req)
         adoptions = head.adoptions if adopted.status == "adopted" else head.unconfirmed_adoptions
         if adoptions > MOST_ADOPTIONS:
@@ -254,6 +254,14 @@ class Loader:
             if entry.n % AT_A_TIME == 0:
                 await asyncio.sleep(0)  # the others' news
         return coordinator
+
+    async def _decoded(self, workflow_id: str, raw: list[RawEntry]) -> list[Entry]:
+        """The entries with all their values, wherever those lie."""
+        blobs = self._context.blobs
+        if blobs is None or not any(blobs.has_reference(one.data) for one in raw):
+            return [decode_entry(one.name, one.data, one.n, one.ms) for one in raw]
+        reads = (blobs.read_entry(one.name, one.data, one.n, one.ms, workflow_id) for one in raw)
+        return list(await asyncio.gather(*reads))
 
     async def _without_start(self, workflow_id: str, head: Head, entries: list[Entry], start: Body) -> None:
         """Its start cannot be read: show why it is blocked. A cancel ends it."""

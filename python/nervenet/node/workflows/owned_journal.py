@@ -18,14 +18,17 @@ import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
+from nervenet.backoff import Backoff
 from nervenet.records import Cancel, Entry
 from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.streams.answers import Appended
+from nervenet.timing import BLOBS_RETRY
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nervenet.blobs import Blobs
     from nervenet.node.context import NodeContext
     from nervenet.records import Body, Close, Mismatch, Payload, State
 
@@ -46,6 +49,8 @@ ENTRIES_AT_A_TIME = 50
 """Entries that are folded without a pause: a few milliseconds."""
 LOSS = "loss"
 """What entries wait for while it is not known what Redis has lost."""
+BLOBS = "blobs"
+"""What entries wait for while the values of one entry are read from the blob store."""
 
 
 class OwnedJournal(ABC):
@@ -123,6 +128,9 @@ class OwnedJournal(ABC):
         if self.dropped or self._unproven:  # what arrives meanwhile is read again later
             return
         if n == self.applied + 1:
+            if (blobs := self._context.blobs) is not None and blobs.has_reference(data):
+                self._wait_for_values(blobs, n, ms, name, data)
+                return
             self._apply(decode_entry(name, data, n, ms), data)
             if self._early:
                 self._feed_early()
@@ -148,8 +156,31 @@ class OwnedJournal(ABC):
         for _ in range(ENTRIES_AT_A_TIME):
             if self.dropped or self._unproven or (late := self._early.pop(self.applied + 1, None)) is None:
                 return
+            if (blobs := self._context.blobs) is not None and blobs.has_reference(late[2]):
+                self._wait_for_values(blobs, self.applied + 1, *late)
+                return
             self._apply(decode_entry(late[1], late[2], self.applied + 1, late[0]), late[2])
         asyncio.get_running_loop().call_soon(self._feed_early)
+
+    def _wait_for_values(self, blobs: Blobs, n: int, ms: int, name: str, data: bytes) -> None:
+        """The next entry has values in the blob store. What arrives meanwhile is read again after it."""
+        self._unproven |= {BLOBS}
+        self._context.spawn(self._feed_with_values(blobs, n, ms, name, data))
+
+    async def _feed_with_values(self, blobs: Blobs, n: int, ms: int, name: str, data: bytes) -> None:
+        entry, backoff = None, Backoff(longest=BLOBS_RETRY)
+        try:
+            while entry is None and not self.dropped:
+                try:
+                    entry = await blobs.read_entry(name, data, n, ms, self.workflow_id)
+                except LinkError as error:
+                    _log.warning("%s: entry %d waits: %s", self.workflow_id, n, error)
+                    await asyncio.sleep(backoff.next())
+        finally:
+            self._unproven -= {BLOBS}
+            if entry is not None and not self.dropped and not self._unproven and n == self.applied + 1:
+                self._apply(entry, data)
+            self.acknowledged(BLOBS)
 
     def catch_up(self) -> None:
         """An entry is missing: read the journal after the last applied entry. Only one read runs at a time."""
@@ -222,6 +253,8 @@ class OwnedJournal(ABC):
         context, node_id = self._context, self._context.status.node_id
         data = encode_entry(body, node_id)
         try:
+            if context.blobs is not None and context.blobs.is_large(data):
+                data = await context.blobs.store_entry(self.workflow_id, self.run, data)
             answer = await context.journal.append(self.workflow_id, self.run, name, data, owner=node_id)
         except LinkError as error:
             self.unconfirmed_entries[name] = body
@@ -258,6 +291,24 @@ class OwnedJournal(ABC):
         definition."""
         context, node_id = self._context, self._context.status.node_id
         data = encode_entry(close, node_id)
+        if context.blobs is not None and context.blobs.is_large(data):
+            context.spawn(self._store_and_close(context.blobs, close, data, failed_at, own_ms))
+        else:
+            self._close_stored(close, data, failed_at, own_ms)
+
+    async def _store_and_close(
+        self, blobs: Blobs, close: Close, data: bytes, failed_at: str, own_ms: int | None
+    ) -> None:
+        try:
+            data = await blobs.store_entry(self.workflow_id, self.run, data)
+        except LinkError:
+            self.unconfirmed_entries["close"] = close
+            raise
+        if not self.dropped:
+            self._close_stored(close, data, failed_at, own_ms)
+
+    def _close_stored(self, close: Close, data: bytes, failed_at: str, own_ms: int | None) -> None:
+        context, node_id = self._context, self._context.status.node_id
         config = context.config
         where = (self.workflow_id, self.run, node_id, data, close.state, own_ms or config.retention_ms, failed_at)
         command = (*where, _why(close))

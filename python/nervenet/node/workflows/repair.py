@@ -13,6 +13,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from nervenet.errors import PreconditionFailed, Unavailable
+from nervenet.node.workflows.blob_values import whole
 from nervenet.node.workflows.start_plan import StartRequest
 from nervenet.records import NO_TRACE, Cancel, Start, State
 from nervenet.rpc.status import already_closed, not_found
@@ -130,7 +131,7 @@ class Repair:
         return StartRequest(
             workflow_id,
             start.definition,
-            start.input,
+            await whole(self._context, start.input, workflow_id),
             version,
             start.labels,
             start.timeout_ms,

@@ -27,6 +27,7 @@ from nervenet.timing import START_GRACE_MS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from nervenet.blobs import Blobs
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.admission import Admission, Planned
     from nervenet.node.workflows.bookkeeping import CloseBookkeeping
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.node.workflows.load import NewCoordinator
     from nervenet.node.workflows.start_plan import StartPlanner, StartRequest
-    from nervenet.records import Start
     from nervenet.streams.answers import Appended
     from nervenet.streams.heads import Head
 
@@ -116,11 +116,24 @@ class Starter:
             me = self._context.status.node_id
             mine = [plan.request.workflow_id for plan in decided if isinstance(plan, Plan) and plan.owner == me]
             with self._hosted.expecting(*mine):
+                if self._context.blobs is not None:
+                    decided = await asyncio.gather(
+                        *(self._with_values_stored(self._context.blobs, one) for one in decided)
+                    )
                 outcomes = await self._start_all(decided)
         for outcome in outcomes:
             if isinstance(outcome, RequestError):
                 self._context.metrics.refused.child(outcome.reason).add()
         return outcomes
+
+    async def _with_values_stored(self, blobs: Blobs, plan: Plan | Started | Exception) -> Plan | Started | Exception:
+        """A large input goes to the blob store, before anything of the workflow is in Redis."""
+        if not isinstance(plan, Plan) or not blobs.is_large(plan.entry):
+            return plan
+        try:
+            return plan._replace(entry=await blobs.store_entry(plan.request.workflow_id, 1, plan.entry))
+        except LinkError as error:
+            return error
 
     async def _those_that_exist(
         self, requests: Sequence[StartRequest], plans: list[Plan | Exception], planned: Planned
@@ -209,7 +222,7 @@ class Starter:
         workflow_id = plan.request.workflow_id
         try:
             if plan.owner == self._context.status.node_id:
-                self._host_run(workflow_id, plan.start, plan.entry, 1, created.id)
+                self._host_run(plan, 1, created.id)
             else:
                 self._remember(lambda: self._again(plan))
                 send_wake(self._context, plan.owner, workflow_id, 1, created.id, "start")
@@ -218,13 +231,15 @@ class Starter:
         self._context.metrics.started(plan.start.definition, plan.start.labels)
         return Started(workflow_id, True, plan.owner)
 
-    def _host_run(self, workflow_id: str, start: Start, data: bytes, run: int, journal_id: bytes) -> None:
+    def _host_run(self, plan: Plan, run: int, journal_id: bytes) -> None:
         """Host a run that was created here, from its first entry: no need to read what was just written."""
+        workflow_id, start, data = plan.request.workflow_id, plan.start, plan.entry
+        req = b"" if self._context.blobs is None else plan.req  # else the stored start tells it
         if self._hosted.get(workflow_id) is not None:
             return
         ms, _, n = journal_id.partition(b"-")
         coordinator = self._new_coordinator(
-            workflow_id, start.definition, start.version, run, start, applied=int(n) - 1
+            workflow_id, start.definition, start.version, run, start, applied=int(n) - 1, req=req
         )
         self._hosted.attach(coordinator)
         coordinator.feed_own(Entry("start", start, int(n), int(ms), self._context.status.node_id), data)
@@ -276,7 +291,7 @@ class Starter:
                 await self._load(workflow_id)
             return Started(workflow_id, False, answer.owner)
         if plan.owner == self._context.status.node_id:
-            self._host_run(workflow_id, plan.start, plan.entry, answer.run, answer.id)
+            self._host_run(plan, answer.run, answer.id)
         else:
             send_wake(self._context, plan.owner, workflow_id, answer.run, answer.id, "start")
         self._context.metrics.started(plan.start.definition, plan.start.labels)

@@ -7,8 +7,8 @@
 -- KEYS[3]  nn:<ns>:wf:{<id>}:ckpt      hash: step → last checkpoint
 -- ARGV     run, the node that remembers, from which node the workflow may be taken ('' = none), '1' = the entries begin with
 --          the run's first, so a lost head may be created again, the state of a closed run ('' = it is open),
---          retention in ms, for how many ms more a closed run waits for the archive ('0' = there is none), how many words of
---          head fields and values follow, those, then the remembered entries, dense and in order: id, name, entry
+--          retention in ms, for how many ms more a closed run waits for the archive ('0' = there is none), '1' = the retention is its
+--          definition's own, how many words of head fields and values follow, those, then the remembered entries, dense and in order: id, name, entry
 -- Answers  {status, owner, last journal id, how many were written back, how many others now follow them}
 --          'whole'      nothing is missing; the journal may be longer
 --          'restored'   it is whole again
@@ -22,7 +22,7 @@
 -- them. If both have an entry of one name, the remembered one counts: the code has already used it.
 local head, journal, ckpt = KEYS[1], KEYS[2], KEYS[3]
 local run, me, from, complete, state = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5]
-local first = 9 + tonumber(ARGV[8])
+local first = 10 + tonumber(ARGV[9])
 local count = (#ARGV - first + 1) / 3
 local h = redis.call('HMGET', head, 'run', 'closed', 'owner', 'last', 'bytes')
 local owner = h[3] or ''
@@ -117,7 +117,7 @@ if fresh then
   end
   redis.call('DEL', journal, ckpt)
   redis.call('PERSIST', head)
-  redis.call('HSET', head, 'state', 'RUNNING', unpack(ARGV, 9, first - 1))
+  redis.call('HSET', head, 'state', 'RUNNING', unpack(ARGV, 10, first - 1))
 elseif top >= n1 + common then -- a stream takes no smaller id than it ever had: all of it again
   expires = closed and redis.call('PTTL', journal)
   local prefix = common > 0 and redis.call('XRANGE', journal, '-', there[n1 + common - 1][1]) or {}
@@ -157,6 +157,9 @@ if expires and expires > 0 then
 elseif state ~= '' and not closed then
   redis.call('HSET', head, 'state', state, 'closed', (string.match(last, '^(%d+)')))
   redis.call('DEL', ckpt)
+  if ARGV[8] == '1' then
+    redis.call('HSET', head, 'retention', ARGV[6])
+  end
   if ARGV[7] ~= '0' then
     redis.call('HSET', head, 'keep', string.format('%.0f', now + ARGV[6]))
   end

@@ -12,12 +12,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from nervenet.backoff import Backoff
 from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.redis_link.replies import ignore_error
 from nervenet.streams.answers import Appended
 from nervenet.streams.queues import OutgoingWake
 from nervenet.streams.recent import RecentWrites
-from nervenet.timing import DATA_PLANE_RETRY
+from nervenet.timing import BLOBS_RETRY, DATA_PLANE_RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,7 @@ class OutcomeRecorder:
         self._journal = data_plane.journal
         self._queues = data_plane.queues
         self._metrics = data_plane.metrics
+        self._blobs = data_plane.blobs
         self._deliveries = deliveries
         self._now_ms = now_ms
         self._retention_ms = retention_ms
@@ -94,7 +96,9 @@ class OutcomeRecorder:
         None: it has none, or it could not be read. Raises `LinkError` if head or journal hold other data, after
         `REFUSALS` tries: that is no reason to keep a slot.
         """
-        appended = None
+        given, appended = outcome, None
+        if self.is_large(outcome):
+            outcome = await self._stored(attempt, outcome)
         try:
             appended = Appended.parse(await self.append_nowait(attempt, outcome))
         except LinkError:
@@ -103,9 +107,25 @@ class OutcomeRecorder:
             appended = await self._append_patiently(attempt, outcome)
         if appended.status == "new":
             self.confirm(attempt, outcome, appended)
-            return outcome.entry
+            return given.entry
         self._metrics.duplicate("outcome" if appended.recorded else appended.status)
         return await self.wake_again(attempt, appended.owner, appended.id) if appended.recorded else None
+
+    def is_large(self, outcome: OutcomeEntry) -> bool:
+        """Whether it has a value that goes to the blob store first, which only `record` does."""
+        return self._blobs is not None and self._blobs.is_large(outcome.entry)
+
+    async def _stored(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> OutcomeEntry:
+        """The outcome, with its large values in the blob store. Waits until that takes them."""
+        assert self._blobs is not None
+        backoff = Backoff(longest=BLOBS_RETRY)
+        while True:
+            try:
+                entry = await self._blobs.store_entry(attempt.key.workflow_id, attempt.key.run, outcome.entry)
+                return outcome._replace(entry=entry)
+            except LinkError as error:
+                _log.warning("%s: its outcome waits: %s", attempt.key.task_id, error)
+            await asyncio.sleep(backoff.next())
 
     async def _append_patiently(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> Appended:
         """Until Redis takes it, and the workflow's owner has written back a head that Redis lost."""

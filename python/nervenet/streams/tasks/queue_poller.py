@@ -153,7 +153,7 @@ class QueuePoller:
                 if error.code != "NOGROUP" and not error.wrong_type:
                     raise
                 if queue.listed or error.wrong_type:
-                    await self._queues.make_queue(queue.capability, queue.requirement_hash, queue.requirement_json)
+                    await self._queues.make_queue_stream(queue.capability, queue.requirement_hash)
                 continue
             if tasks:
                 self._host.admit(queue.stream, tasks, queue)

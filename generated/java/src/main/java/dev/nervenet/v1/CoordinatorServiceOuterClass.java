@@ -309,190 +309,191 @@ public final class CoordinatorServiceOuterClass {
       " \003(\0132\025.nervenet.v1.WorkflowR\tworkflows\0220" +
       "\n\024unknown_workflow_ids\030\002 \003(\tR\022unknownWor" +
       "kflowIds\022B\n\021blocked_workflows\030\003 \003(\0132\025.ne" +
-      "rvenet.v1.WorkflowR\020blockedWorkflows\"\374\001\n" +
+      "rvenet.v1.WorkflowR\020blockedWorkflows\"\245\002\n" +
       "\022GetWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\t" +
       "R\nworkflowId\022-\n\004wait\030\002 \001(\0132\031.google.prot" +
       "obuf.DurationR\004wait\022A\n\016payload_format\030\003 " +
       "\001(\0162\032.nervenet.v1.PayloadFormatR\rpayload" +
       "Format\0222\n\025include_task_payloads\030\004 \001(\010R\023i" +
       "ncludeTaskPayloads\022\037\n\013input_steps\030\005 \003(\tR" +
-      "\ninputSteps\"H\n\023GetWorkflowResponse\0221\n\010wo" +
-      "rkflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010wor" +
-      "kflow\"\256\006\n\024ListWorkflowsRequest\022\033\n\tpage_s" +
-      "ize\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001(\tR" +
-      "\tpageToken\0222\n\006states\030\003 \003(\0162\032.nervenet.v1" +
-      ".WorkflowStateR\006states\022\036\n\ndefinition\030\004 \001" +
-      "(\tR\ndefinition\022E\n\006labels\030\005 \003(\0132-.nervene" +
-      "t.v1.ListWorkflowsRequest.LabelsEntryR\006l" +
-      "abels\022?\n\rstarted_after\030\006 \001(\0132\032.google.pr" +
-      "otobuf.TimestampR\014startedAfter\022#\n\rinclud" +
-      "e_waits\030\n \001(\010R\014includeWaits\022%\n\016include_c" +
-      "ounts\030\013 \001(\010R\rincludeCounts\022\024\n\005stuck\030\014 \001(" +
-      "\010R\005stuck\022\032\n\010retrying\030\r \001(\010R\010retrying\022\022\n\004" +
-      "slow\030\016 \001(\010R\004slow\022\037\n\013waiting_for\030\017 \001(\tR\nw" +
-      "aitingFor\022:\n\013stuck_after\030\020 \001(\0132\031.google." +
-      "protobuf.DurationR\nstuckAfter\0228\n\nslow_af" +
-      "ter\030\021 \001(\0132\031.google.protobuf.DurationR\tsl" +
-      "owAfter\022\032\n\010archived\030\022 \001(\010R\010archived\022=\n\014c" +
-      "losed_after\030\023 \001(\0132\032.google.protobuf.Time" +
-      "stampR\013closedAfter\022?\n\rclosed_before\030\024 \001(" +
-      "\0132\032.google.protobuf.TimestampR\014closedBef" +
-      "ore\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005" +
-      "value\030\002 \001(\tR\005value:\0028\001\"\367\001\n\025ListWorkflows" +
-      "Response\0223\n\tworkflows\030\001 \003(\0132\025.nervenet.v" +
-      "1.WorkflowR\tworkflows\022&\n\017next_page_token" +
-      "\030\002 \001(\tR\rnextPageToken\022\'\n\017namespace_count" +
-      "\030\003 \001(\003R\016namespaceCount\022:\n\014state_counts\030\004" +
-      " \003(\0132\027.nervenet.v1.StateCountR\013stateCoun" +
-      "ts\022\034\n\tuncounted\030\005 \001(\003R\tuncounted\"T\n\nStat" +
-      "eCount\0220\n\005state\030\001 \001(\0162\032.nervenet.v1.Work" +
-      "flowStateR\005state\022\024\n\005count\030\002 \001(\003R\005count\"q" +
-      "\n\020ListWaitsRequest\022!\n\014workflow_ids\030\001 \003(\t" +
-      "R\013workflowIds\022:\n\013stuck_after\030\002 \001(\0132\031.goo" +
-      "gle.protobuf.DurationR\nstuckAfter\"\212\001\n\rWo" +
-      "rkflowWaits\022\037\n\013workflow_id\030\001 \001(\tR\nworkfl" +
-      "owId\022\020\n\003run\030\002 \001(\005R\003run\022\'\n\005waits\030\003 \003(\0132\021." +
-      "nervenet.v1.WaitR\005waits\022\035\n\nmore_waits\030\004 " +
-      "\001(\005R\tmoreWaits\"M\n\021ListWaitsResponse\0228\n\tw" +
-      "orkflows\030\001 \003(\0132\032.nervenet.v1.WorkflowWai" +
-      "tsR\tworkflows\"\333\001\n\022ListJournalRequest\022\037\n\013" +
-      "workflow_id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_si" +
-      "ze\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR\t" +
-      "pageToken\022%\n\016after_sequence\030\004 \001(\003R\rafter" +
-      "Sequence\022A\n\016payload_format\030\005 \001(\0162\032.nerve" +
-      "net.v1.PayloadFormatR\rpayloadFormat\"r\n\023L" +
-      "istJournalResponse\0223\n\007entries\030\001 \003(\0132\031.ne" +
-      "rvenet.v1.JournalEntryR\007entries\022&\n\017next_" +
-      "page_token\030\002 \001(\tR\rnextPageToken\"\367\001\n\024Watc" +
-      "hWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nw" +
-      "orkflowId\022%\n\016after_sequence\030\002 \001(\003R\rafter" +
-      "Sequence\022)\n\020include_progress\030\003 \001(\010R\017incl" +
-      "udeProgress\022)\n\020include_partials\030\004 \001(\010R\017i" +
-      "ncludePartials\022A\n\016payload_format\030\005 \001(\0162\032" +
-      ".nervenet.v1.PayloadFormatR\rpayloadForma" +
-      "t\"x\n\025WatchWorkflowResponse\022/\n\005entry\030\001 \001(" +
-      "\0132\031.nervenet.v1.JournalEntryR\005entry\022.\n\007b" +
-      "locked\030\002 \001(\0132\024.nervenet.v1.BlockedR\007bloc" +
-      "ked\"\327\001\n\025SignalWorkflowRequest\022\037\n\013workflo" +
-      "w_id\030\001 \001(\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR\006" +
-      "signal\022.\n\007payload\030\003 \001(\0132\024.nervenet.v1.Pa" +
-      "yloadR\007payload\022\035\n\nrequest_id\030\004 \001(\tR\trequ" +
-      "estId\022\026\n\006sender\030\005 \001(\tR\006sender\022\036\n\nundecla" +
-      "red\030\006 \001(\010R\nundeclared\"N\n\026SignalWorkflowR" +
-      "esponse\022\032\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007c" +
-      "reated\030\002 \001(\010R\007created\"n\n\025CancelWorkflowR" +
-      "equest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022" +
-      "\026\n\006reason\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 \001" +
-      "(\tR\trequester\"d\n\026CancelWorkflowResponse\022" +
-      "0\n\005state\030\001 \001(\0162\032.nervenet.v1.WorkflowSta" +
-      "teR\005state\022\030\n\007created\030\002 \001(\010R\007created\"7\n\024R" +
-      "etryWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\t" +
-      "R\nworkflowId\"d\n\025RetryWorkflowResponse\0221\n" +
-      "\010workflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010" +
-      "workflow\022\030\n\007retried\030\002 \001(\010R\007retried\"\233\001\n\026R" +
-      "estartWorkflowRequest\022\037\n\013workflow_id\030\001 \001" +
-      "(\tR\nworkflowId\022\020\n\003run\030\002 \001(\005R\003run\022\030\n\007vers" +
-      "ion\030\003 \001(\005R\007version\022\026\n\006reason\030\004 \001(\tR\006reas" +
-      "on\022\034\n\trequester\030\005 \001(\tR\trequester\"f\n\027Rest" +
-      "artWorkflowResponse\0221\n\010workflow\030\001 \001(\0132\025." +
-      "nervenet.v1.WorkflowR\010workflow\022\030\n\007create" +
-      "d\030\002 \001(\010R\007created\"\202\004\n\016RunTaskRequest\022\035\n\nr" +
-      "equest_id\030\001 \001(\tR\trequestId\022\036\n\ncapability" +
-      "\030\002 \001(\tR\ncapability\022*\n\005input\030\003 \001(\0132\024.nerv" +
-      "enet.v1.PayloadR\005input\022.\n\005retry\030\004 \001(\0132\030." +
-      "nervenet.v1.RetryPolicyR\005retry\0221\n\010timeou" +
-      "ts\030\005 \001(\0132\025.nervenet.v1.TimeoutsR\010timeout" +
-      "s\0224\n\tselection\030\006 \001(\0132\026.nervenet.v1.Selec" +
-      "tionR\tselection\022?\n\006labels\030\007 \003(\0132\'.nerven" +
-      "et.v1.RunTaskRequest.LabelsEntryR\006labels" +
-      "\022-\n\004wait\030\010 \001(\0132\031.google.protobuf.Duratio" +
-      "nR\004wait\022A\n\016payload_format\030\t \001(\0162\032.nerven" +
-      "et.v1.PayloadFormatR\rpayloadFormat\0329\n\013La" +
-      "belsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001" +
-      "(\tR\005value:\0028\001\"D\n\017RunTaskResponse\0221\n\010work" +
-      "flow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010workf" +
-      "low\"\251\001\n\026ListEscalationsRequest\022\033\n\tpage_s" +
-      "ize\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001(\tR" +
-      "\tpageToken\022\037\n\013workflow_id\030\003 \001(\tR\nworkflo" +
-      "wId\0222\n\005state\030\004 \001(\0162\034.nervenet.v1.Escalat" +
-      "ionStateR\005state\"\233\001\n\027ListEscalationsRespo" +
-      "nse\0229\n\013escalations\030\001 \003(\0132\027.nervenet.v1.E" +
-      "scalationR\013escalations\022&\n\017next_page_toke" +
-      "n\030\002 \001(\tR\rnextPageToken\022\035\n\nopen_count\030\003 \001" +
-      "(\003R\topenCount\";\n\024GetEscalationRequest\022#\n" +
-      "\rescalation_id\030\001 \001(\tR\014escalationId\"P\n\025Ge" +
-      "tEscalationResponse\0227\n\nescalation\030\001 \001(\0132" +
-      "\027.nervenet.v1.EscalationR\nescalation\"\202\001\n" +
-      "\030ResolveEscalationRequest\022#\n\rescalation_" +
-      "id\030\001 \001(\tR\014escalationId\022A\n\nresolution\030\002 \001" +
-      "(\0132!.nervenet.v1.EscalationResolutionR\nr" +
-      "esolution\"T\n\031ResolveEscalationResponse\0227" +
-      "\n\nescalation\030\001 \001(\0132\027.nervenet.v1.Escalat" +
-      "ionR\nescalation\"t\n\024PutDefinitionRequest\022" +
+      "\ninputSteps\022\'\n\017summarize_tasks\030\006 \001(\010R\016su" +
+      "mmarizeTasks\"H\n\023GetWorkflowResponse\0221\n\010w" +
+      "orkflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010wo" +
+      "rkflow\"\256\006\n\024ListWorkflowsRequest\022\033\n\tpage_" +
+      "size\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001(\t" +
+      "R\tpageToken\0222\n\006states\030\003 \003(\0162\032.nervenet.v" +
+      "1.WorkflowStateR\006states\022\036\n\ndefinition\030\004 " +
+      "\001(\tR\ndefinition\022E\n\006labels\030\005 \003(\0132-.nerven" +
+      "et.v1.ListWorkflowsRequest.LabelsEntryR\006" +
+      "labels\022?\n\rstarted_after\030\006 \001(\0132\032.google.p" +
+      "rotobuf.TimestampR\014startedAfter\022#\n\rinclu" +
+      "de_waits\030\n \001(\010R\014includeWaits\022%\n\016include_" +
+      "counts\030\013 \001(\010R\rincludeCounts\022\024\n\005stuck\030\014 \001" +
+      "(\010R\005stuck\022\032\n\010retrying\030\r \001(\010R\010retrying\022\022\n" +
+      "\004slow\030\016 \001(\010R\004slow\022\037\n\013waiting_for\030\017 \001(\tR\n" +
+      "waitingFor\022:\n\013stuck_after\030\020 \001(\0132\031.google" +
+      ".protobuf.DurationR\nstuckAfter\0228\n\nslow_a" +
+      "fter\030\021 \001(\0132\031.google.protobuf.DurationR\ts" +
+      "lowAfter\022\032\n\010archived\030\022 \001(\010R\010archived\022=\n\014" +
+      "closed_after\030\023 \001(\0132\032.google.protobuf.Tim" +
+      "estampR\013closedAfter\022?\n\rclosed_before\030\024 \001" +
+      "(\0132\032.google.protobuf.TimestampR\014closedBe" +
+      "fore\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n" +
+      "\005value\030\002 \001(\tR\005value:\0028\001\"\367\001\n\025ListWorkflow" +
+      "sResponse\0223\n\tworkflows\030\001 \003(\0132\025.nervenet." +
+      "v1.WorkflowR\tworkflows\022&\n\017next_page_toke" +
+      "n\030\002 \001(\tR\rnextPageToken\022\'\n\017namespace_coun" +
+      "t\030\003 \001(\003R\016namespaceCount\022:\n\014state_counts\030" +
+      "\004 \003(\0132\027.nervenet.v1.StateCountR\013stateCou" +
+      "nts\022\034\n\tuncounted\030\005 \001(\003R\tuncounted\"T\n\nSta" +
+      "teCount\0220\n\005state\030\001 \001(\0162\032.nervenet.v1.Wor" +
+      "kflowStateR\005state\022\024\n\005count\030\002 \001(\003R\005count\"" +
+      "q\n\020ListWaitsRequest\022!\n\014workflow_ids\030\001 \003(" +
+      "\tR\013workflowIds\022:\n\013stuck_after\030\002 \001(\0132\031.go" +
+      "ogle.protobuf.DurationR\nstuckAfter\"\212\001\n\rW" +
+      "orkflowWaits\022\037\n\013workflow_id\030\001 \001(\tR\nworkf" +
+      "lowId\022\020\n\003run\030\002 \001(\005R\003run\022\'\n\005waits\030\003 \003(\0132\021" +
+      ".nervenet.v1.WaitR\005waits\022\035\n\nmore_waits\030\004" +
+      " \001(\005R\tmoreWaits\"M\n\021ListWaitsResponse\0228\n\t" +
+      "workflows\030\001 \003(\0132\032.nervenet.v1.WorkflowWa" +
+      "itsR\tworkflows\"\333\001\n\022ListJournalRequest\022\037\n" +
+      "\013workflow_id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_s" +
+      "ize\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR" +
+      "\tpageToken\022%\n\016after_sequence\030\004 \001(\003R\rafte" +
+      "rSequence\022A\n\016payload_format\030\005 \001(\0162\032.nerv" +
+      "enet.v1.PayloadFormatR\rpayloadFormat\"r\n\023" +
+      "ListJournalResponse\0223\n\007entries\030\001 \003(\0132\031.n" +
+      "ervenet.v1.JournalEntryR\007entries\022&\n\017next" +
+      "_page_token\030\002 \001(\tR\rnextPageToken\"\367\001\n\024Wat" +
+      "chWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\n" +
+      "workflowId\022%\n\016after_sequence\030\002 \001(\003R\rafte" +
+      "rSequence\022)\n\020include_progress\030\003 \001(\010R\017inc" +
+      "ludeProgress\022)\n\020include_partials\030\004 \001(\010R\017" +
+      "includePartials\022A\n\016payload_format\030\005 \001(\0162" +
+      "\032.nervenet.v1.PayloadFormatR\rpayloadForm" +
+      "at\"x\n\025WatchWorkflowResponse\022/\n\005entry\030\001 \001" +
+      "(\0132\031.nervenet.v1.JournalEntryR\005entry\022.\n\007" +
+      "blocked\030\002 \001(\0132\024.nervenet.v1.BlockedR\007blo" +
+      "cked\"\327\001\n\025SignalWorkflowRequest\022\037\n\013workfl" +
+      "ow_id\030\001 \001(\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR" +
+      "\006signal\022.\n\007payload\030\003 \001(\0132\024.nervenet.v1.P" +
+      "ayloadR\007payload\022\035\n\nrequest_id\030\004 \001(\tR\treq" +
+      "uestId\022\026\n\006sender\030\005 \001(\tR\006sender\022\036\n\nundecl" +
+      "ared\030\006 \001(\010R\nundeclared\"N\n\026SignalWorkflow" +
+      "Response\022\032\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007" +
+      "created\030\002 \001(\010R\007created\"n\n\025CancelWorkflow" +
+      "Request\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId" +
+      "\022\026\n\006reason\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 " +
+      "\001(\tR\trequester\"d\n\026CancelWorkflowResponse" +
+      "\0220\n\005state\030\001 \001(\0162\032.nervenet.v1.WorkflowSt" +
+      "ateR\005state\022\030\n\007created\030\002 \001(\010R\007created\"7\n\024" +
+      "RetryWorkflowRequest\022\037\n\013workflow_id\030\001 \001(" +
+      "\tR\nworkflowId\"d\n\025RetryWorkflowResponse\0221" +
+      "\n\010workflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR" +
+      "\010workflow\022\030\n\007retried\030\002 \001(\010R\007retried\"\233\001\n\026" +
+      "RestartWorkflowRequest\022\037\n\013workflow_id\030\001 " +
+      "\001(\tR\nworkflowId\022\020\n\003run\030\002 \001(\005R\003run\022\030\n\007ver" +
+      "sion\030\003 \001(\005R\007version\022\026\n\006reason\030\004 \001(\tR\006rea" +
+      "son\022\034\n\trequester\030\005 \001(\tR\trequester\"f\n\027Res" +
+      "tartWorkflowResponse\0221\n\010workflow\030\001 \001(\0132\025" +
+      ".nervenet.v1.WorkflowR\010workflow\022\030\n\007creat" +
+      "ed\030\002 \001(\010R\007created\"\202\004\n\016RunTaskRequest\022\035\n\n" +
+      "request_id\030\001 \001(\tR\trequestId\022\036\n\ncapabilit" +
+      "y\030\002 \001(\tR\ncapability\022*\n\005input\030\003 \001(\0132\024.ner" +
+      "venet.v1.PayloadR\005input\022.\n\005retry\030\004 \001(\0132\030" +
+      ".nervenet.v1.RetryPolicyR\005retry\0221\n\010timeo" +
+      "uts\030\005 \001(\0132\025.nervenet.v1.TimeoutsR\010timeou" +
+      "ts\0224\n\tselection\030\006 \001(\0132\026.nervenet.v1.Sele" +
+      "ctionR\tselection\022?\n\006labels\030\007 \003(\0132\'.nerve" +
+      "net.v1.RunTaskRequest.LabelsEntryR\006label" +
+      "s\022-\n\004wait\030\010 \001(\0132\031.google.protobuf.Durati" +
+      "onR\004wait\022A\n\016payload_format\030\t \001(\0162\032.nerve" +
+      "net.v1.PayloadFormatR\rpayloadFormat\0329\n\013L" +
+      "abelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 " +
+      "\001(\tR\005value:\0028\001\"D\n\017RunTaskResponse\0221\n\010wor" +
+      "kflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010work" +
+      "flow\"\251\001\n\026ListEscalationsRequest\022\033\n\tpage_" +
+      "size\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001(\t" +
+      "R\tpageToken\022\037\n\013workflow_id\030\003 \001(\tR\nworkfl" +
+      "owId\0222\n\005state\030\004 \001(\0162\034.nervenet.v1.Escala" +
+      "tionStateR\005state\"\233\001\n\027ListEscalationsResp" +
+      "onse\0229\n\013escalations\030\001 \003(\0132\027.nervenet.v1." +
+      "EscalationR\013escalations\022&\n\017next_page_tok" +
+      "en\030\002 \001(\tR\rnextPageToken\022\035\n\nopen_count\030\003 " +
+      "\001(\003R\topenCount\";\n\024GetEscalationRequest\022#" +
+      "\n\rescalation_id\030\001 \001(\tR\014escalationId\"P\n\025G" +
+      "etEscalationResponse\0227\n\nescalation\030\001 \001(\013" +
+      "2\027.nervenet.v1.EscalationR\nescalation\"\202\001" +
+      "\n\030ResolveEscalationRequest\022#\n\rescalation" +
+      "_id\030\001 \001(\tR\014escalationId\022A\n\nresolution\030\002 " +
+      "\001(\0132!.nervenet.v1.EscalationResolutionR\n" +
+      "resolution\"T\n\031ResolveEscalationResponse\022" +
+      "7\n\nescalation\030\001 \001(\0132\027.nervenet.v1.Escala" +
+      "tionR\nescalation\"t\n\024PutDefinitionRequest" +
+      "\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.Defin" +
+      "itionR\ndefinition\022#\n\rvalidate_only\030\002 \001(\010" +
+      "R\014validateOnly\"j\n\025PutDefinitionResponse\022" +
       "7\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.Defini" +
-      "tionR\ndefinition\022#\n\rvalidate_only\030\002 \001(\010R" +
-      "\014validateOnly\"j\n\025PutDefinitionResponse\0227" +
-      "\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.Definit" +
-      "ionR\ndefinition\022\030\n\007created\030\002 \001(\010R\007create" +
-      "d\"D\n\024GetDefinitionRequest\022\022\n\004name\030\001 \001(\tR" +
-      "\004name\022\030\n\007version\030\002 \001(\005R\007version\"P\n\025GetDe" +
-      "finitionResponse\0227\n\ndefinition\030\001 \001(\0132\027.n" +
-      "ervenet.v1.DefinitionR\ndefinition\"h\n\026Lis" +
-      "tDefinitionsRequest\022\022\n\004name\030\001 \001(\tR\004name\022" +
-      "\033\n\tpage_size\030\002 \001(\005R\010pageSize\022\035\n\npage_tok" +
-      "en\030\003 \001(\tR\tpageToken\"|\n\027ListDefinitionsRe" +
-      "sponse\0229\n\013definitions\030\001 \003(\0132\027.nervenet.v" +
-      "1.DefinitionR\013definitions\022&\n\017next_page_t" +
-      "oken\030\002 \001(\tR\rnextPageToken*o\n\010IfExists\022\031\n" +
-      "\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n\016IF_EXISTS_SA" +
-      "ME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037\n\033IF_EXISTS_R" +
-      "ESTART_IF_CLOSED\020\003*V\n\nDurability\022\032\n\026DURA" +
-      "BILITY_UNSPECIFIED\020\000\022\025\n\021DURABILITY_NORMA" +
-      "L\020\001\022\025\n\021DURABILITY_STRICT\020\0022\242\r\n\022Coordinat" +
-      "orService\022V\n\rStartWorkflow\022!.nervenet.v1" +
-      ".StartWorkflowRequest\032\".nervenet.v1.Star" +
-      "tWorkflowResponse\022Y\n\016StartWorkflows\022\".ne" +
-      "rvenet.v1.StartWorkflowsRequest\032#.nerven" +
-      "et.v1.StartWorkflowsResponse\022]\n\016AwaitWor" +
-      "kflows\022\".nervenet.v1.AwaitWorkflowsReque" +
-      "st\032#.nervenet.v1.AwaitWorkflowsResponse(" +
-      "\0010\001\022P\n\013GetWorkflow\022\037.nervenet.v1.GetWork" +
-      "flowRequest\032 .nervenet.v1.GetWorkflowRes" +
-      "ponse\022V\n\rListWorkflows\022!.nervenet.v1.Lis" +
-      "tWorkflowsRequest\032\".nervenet.v1.ListWork" +
-      "flowsResponse\022J\n\tListWaits\022\035.nervenet.v1" +
-      ".ListWaitsRequest\032\036.nervenet.v1.ListWait" +
-      "sResponse\022P\n\013ListJournal\022\037.nervenet.v1.L" +
-      "istJournalRequest\032 .nervenet.v1.ListJour" +
-      "nalResponse\022X\n\rWatchWorkflow\022!.nervenet." +
-      "v1.WatchWorkflowRequest\032\".nervenet.v1.Wa" +
-      "tchWorkflowResponse0\001\022Y\n\016SignalWorkflow\022" +
-      "\".nervenet.v1.SignalWorkflowRequest\032#.ne" +
-      "rvenet.v1.SignalWorkflowResponse\022Y\n\016Canc" +
-      "elWorkflow\022\".nervenet.v1.CancelWorkflowR" +
-      "equest\032#.nervenet.v1.CancelWorkflowRespo" +
-      "nse\022V\n\rRetryWorkflow\022!.nervenet.v1.Retry" +
-      "WorkflowRequest\032\".nervenet.v1.RetryWorkf" +
-      "lowResponse\022\\\n\017RestartWorkflow\022#.nervene" +
-      "t.v1.RestartWorkflowRequest\032$.nervenet.v" +
-      "1.RestartWorkflowResponse\022D\n\007RunTask\022\033.n" +
-      "ervenet.v1.RunTaskRequest\032\034.nervenet.v1." +
-      "RunTaskResponse\022\\\n\017ListEscalations\022#.ner" +
-      "venet.v1.ListEscalationsRequest\032$.nerven" +
-      "et.v1.ListEscalationsResponse\022V\n\rGetEsca" +
-      "lation\022!.nervenet.v1.GetEscalationReques" +
-      "t\032\".nervenet.v1.GetEscalationResponse\022b\n" +
-      "\021ResolveEscalation\022%.nervenet.v1.Resolve" +
-      "EscalationRequest\032&.nervenet.v1.ResolveE" +
-      "scalationResponse\022V\n\rPutDefinition\022!.ner" +
-      "venet.v1.PutDefinitionRequest\032\".nervenet" +
-      ".v1.PutDefinitionResponse\022V\n\rGetDefiniti" +
-      "on\022!.nervenet.v1.GetDefinitionRequest\032\"." +
-      "nervenet.v1.GetDefinitionResponse\022\\\n\017Lis" +
-      "tDefinitions\022#.nervenet.v1.ListDefinitio" +
-      "nsRequest\032$.nervenet.v1.ListDefinitionsR" +
-      "esponseB8\n\017dev.nervenet.v1P\001Z#nervenet.d" +
-      "ev/nervenet/v1;nervenetv1b\006proto3"
+      "tionR\ndefinition\022\030\n\007created\030\002 \001(\010R\007creat" +
+      "ed\"D\n\024GetDefinitionRequest\022\022\n\004name\030\001 \001(\t" +
+      "R\004name\022\030\n\007version\030\002 \001(\005R\007version\"P\n\025GetD" +
+      "efinitionResponse\0227\n\ndefinition\030\001 \001(\0132\027." +
+      "nervenet.v1.DefinitionR\ndefinition\"h\n\026Li" +
+      "stDefinitionsRequest\022\022\n\004name\030\001 \001(\tR\004name" +
+      "\022\033\n\tpage_size\030\002 \001(\005R\010pageSize\022\035\n\npage_to" +
+      "ken\030\003 \001(\tR\tpageToken\"|\n\027ListDefinitionsR" +
+      "esponse\0229\n\013definitions\030\001 \003(\0132\027.nervenet." +
+      "v1.DefinitionR\013definitions\022&\n\017next_page_" +
+      "token\030\002 \001(\tR\rnextPageToken*o\n\010IfExists\022\031" +
+      "\n\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n\016IF_EXISTS_S" +
+      "AME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037\n\033IF_EXISTS_" +
+      "RESTART_IF_CLOSED\020\003*V\n\nDurability\022\032\n\026DUR" +
+      "ABILITY_UNSPECIFIED\020\000\022\025\n\021DURABILITY_NORM" +
+      "AL\020\001\022\025\n\021DURABILITY_STRICT\020\0022\242\r\n\022Coordina" +
+      "torService\022V\n\rStartWorkflow\022!.nervenet.v" +
+      "1.StartWorkflowRequest\032\".nervenet.v1.Sta" +
+      "rtWorkflowResponse\022Y\n\016StartWorkflows\022\".n" +
+      "ervenet.v1.StartWorkflowsRequest\032#.nerve" +
+      "net.v1.StartWorkflowsResponse\022]\n\016AwaitWo" +
+      "rkflows\022\".nervenet.v1.AwaitWorkflowsRequ" +
+      "est\032#.nervenet.v1.AwaitWorkflowsResponse" +
+      "(\0010\001\022P\n\013GetWorkflow\022\037.nervenet.v1.GetWor" +
+      "kflowRequest\032 .nervenet.v1.GetWorkflowRe" +
+      "sponse\022V\n\rListWorkflows\022!.nervenet.v1.Li" +
+      "stWorkflowsRequest\032\".nervenet.v1.ListWor" +
+      "kflowsResponse\022J\n\tListWaits\022\035.nervenet.v" +
+      "1.ListWaitsRequest\032\036.nervenet.v1.ListWai" +
+      "tsResponse\022P\n\013ListJournal\022\037.nervenet.v1." +
+      "ListJournalRequest\032 .nervenet.v1.ListJou" +
+      "rnalResponse\022X\n\rWatchWorkflow\022!.nervenet" +
+      ".v1.WatchWorkflowRequest\032\".nervenet.v1.W" +
+      "atchWorkflowResponse0\001\022Y\n\016SignalWorkflow" +
+      "\022\".nervenet.v1.SignalWorkflowRequest\032#.n" +
+      "ervenet.v1.SignalWorkflowResponse\022Y\n\016Can" +
+      "celWorkflow\022\".nervenet.v1.CancelWorkflow" +
+      "Request\032#.nervenet.v1.CancelWorkflowResp" +
+      "onse\022V\n\rRetryWorkflow\022!.nervenet.v1.Retr" +
+      "yWorkflowRequest\032\".nervenet.v1.RetryWork" +
+      "flowResponse\022\\\n\017RestartWorkflow\022#.nerven" +
+      "et.v1.RestartWorkflowRequest\032$.nervenet." +
+      "v1.RestartWorkflowResponse\022D\n\007RunTask\022\033." +
+      "nervenet.v1.RunTaskRequest\032\034.nervenet.v1" +
+      ".RunTaskResponse\022\\\n\017ListEscalations\022#.ne" +
+      "rvenet.v1.ListEscalationsRequest\032$.nerve" +
+      "net.v1.ListEscalationsResponse\022V\n\rGetEsc" +
+      "alation\022!.nervenet.v1.GetEscalationReque" +
+      "st\032\".nervenet.v1.GetEscalationResponse\022b" +
+      "\n\021ResolveEscalation\022%.nervenet.v1.Resolv" +
+      "eEscalationRequest\032&.nervenet.v1.Resolve" +
+      "EscalationResponse\022V\n\rPutDefinition\022!.ne" +
+      "rvenet.v1.PutDefinitionRequest\032\".nervene" +
+      "t.v1.PutDefinitionResponse\022V\n\rGetDefinit" +
+      "ion\022!.nervenet.v1.GetDefinitionRequest\032\"" +
+      ".nervenet.v1.GetDefinitionResponse\022\\\n\017Li" +
+      "stDefinitions\022#.nervenet.v1.ListDefiniti" +
+      "onsRequest\032$.nervenet.v1.ListDefinitions" +
+      "ResponseB8\n\017dev.nervenet.v1P\001Z#nervenet." +
+      "dev/nervenet/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -573,7 +574,7 @@ public final class CoordinatorServiceOuterClass {
     internal_static_nervenet_v1_GetWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetWorkflowRequest_descriptor,
-        new java.lang.String[] { "WorkflowId", "Wait", "PayloadFormat", "IncludeTaskPayloads", "InputSteps", });
+        new java.lang.String[] { "WorkflowId", "Wait", "PayloadFormat", "IncludeTaskPayloads", "InputSteps", "SummarizeTasks", });
     internal_static_nervenet_v1_GetWorkflowResponse_descriptor =
       getDescriptor().getMessageTypes().get(10);
     internal_static_nervenet_v1_GetWorkflowResponse_fieldAccessorTable = new

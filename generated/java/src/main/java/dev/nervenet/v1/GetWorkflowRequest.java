@@ -230,6 +230,23 @@ private static final long serialVersionUID = 0L;
     return inputSteps_.getByteString(index);
   }
 
+  public static final int SUMMARIZE_TASKS_FIELD_NUMBER = 6;
+  private boolean summarizeTasks_ = false;
+  /**
+   * <pre>
+   * Tell ten or more steps that are alike as one `task_groups` instead of one by one, and at most 300 of the others. The
+   * answer then has only those tasks that need a look, and those that `input_steps` names: see Workflow.task_groups. A
+   * workflow of thousands of steps is read in a fraction of the time. Releases before 0.2 give all tasks.
+   * </pre>
+   *
+   * <code>bool summarize_tasks = 6 [json_name = "summarizeTasks"];</code>
+   * @return The summarizeTasks.
+   */
+  @java.lang.Override
+  public boolean getSummarizeTasks() {
+    return summarizeTasks_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -258,6 +275,9 @@ private static final long serialVersionUID = 0L;
     }
     for (int i = 0; i < inputSteps_.size(); i++) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 5, inputSteps_.getRaw(i));
+    }
+    if (summarizeTasks_ != false) {
+      output.writeBool(6, summarizeTasks_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -291,6 +311,10 @@ private static final long serialVersionUID = 0L;
       size += dataSize;
       size += 1 * getInputStepsList().size();
     }
+    if (summarizeTasks_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(6, summarizeTasks_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -318,6 +342,8 @@ private static final long serialVersionUID = 0L;
         != other.getIncludeTaskPayloads()) return false;
     if (!getInputStepsList()
         .equals(other.getInputStepsList())) return false;
+    if (getSummarizeTasks()
+        != other.getSummarizeTasks()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -344,6 +370,9 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + INPUT_STEPS_FIELD_NUMBER;
       hash = (53 * hash) + getInputStepsList().hashCode();
     }
+    hash = (37 * hash) + SUMMARIZE_TASKS_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getSummarizeTasks());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -495,6 +524,7 @@ private static final long serialVersionUID = 0L;
       includeTaskPayloads_ = false;
       inputSteps_ =
           com.google.protobuf.LazyStringArrayList.emptyList();
+      summarizeTasks_ = false;
       return this;
     }
 
@@ -547,6 +577,9 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000010) != 0)) {
         inputSteps_.makeImmutable();
         result.inputSteps_ = inputSteps_;
+      }
+      if (((from_bitField0_ & 0x00000020) != 0)) {
+        result.summarizeTasks_ = summarizeTasks_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -619,6 +652,9 @@ private static final long serialVersionUID = 0L;
         }
         onChanged();
       }
+      if (other.getSummarizeTasks() != false) {
+        setSummarizeTasks(other.getSummarizeTasks());
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -673,6 +709,11 @@ private static final long serialVersionUID = 0L;
               inputSteps_.add(s);
               break;
             } // case 42
+            case 48: {
+              summarizeTasks_ = input.readBool();
+              bitField0_ |= 0x00000020;
+              break;
+            } // case 48
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1208,6 +1249,56 @@ private static final long serialVersionUID = 0L;
       ensureInputStepsIsMutable();
       inputSteps_.add(value);
       bitField0_ |= 0x00000010;
+      onChanged();
+      return this;
+    }
+
+    private boolean summarizeTasks_ ;
+    /**
+     * <pre>
+     * Tell ten or more steps that are alike as one `task_groups` instead of one by one, and at most 300 of the others. The
+     * answer then has only those tasks that need a look, and those that `input_steps` names: see Workflow.task_groups. A
+     * workflow of thousands of steps is read in a fraction of the time. Releases before 0.2 give all tasks.
+     * </pre>
+     *
+     * <code>bool summarize_tasks = 6 [json_name = "summarizeTasks"];</code>
+     * @return The summarizeTasks.
+     */
+    @java.lang.Override
+    public boolean getSummarizeTasks() {
+      return summarizeTasks_;
+    }
+    /**
+     * <pre>
+     * Tell ten or more steps that are alike as one `task_groups` instead of one by one, and at most 300 of the others. The
+     * answer then has only those tasks that need a look, and those that `input_steps` names: see Workflow.task_groups. A
+     * workflow of thousands of steps is read in a fraction of the time. Releases before 0.2 give all tasks.
+     * </pre>
+     *
+     * <code>bool summarize_tasks = 6 [json_name = "summarizeTasks"];</code>
+     * @param value The summarizeTasks to set.
+     * @return This builder for chaining.
+     */
+    public Builder setSummarizeTasks(boolean value) {
+
+      summarizeTasks_ = value;
+      bitField0_ |= 0x00000020;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Tell ten or more steps that are alike as one `task_groups` instead of one by one, and at most 300 of the others. The
+     * answer then has only those tasks that need a look, and those that `input_steps` names: see Workflow.task_groups. A
+     * workflow of thousands of steps is read in a fraction of the time. Releases before 0.2 give all tasks.
+     * </pre>
+     *
+     * <code>bool summarize_tasks = 6 [json_name = "summarizeTasks"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearSummarizeTasks() {
+      bitField0_ = (bitField0_ & ~0x00000020);
+      summarizeTasks_ = false;
       onChanged();
       return this;
     }

@@ -127,4 +127,16 @@ public interface GetWorkflowRequestOrBuilder extends
    */
   com.google.protobuf.ByteString
       getInputStepsBytes(int index);
+
+  /**
+   * <pre>
+   * Tell ten or more steps that are alike as one `task_groups` instead of one by one, and at most 300 of the others. The
+   * answer then has only those tasks that need a look, and those that `input_steps` names: see Workflow.task_groups. A
+   * workflow of thousands of steps is read in a fraction of the time. Releases before 0.2 give all tasks.
+   * </pre>
+   *
+   * <code>bool summarize_tasks = 6 [json_name = "summarizeTasks"];</code>
+   * @return The summarizeTasks.
+   */
+  boolean getSummarizeTasks();
 }

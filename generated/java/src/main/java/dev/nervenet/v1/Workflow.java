@@ -33,6 +33,8 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.LazyStringArrayList.emptyList();
     waits_ = java.util.Collections.emptyList();
     unreadSignals_ = java.util.Collections.emptyList();
+    taskGroups_ = java.util.Collections.emptyList();
+    usage_ = java.util.Collections.emptyList();
   }
 
   @java.lang.Override
@@ -1098,6 +1100,153 @@ java.lang.String defaultValue) {
     return archived_;
   }
 
+  public static final int TASK_GROUPS_FIELD_NUMBER = 34;
+  @SuppressWarnings("serial")
+  private java.util.List<dev.nervenet.v1.TaskGroup> taskGroups_;
+  /**
+   * <pre>
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<dev.nervenet.v1.TaskGroup> getTaskGroupsList() {
+    return taskGroups_;
+  }
+  /**
+   * <pre>
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends dev.nervenet.v1.TaskGroupOrBuilder> 
+      getTaskGroupsOrBuilderList() {
+    return taskGroups_;
+  }
+  /**
+   * <pre>
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+   */
+  @java.lang.Override
+  public int getTaskGroupsCount() {
+    return taskGroups_.size();
+  }
+  /**
+   * <pre>
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.TaskGroup getTaskGroups(int index) {
+    return taskGroups_.get(index);
+  }
+  /**
+   * <pre>
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.TaskGroupOrBuilder getTaskGroupsOrBuilder(
+      int index) {
+    return taskGroups_.get(index);
+  }
+
+  public static final int TASK_COUNT_FIELD_NUMBER = 35;
+  private int taskCount_ = 0;
+  /**
+   * <pre>
+   * With `summarize_tasks`: how many steps it has.
+   * </pre>
+   *
+   * <code>int32 task_count = 35 [json_name = "taskCount"];</code>
+   * @return The taskCount.
+   */
+  @java.lang.Override
+  public int getTaskCount() {
+    return taskCount_;
+  }
+
+  public static final int USAGE_FIELD_NUMBER = 36;
+  @SuppressWarnings("serial")
+  private java.util.List<dev.nervenet.v1.TokenUsage> usage_;
+  /**
+   * <pre>
+   * With `summarize_tasks`: the tokens of all steps, by model.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<dev.nervenet.v1.TokenUsage> getUsageList() {
+    return usage_;
+  }
+  /**
+   * <pre>
+   * With `summarize_tasks`: the tokens of all steps, by model.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends dev.nervenet.v1.TokenUsageOrBuilder> 
+      getUsageOrBuilderList() {
+    return usage_;
+  }
+  /**
+   * <pre>
+   * With `summarize_tasks`: the tokens of all steps, by model.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+   */
+  @java.lang.Override
+  public int getUsageCount() {
+    return usage_.size();
+  }
+  /**
+   * <pre>
+   * With `summarize_tasks`: the tokens of all steps, by model.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.TokenUsage getUsage(int index) {
+    return usage_.get(index);
+  }
+  /**
+   * <pre>
+   * With `summarize_tasks`: the tokens of all steps, by model.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+   */
+  @java.lang.Override
+  public dev.nervenet.v1.TokenUsageOrBuilder getUsageOrBuilder(
+      int index) {
+    return usage_.get(index);
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -1195,6 +1344,15 @@ java.lang.String defaultValue) {
     }
     if (archived_ != false) {
       output.writeBool(33, archived_);
+    }
+    for (int i = 0; i < taskGroups_.size(); i++) {
+      output.writeMessage(34, taskGroups_.get(i));
+    }
+    if (taskCount_ != 0) {
+      output.writeInt32(35, taskCount_);
+    }
+    for (int i = 0; i < usage_.size(); i++) {
+      output.writeMessage(36, usage_.get(i));
     }
     getUnknownFields().writeTo(output);
   }
@@ -1317,6 +1475,18 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeBoolSize(33, archived_);
     }
+    for (int i = 0; i < taskGroups_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(34, taskGroups_.get(i));
+    }
+    if (taskCount_ != 0) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeInt32Size(35, taskCount_);
+    }
+    for (int i = 0; i < usage_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(36, usage_.get(i));
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -1406,6 +1576,12 @@ java.lang.String defaultValue) {
         .equals(other.getUnreadSignalsList())) return false;
     if (getArchived()
         != other.getArchived()) return false;
+    if (!getTaskGroupsList()
+        .equals(other.getTaskGroupsList())) return false;
+    if (getTaskCount()
+        != other.getTaskCount()) return false;
+    if (!getUsageList()
+        .equals(other.getUsageList())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -1499,6 +1675,16 @@ java.lang.String defaultValue) {
     hash = (37 * hash) + ARCHIVED_FIELD_NUMBER;
     hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
         getArchived());
+    if (getTaskGroupsCount() > 0) {
+      hash = (37 * hash) + TASK_GROUPS_FIELD_NUMBER;
+      hash = (53 * hash) + getTaskGroupsList().hashCode();
+    }
+    hash = (37 * hash) + TASK_COUNT_FIELD_NUMBER;
+    hash = (53 * hash) + getTaskCount();
+    if (getUsageCount() > 0) {
+      hash = (37 * hash) + USAGE_FIELD_NUMBER;
+      hash = (53 * hash) + getUsageList().hashCode();
+    }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -1665,6 +1851,8 @@ java.lang.String defaultValue) {
         getBlockedFieldBuilder();
         getWaitsFieldBuilder();
         getUnreadSignalsFieldBuilder();
+        getTaskGroupsFieldBuilder();
+        getUsageFieldBuilder();
       }
     }
     @java.lang.Override
@@ -1745,6 +1933,21 @@ java.lang.String defaultValue) {
       }
       bitField0_ = (bitField0_ & ~0x02000000);
       archived_ = false;
+      if (taskGroupsBuilder_ == null) {
+        taskGroups_ = java.util.Collections.emptyList();
+      } else {
+        taskGroups_ = null;
+        taskGroupsBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x08000000);
+      taskCount_ = 0;
+      if (usageBuilder_ == null) {
+        usage_ = java.util.Collections.emptyList();
+      } else {
+        usage_ = null;
+        usageBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x20000000);
       return this;
     }
 
@@ -1804,6 +2007,24 @@ java.lang.String defaultValue) {
         result.unreadSignals_ = unreadSignals_;
       } else {
         result.unreadSignals_ = unreadSignalsBuilder_.build();
+      }
+      if (taskGroupsBuilder_ == null) {
+        if (((bitField0_ & 0x08000000) != 0)) {
+          taskGroups_ = java.util.Collections.unmodifiableList(taskGroups_);
+          bitField0_ = (bitField0_ & ~0x08000000);
+        }
+        result.taskGroups_ = taskGroups_;
+      } else {
+        result.taskGroups_ = taskGroupsBuilder_.build();
+      }
+      if (usageBuilder_ == null) {
+        if (((bitField0_ & 0x20000000) != 0)) {
+          usage_ = java.util.Collections.unmodifiableList(usage_);
+          bitField0_ = (bitField0_ & ~0x20000000);
+        }
+        result.usage_ = usage_;
+      } else {
+        result.usage_ = usageBuilder_.build();
       }
     }
 
@@ -1904,6 +2125,9 @@ java.lang.String defaultValue) {
       }
       if (((from_bitField0_ & 0x04000000) != 0)) {
         result.archived_ = archived_;
+      }
+      if (((from_bitField0_ & 0x10000000) != 0)) {
+        result.taskCount_ = taskCount_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -2121,6 +2345,61 @@ java.lang.String defaultValue) {
       if (other.getArchived() != false) {
         setArchived(other.getArchived());
       }
+      if (taskGroupsBuilder_ == null) {
+        if (!other.taskGroups_.isEmpty()) {
+          if (taskGroups_.isEmpty()) {
+            taskGroups_ = other.taskGroups_;
+            bitField0_ = (bitField0_ & ~0x08000000);
+          } else {
+            ensureTaskGroupsIsMutable();
+            taskGroups_.addAll(other.taskGroups_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.taskGroups_.isEmpty()) {
+          if (taskGroupsBuilder_.isEmpty()) {
+            taskGroupsBuilder_.dispose();
+            taskGroupsBuilder_ = null;
+            taskGroups_ = other.taskGroups_;
+            bitField0_ = (bitField0_ & ~0x08000000);
+            taskGroupsBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getTaskGroupsFieldBuilder() : null;
+          } else {
+            taskGroupsBuilder_.addAllMessages(other.taskGroups_);
+          }
+        }
+      }
+      if (other.getTaskCount() != 0) {
+        setTaskCount(other.getTaskCount());
+      }
+      if (usageBuilder_ == null) {
+        if (!other.usage_.isEmpty()) {
+          if (usage_.isEmpty()) {
+            usage_ = other.usage_;
+            bitField0_ = (bitField0_ & ~0x20000000);
+          } else {
+            ensureUsageIsMutable();
+            usage_.addAll(other.usage_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.usage_.isEmpty()) {
+          if (usageBuilder_.isEmpty()) {
+            usageBuilder_.dispose();
+            usageBuilder_ = null;
+            usage_ = other.usage_;
+            bitField0_ = (bitField0_ & ~0x20000000);
+            usageBuilder_ = 
+              com.google.protobuf.GeneratedMessageV3.alwaysUseFieldBuilders ?
+                 getUsageFieldBuilder() : null;
+          } else {
+            usageBuilder_.addAllMessages(other.usage_);
+          }
+        }
+      }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
       return this;
@@ -2325,6 +2604,37 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x04000000;
               break;
             } // case 264
+            case 274: {
+              dev.nervenet.v1.TaskGroup m =
+                  input.readMessage(
+                      dev.nervenet.v1.TaskGroup.parser(),
+                      extensionRegistry);
+              if (taskGroupsBuilder_ == null) {
+                ensureTaskGroupsIsMutable();
+                taskGroups_.add(m);
+              } else {
+                taskGroupsBuilder_.addMessage(m);
+              }
+              break;
+            } // case 274
+            case 280: {
+              taskCount_ = input.readInt32();
+              bitField0_ |= 0x10000000;
+              break;
+            } // case 280
+            case 290: {
+              dev.nervenet.v1.TokenUsage m =
+                  input.readMessage(
+                      dev.nervenet.v1.TokenUsage.parser(),
+                      extensionRegistry);
+              if (usageBuilder_ == null) {
+                ensureUsageIsMutable();
+                usage_.add(m);
+              } else {
+                usageBuilder_.addMessage(m);
+              }
+              break;
+            } // case 290
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -5672,6 +5982,710 @@ java.lang.String defaultValue) {
       archived_ = false;
       onChanged();
       return this;
+    }
+
+    private java.util.List<dev.nervenet.v1.TaskGroup> taskGroups_ =
+      java.util.Collections.emptyList();
+    private void ensureTaskGroupsIsMutable() {
+      if (!((bitField0_ & 0x08000000) != 0)) {
+        taskGroups_ = new java.util.ArrayList<dev.nervenet.v1.TaskGroup>(taskGroups_);
+        bitField0_ |= 0x08000000;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.TaskGroup, dev.nervenet.v1.TaskGroup.Builder, dev.nervenet.v1.TaskGroupOrBuilder> taskGroupsBuilder_;
+
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.TaskGroup> getTaskGroupsList() {
+      if (taskGroupsBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(taskGroups_);
+      } else {
+        return taskGroupsBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public int getTaskGroupsCount() {
+      if (taskGroupsBuilder_ == null) {
+        return taskGroups_.size();
+      } else {
+        return taskGroupsBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public dev.nervenet.v1.TaskGroup getTaskGroups(int index) {
+      if (taskGroupsBuilder_ == null) {
+        return taskGroups_.get(index);
+      } else {
+        return taskGroupsBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public Builder setTaskGroups(
+        int index, dev.nervenet.v1.TaskGroup value) {
+      if (taskGroupsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureTaskGroupsIsMutable();
+        taskGroups_.set(index, value);
+        onChanged();
+      } else {
+        taskGroupsBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public Builder setTaskGroups(
+        int index, dev.nervenet.v1.TaskGroup.Builder builderForValue) {
+      if (taskGroupsBuilder_ == null) {
+        ensureTaskGroupsIsMutable();
+        taskGroups_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        taskGroupsBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public Builder addTaskGroups(dev.nervenet.v1.TaskGroup value) {
+      if (taskGroupsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureTaskGroupsIsMutable();
+        taskGroups_.add(value);
+        onChanged();
+      } else {
+        taskGroupsBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public Builder addTaskGroups(
+        int index, dev.nervenet.v1.TaskGroup value) {
+      if (taskGroupsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureTaskGroupsIsMutable();
+        taskGroups_.add(index, value);
+        onChanged();
+      } else {
+        taskGroupsBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public Builder addTaskGroups(
+        dev.nervenet.v1.TaskGroup.Builder builderForValue) {
+      if (taskGroupsBuilder_ == null) {
+        ensureTaskGroupsIsMutable();
+        taskGroups_.add(builderForValue.build());
+        onChanged();
+      } else {
+        taskGroupsBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public Builder addTaskGroups(
+        int index, dev.nervenet.v1.TaskGroup.Builder builderForValue) {
+      if (taskGroupsBuilder_ == null) {
+        ensureTaskGroupsIsMutable();
+        taskGroups_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        taskGroupsBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public Builder addAllTaskGroups(
+        java.lang.Iterable<? extends dev.nervenet.v1.TaskGroup> values) {
+      if (taskGroupsBuilder_ == null) {
+        ensureTaskGroupsIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, taskGroups_);
+        onChanged();
+      } else {
+        taskGroupsBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public Builder clearTaskGroups() {
+      if (taskGroupsBuilder_ == null) {
+        taskGroups_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x08000000);
+        onChanged();
+      } else {
+        taskGroupsBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public Builder removeTaskGroups(int index) {
+      if (taskGroupsBuilder_ == null) {
+        ensureTaskGroupsIsMutable();
+        taskGroups_.remove(index);
+        onChanged();
+      } else {
+        taskGroupsBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public dev.nervenet.v1.TaskGroup.Builder getTaskGroupsBuilder(
+        int index) {
+      return getTaskGroupsFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public dev.nervenet.v1.TaskGroupOrBuilder getTaskGroupsOrBuilder(
+        int index) {
+      if (taskGroupsBuilder_ == null) {
+        return taskGroups_.get(index);  } else {
+        return taskGroupsBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public java.util.List<? extends dev.nervenet.v1.TaskGroupOrBuilder> 
+         getTaskGroupsOrBuilderList() {
+      if (taskGroupsBuilder_ != null) {
+        return taskGroupsBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(taskGroups_);
+      }
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public dev.nervenet.v1.TaskGroup.Builder addTaskGroupsBuilder() {
+      return getTaskGroupsFieldBuilder().addBuilder(
+          dev.nervenet.v1.TaskGroup.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public dev.nervenet.v1.TaskGroup.Builder addTaskGroupsBuilder(
+        int index) {
+      return getTaskGroupsFieldBuilder().addBuilder(
+          index, dev.nervenet.v1.TaskGroup.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+     * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+     * they began.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.TaskGroup.Builder> 
+         getTaskGroupsBuilderList() {
+      return getTaskGroupsFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.TaskGroup, dev.nervenet.v1.TaskGroup.Builder, dev.nervenet.v1.TaskGroupOrBuilder> 
+        getTaskGroupsFieldBuilder() {
+      if (taskGroupsBuilder_ == null) {
+        taskGroupsBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            dev.nervenet.v1.TaskGroup, dev.nervenet.v1.TaskGroup.Builder, dev.nervenet.v1.TaskGroupOrBuilder>(
+                taskGroups_,
+                ((bitField0_ & 0x08000000) != 0),
+                getParentForChildren(),
+                isClean());
+        taskGroups_ = null;
+      }
+      return taskGroupsBuilder_;
+    }
+
+    private int taskCount_ ;
+    /**
+     * <pre>
+     * With `summarize_tasks`: how many steps it has.
+     * </pre>
+     *
+     * <code>int32 task_count = 35 [json_name = "taskCount"];</code>
+     * @return The taskCount.
+     */
+    @java.lang.Override
+    public int getTaskCount() {
+      return taskCount_;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: how many steps it has.
+     * </pre>
+     *
+     * <code>int32 task_count = 35 [json_name = "taskCount"];</code>
+     * @param value The taskCount to set.
+     * @return This builder for chaining.
+     */
+    public Builder setTaskCount(int value) {
+
+      taskCount_ = value;
+      bitField0_ |= 0x10000000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: how many steps it has.
+     * </pre>
+     *
+     * <code>int32 task_count = 35 [json_name = "taskCount"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearTaskCount() {
+      bitField0_ = (bitField0_ & ~0x10000000);
+      taskCount_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private java.util.List<dev.nervenet.v1.TokenUsage> usage_ =
+      java.util.Collections.emptyList();
+    private void ensureUsageIsMutable() {
+      if (!((bitField0_ & 0x20000000) != 0)) {
+        usage_ = new java.util.ArrayList<dev.nervenet.v1.TokenUsage>(usage_);
+        bitField0_ |= 0x20000000;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.TokenUsage, dev.nervenet.v1.TokenUsage.Builder, dev.nervenet.v1.TokenUsageOrBuilder> usageBuilder_;
+
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.TokenUsage> getUsageList() {
+      if (usageBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(usage_);
+      } else {
+        return usageBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public int getUsageCount() {
+      if (usageBuilder_ == null) {
+        return usage_.size();
+      } else {
+        return usageBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public dev.nervenet.v1.TokenUsage getUsage(int index) {
+      if (usageBuilder_ == null) {
+        return usage_.get(index);
+      } else {
+        return usageBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public Builder setUsage(
+        int index, dev.nervenet.v1.TokenUsage value) {
+      if (usageBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureUsageIsMutable();
+        usage_.set(index, value);
+        onChanged();
+      } else {
+        usageBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public Builder setUsage(
+        int index, dev.nervenet.v1.TokenUsage.Builder builderForValue) {
+      if (usageBuilder_ == null) {
+        ensureUsageIsMutable();
+        usage_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        usageBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public Builder addUsage(dev.nervenet.v1.TokenUsage value) {
+      if (usageBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureUsageIsMutable();
+        usage_.add(value);
+        onChanged();
+      } else {
+        usageBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public Builder addUsage(
+        int index, dev.nervenet.v1.TokenUsage value) {
+      if (usageBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureUsageIsMutable();
+        usage_.add(index, value);
+        onChanged();
+      } else {
+        usageBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public Builder addUsage(
+        dev.nervenet.v1.TokenUsage.Builder builderForValue) {
+      if (usageBuilder_ == null) {
+        ensureUsageIsMutable();
+        usage_.add(builderForValue.build());
+        onChanged();
+      } else {
+        usageBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public Builder addUsage(
+        int index, dev.nervenet.v1.TokenUsage.Builder builderForValue) {
+      if (usageBuilder_ == null) {
+        ensureUsageIsMutable();
+        usage_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        usageBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public Builder addAllUsage(
+        java.lang.Iterable<? extends dev.nervenet.v1.TokenUsage> values) {
+      if (usageBuilder_ == null) {
+        ensureUsageIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, usage_);
+        onChanged();
+      } else {
+        usageBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public Builder clearUsage() {
+      if (usageBuilder_ == null) {
+        usage_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x20000000);
+        onChanged();
+      } else {
+        usageBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public Builder removeUsage(int index) {
+      if (usageBuilder_ == null) {
+        ensureUsageIsMutable();
+        usage_.remove(index);
+        onChanged();
+      } else {
+        usageBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public dev.nervenet.v1.TokenUsage.Builder getUsageBuilder(
+        int index) {
+      return getUsageFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public dev.nervenet.v1.TokenUsageOrBuilder getUsageOrBuilder(
+        int index) {
+      if (usageBuilder_ == null) {
+        return usage_.get(index);  } else {
+        return usageBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public java.util.List<? extends dev.nervenet.v1.TokenUsageOrBuilder> 
+         getUsageOrBuilderList() {
+      if (usageBuilder_ != null) {
+        return usageBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(usage_);
+      }
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public dev.nervenet.v1.TokenUsage.Builder addUsageBuilder() {
+      return getUsageFieldBuilder().addBuilder(
+          dev.nervenet.v1.TokenUsage.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public dev.nervenet.v1.TokenUsage.Builder addUsageBuilder(
+        int index) {
+      return getUsageFieldBuilder().addBuilder(
+          index, dev.nervenet.v1.TokenUsage.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * With `summarize_tasks`: the tokens of all steps, by model.
+     * </pre>
+     *
+     * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+     */
+    public java.util.List<dev.nervenet.v1.TokenUsage.Builder> 
+         getUsageBuilderList() {
+      return getUsageFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilderV3<
+        dev.nervenet.v1.TokenUsage, dev.nervenet.v1.TokenUsage.Builder, dev.nervenet.v1.TokenUsageOrBuilder> 
+        getUsageFieldBuilder() {
+      if (usageBuilder_ == null) {
+        usageBuilder_ = new com.google.protobuf.RepeatedFieldBuilderV3<
+            dev.nervenet.v1.TokenUsage, dev.nervenet.v1.TokenUsage.Builder, dev.nervenet.v1.TokenUsageOrBuilder>(
+                usage_,
+                ((bitField0_ & 0x20000000) != 0),
+                getParentForChildren(),
+                isClean());
+        usage_ = null;
+      }
+      return usageBuilder_;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

@@ -647,4 +647,112 @@ java.lang.String defaultValue);
    * @return The archived.
    */
   boolean getArchived();
+
+  /**
+   * <pre>
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+   */
+  java.util.List<dev.nervenet.v1.TaskGroup> 
+      getTaskGroupsList();
+  /**
+   * <pre>
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+   */
+  dev.nervenet.v1.TaskGroup getTaskGroups(int index);
+  /**
+   * <pre>
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+   */
+  int getTaskGroupsCount();
+  /**
+   * <pre>
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+   */
+  java.util.List<? extends dev.nervenet.v1.TaskGroupOrBuilder> 
+      getTaskGroupsOrBuilderList();
+  /**
+   * <pre>
+   * With GetWorkflowRequest.summarize_tasks: steps that are alike, as they began. Of each group `tasks` has the first three
+   * that failed or are tried again, and the first three that wait for a human; of the other steps it has the first 300, as
+   * they began.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TaskGroup task_groups = 34 [json_name = "taskGroups"];</code>
+   */
+  dev.nervenet.v1.TaskGroupOrBuilder getTaskGroupsOrBuilder(
+      int index);
+
+  /**
+   * <pre>
+   * With `summarize_tasks`: how many steps it has.
+   * </pre>
+   *
+   * <code>int32 task_count = 35 [json_name = "taskCount"];</code>
+   * @return The taskCount.
+   */
+  int getTaskCount();
+
+  /**
+   * <pre>
+   * With `summarize_tasks`: the tokens of all steps, by model.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+   */
+  java.util.List<dev.nervenet.v1.TokenUsage> 
+      getUsageList();
+  /**
+   * <pre>
+   * With `summarize_tasks`: the tokens of all steps, by model.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+   */
+  dev.nervenet.v1.TokenUsage getUsage(int index);
+  /**
+   * <pre>
+   * With `summarize_tasks`: the tokens of all steps, by model.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+   */
+  int getUsageCount();
+  /**
+   * <pre>
+   * With `summarize_tasks`: the tokens of all steps, by model.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+   */
+  java.util.List<? extends dev.nervenet.v1.TokenUsageOrBuilder> 
+      getUsageOrBuilderList();
+  /**
+   * <pre>
+   * With `summarize_tasks`: the tokens of all steps, by model.
+   * </pre>
+   *
+   * <code>repeated .nervenet.v1.TokenUsage usage = 36 [json_name = "usage"];</code>
+   */
+  dev.nervenet.v1.TokenUsageOrBuilder getUsageOrBuilder(
+      int index);
 }

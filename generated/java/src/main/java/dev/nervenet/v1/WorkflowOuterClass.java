@@ -41,6 +41,16 @@ public final class WorkflowOuterClass {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_Workflow_LabelsEntry_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_TaskGroup_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_TaskGroup_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_TaskStateCount_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_TaskStateCount_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_ParentStep_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -189,7 +199,7 @@ public final class WorkflowOuterClass {
       "y\n\014UnreadSignal\022\026\n\006signal\030\001 \001(\tR\006signal\022" +
       "\024\n\005count\030\002 \001(\005R\005count\022;\n\013oldest_time\030\003 \001" +
       "(\0132\032.google.protobuf.TimestampR\noldestTi" +
-      "me\"\341\010\n\010Workflow\022\037\n\013workflow_id\030\001 \001(\tR\nwo" +
+      "me\"\350\t\n\010Workflow\022\037\n\013workflow_id\030\001 \001(\tR\nwo" +
       "rkflowId\022\020\n\003run\030\002 \001(\005R\003run\022\036\n\ndefinition" +
       "\030\003 \001(\tR\ndefinition\022\030\n\007version\030\004 \001(\005R\007ver" +
       "sion\0220\n\005state\030\005 \001(\0162\032.nervenet.v1.Workfl" +
@@ -215,154 +225,166 @@ public final class WorkflowOuterClass {
       "ervenet.v1.WaitR\005waits\022\035\n\nmore_waits\030\037 \001" +
       "(\005R\tmoreWaits\022@\n\016unread_signals\030  \003(\0132\031." +
       "nervenet.v1.UnreadSignalR\runreadSignals\022" +
-      "\032\n\010archived\030! \001(\010R\010archived\0329\n\013LabelsEnt" +
-      "ry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005val" +
-      "ue:\0028\001\"S\n\nParentStep\022\037\n\013workflow_id\030\001 \001(" +
-      "\tR\nworkflowId\022\020\n\003run\030\002 \001(\005R\003run\022\022\n\004step\030" +
-      "\003 \001(\tR\004step\"\354\003\n\017StartAttributes\022\036\n\ndefin" +
-      "ition\030\001 \001(\tR\ndefinition\022\030\n\007version\030\002 \001(\005" +
-      "R\007version\022\030\n\007runtime\030\003 \001(\tR\007runtime\022*\n\005i" +
-      "nput\030\004 \001(\0132\024.nervenet.v1.PayloadR\005input\022" +
-      "\022\n\004seed\030\005 \001(\014R\004seed\022@\n\006labels\030\006 \003(\0132(.ne" +
-      "rvenet.v1.StartAttributes.LabelsEntryR\006l" +
-      "abels\0223\n\007timeout\030\007 \001(\0132\031.google.protobuf" +
-      ".DurationR\007timeout\022/\n\005trace\030\010 \001(\0132\031.nerv" +
-      "enet.v1.TraceContextR\005trace\022\027\n\007span_id\030\t" +
-      " \001(\014R\006spanId\022\030\n\007starter\030\n \001(\tR\007starter\022/" +
-      "\n\006parent\030\013 \001(\0132\027.nervenet.v1.ParentStepR" +
-      "\006parent\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key" +
-      "\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"H\n\017TimerAttri" +
-      "butes\0225\n\010due_time\030\001 \001(\0132\032.google.protobu" +
-      "f.TimestampR\007dueTime\"r\n\020SignalAttributes" +
-      "\022\026\n\006signal\030\001 \001(\tR\006signal\022.\n\007payload\030\002 \001(" +
-      "\0132\024.nervenet.v1.PayloadR\007payload\022\026\n\006send" +
-      "er\030\003 \001(\tR\006sender\"H\n\023EscalatedAttributes\022" +
-      "1\n\010question\030\001 \001(\0132\025.nervenet.v1.Question" +
-      "R\010question\"\342\001\n\021DecidedAttributes\0225\n\006acti" +
-      "on\030\001 \001(\0162\035.nervenet.v1.EscalationActionR" +
-      "\006action\022*\n\005value\030\002 \001(\0132\024.nervenet.v1.Pay" +
-      "loadR\005value\022\032\n\010attempts\030\003 \001(\005R\010attempts\022" +
-      "\030\n\007comment\030\004 \001(\tR\007comment\022\032\n\010resolver\030\005 " +
-      "\001(\tR\010resolver\022\030\n\007expired\030\006 \001(\010R\007expired\"" +
-      ")\n\017PatchAttributes\022\026\n\006answer\030\001 \001(\010R\006answ" +
-      "er\"\202\001\n\017ChildAttributes\022\037\n\013workflow_id\030\001 " +
-      "\001(\tR\nworkflowId\022\036\n\ndefinition\030\002 \001(\tR\ndef" +
-      "inition\022.\n\007failure\030\003 \001(\0132\024.nervenet.v1.F" +
-      "ailureR\007failure\"y\n\016SentAttributes\022\037\n\013wor" +
-      "kflow_id\030\001 \001(\tR\nworkflowId\022\026\n\006signal\030\002 \001" +
-      "(\tR\006signal\022.\n\007failure\030\003 \001(\0132\024.nervenet.v" +
-      "1.FailureR\007failure\"\205\001\n\020CancelAttributes\022" +
-      "\026\n\006reason\030\001 \001(\tR\006reason\022\034\n\trequester\030\002 \001" +
-      "(\tR\trequester\022\030\n\007timeout\030\003 \001(\010R\007timeout\022" +
-      "!\n\014journal_full\030\004 \001(\010R\013journalFull\"\241\001\n\017C" +
-      "loseAttributes\0220\n\005state\030\001 \001(\0162\032.nervenet" +
-      ".v1.WorkflowStateR\005state\022,\n\006output\030\002 \001(\013" +
-      "2\024.nervenet.v1.PayloadR\006output\022.\n\007failur" +
-      "e\030\003 \001(\0132\024.nervenet.v1.FailureR\007failure\"\253" +
-      "\006\n\014JournalEntry\022\032\n\010sequence\030\001 \001(\003R\010seque" +
-      "nce\022\022\n\004name\030\002 \001(\tR\004name\022.\n\004time\030\003 \001(\0132\032." +
-      "google.protobuf.TimestampR\004time\022\024\n\005actor" +
-      "\030\004 \001(\tR\005actor\0224\n\005start\030\005 \001(\0132\034.nervenet." +
-      "v1.StartAttributesH\000R\005start\022-\n\004task\030\006 \001(" +
-      "\0132\027.nervenet.v1.TaskResultH\000R\004task\0224\n\005ti" +
-      "mer\030\007 \001(\0132\034.nervenet.v1.TimerAttributesH" +
-      "\000R\005timer\0227\n\006signal\030\010 \001(\0132\035.nervenet.v1.S" +
-      "ignalAttributesH\000R\006signal\022@\n\tescalated\030\t" +
-      " \001(\0132 .nervenet.v1.EscalatedAttributesH\000" +
-      "R\tescalated\022:\n\007decided\030\n \001(\0132\036.nervenet." +
-      "v1.DecidedAttributesH\000R\007decided\0224\n\005patch" +
-      "\030\013 \001(\0132\034.nervenet.v1.PatchAttributesH\000R\005" +
-      "patch\0227\n\006cancel\030\014 \001(\0132\035.nervenet.v1.Canc" +
-      "elAttributesH\000R\006cancel\0224\n\005close\030\r \001(\0132\034." +
-      "nervenet.v1.CloseAttributesH\000R\005close\0227\n\010" +
-      "progress\030\016 \001(\0132\031.nervenet.v1.TaskProgres" +
-      "sH\000R\010progress\0224\n\005child\030\017 \001(\0132\034.nervenet." +
-      "v1.ChildAttributesH\000R\005child\0221\n\004sent\030\020 \001(" +
-      "\0132\033.nervenet.v1.SentAttributesH\000R\004sentB\014" +
-      "\n\nattributes\"\313\001\n\024EscalationResolution\0225\n" +
-      "\006action\030\001 \001(\0162\035.nervenet.v1.EscalationAc" +
-      "tionR\006action\022*\n\005value\030\002 \001(\0132\024.nervenet.v" +
-      "1.PayloadR\005value\022\032\n\010attempts\030\003 \001(\005R\010atte" +
-      "mpts\022\030\n\007comment\030\004 \001(\tR\007comment\022\032\n\010resolv" +
-      "er\030\005 \001(\tR\010resolver\"\276\003\n\nEscalation\022#\n\resc" +
-      "alation_id\030\001 \001(\tR\014escalationId\022\037\n\013workfl" +
-      "ow_id\030\002 \001(\tR\nworkflowId\022\020\n\003run\030\003 \001(\005R\003ru" +
-      "n\022\022\n\004step\030\004 \001(\tR\004step\0221\n\010question\030\005 \001(\0132" +
-      "\025.nervenet.v1.QuestionR\010question\0222\n\005stat" +
-      "e\030\006 \001(\0162\034.nervenet.v1.EscalationStateR\005s" +
-      "tate\022;\n\013create_time\030\007 \001(\0132\032.google.proto" +
-      "buf.TimestampR\ncreateTime\022=\n\014resolve_tim" +
-      "e\030\010 \001(\0132\032.google.protobuf.TimestampR\013res" +
-      "olveTime\022A\n\nresolution\030\t \001(\0132!.nervenet." +
-      "v1.EscalationResolutionR\nresolution\022\036\n\nd" +
-      "efinition\030\n \001(\tR\ndefinition\"\253\003\n\nDefiniti" +
-      "on\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007version\030\002 \001(\005R" +
-      "\007version\022 \n\013description\030\003 \001(\tR\013descripti" +
-      "on\022\'\n\005steps\030\004 \003(\0132\021.nervenet.v1.StepR\005st" +
-      "eps\022\026\n\006output\030\005 \001(\tR\006output\022.\n\005retry\030\006 \001" +
-      "(\0132\030.nervenet.v1.RetryPolicyR\005retry\0221\n\010t" +
-      "imeouts\030\007 \001(\0132\025.nervenet.v1.TimeoutsR\010ti" +
-      "meouts\0223\n\007timeout\030\010 \001(\0132\031.google.protobu" +
-      "f.DurationR\007timeout\022;\n\013create_time\030\t \001(\013" +
-      "2\032.google.protobuf.TimestampR\ncreateTime" +
-      "\0227\n\tretention\030\n \001(\0132\031.google.protobuf.Du" +
-      "rationR\tretention\"\262\005\n\004Step\022\022\n\004name\030\001 \001(\t" +
-      "R\004name\022\035\n\ndepends_on\030\002 \003(\tR\tdependsOn\022\034\n" +
-      "\tcondition\030\003 \001(\tR\tcondition\022/\n\010for_each\030" +
-      "\004 \001(\0132\024.nervenet.v1.ForEachR\007forEach\022-\n\004" +
-      "call\030\005 \001(\0132\027.nervenet.v1.CallActionH\000R\004c" +
-      "all\022*\n\003ask\030\006 \001(\0132\026.nervenet.v1.AskAction" +
-      "H\000R\003ask\0229\n\010workflow\030\007 \001(\0132\033.nervenet.v1." +
-      "WorkflowActionH\000R\010workflow\022\026\n\005value\030\010 \001(" +
-      "\tH\000R\005value\0221\n\005sleep\030\t \001(\0132\031.google.proto" +
-      "buf.DurationH\000R\005sleep\022.\n\005retry\030\n \001(\0132\030.n" +
-      "ervenet.v1.RetryPolicyR\005retry\0221\n\010timeout" +
-      "s\030\013 \001(\0132\025.nervenet.v1.TimeoutsR\010timeouts" +
-      "\0224\n\tselection\030\014 \001(\0132\026.nervenet.v1.Select" +
-      "ionR\tselection\0225\n\006labels\030\r \003(\0132\035.nervene" +
-      "t.v1.Step.LabelsEntryR\006labels\022\030\n\007recover" +
-      "\030\016 \001(\tR\007recover\022\030\n\007publish\030\017 \001(\tR\007publis" +
-      "h\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005va" +
-      "lue\030\002 \001(\tR\005value:\0028\001B\010\n\006action\"A\n\007ForEac" +
-      "h\022\024\n\005items\030\001 \001(\tR\005items\022 \n\013concurrency\030\002" +
-      " \001(\005R\013concurrency\"B\n\nCallAction\022\036\n\ncapab" +
-      "ility\030\001 \001(\tR\ncapability\022\024\n\005input\030\002 \001(\tR\005" +
-      "input\"\253\002\n\tAskAction\022\032\n\010question\030\001 \001(\tR\010q" +
-      "uestion\022\030\n\007choices\030\002 \003(\tR\007choices\022<\n\rans" +
-      "wer_schema\030\003 \001(\0132\027.google.protobuf.Struc" +
-      "tR\014answerSchema\022\030\n\007context\030\004 \001(\tR\007contex" +
-      "t\0225\n\010deadline\030\005 \001(\0132\031.google.protobuf.Du" +
-      "rationR\010deadline\022=\n\016default_answer\030\006 \001(\013" +
-      "2\026.google.protobuf.ValueR\rdefaultAnswer\022" +
-      "\032\n\010assignee\030\007 \001(\tR\010assignee\"`\n\016WorkflowA" +
-      "ction\022\036\n\ndefinition\030\001 \001(\tR\ndefinition\022\030\n" +
-      "\007version\030\002 \001(\005R\007version\022\024\n\005input\030\003 \001(\tR\005" +
-      "input*\237\002\n\rWorkflowState\022\036\n\032WORKFLOW_STAT" +
-      "E_UNSPECIFIED\020\000\022\032\n\026WORKFLOW_STATE_RUNNIN" +
-      "G\020\001\022$\n WORKFLOW_STATE_WAITING_FOR_HUMAN\020" +
-      "\002\022\032\n\026WORKFLOW_STATE_BLOCKED\020\003\022\034\n\030WORKFLO" +
-      "W_STATE_CANCELING\020\004\022\034\n\030WORKFLOW_STATE_SU" +
-      "CCEEDED\020\005\022\031\n\025WORKFLOW_STATE_FAILED\020\006\022\033\n\027" +
-      "WORKFLOW_STATE_CANCELED\020\007\022\034\n\030WORKFLOW_ST" +
-      "ATE_TIMED_OUT\020\010*\231\002\n\010WaitKind\022\031\n\025WAIT_KIN" +
-      "D_UNSPECIFIED\020\000\022\025\n\021WAIT_KIND_BLOCKED\020\001\022\022" +
-      "\n\016WAIT_KIND_NODE\020\002\022\023\n\017WAIT_KIND_RETRY\020\003\022" +
-      "\023\n\017WAIT_KIND_HUMAN\020\004\022\024\n\020WAIT_KIND_QUEUED" +
-      "\020\005\022\025\n\021WAIT_KIND_RUNNING\020\006\022\023\n\017WAIT_KIND_C" +
-      "HILD\020\007\022\026\n\022WAIT_KIND_DELIVERY\020\010\022\024\n\020WAIT_K" +
-      "IND_SIGNAL\020\t\022\023\n\017WAIT_KIND_SLEEP\020\n\022\030\n\024WAI" +
-      "T_KIND_TIME_LIMIT\020\013*\253\001\n\017EscalationState\022" +
-      " \n\034ESCALATION_STATE_UNSPECIFIED\020\000\022\031\n\025ESC" +
-      "ALATION_STATE_OPEN\020\001\022\035\n\031ESCALATION_STATE" +
-      "_RESOLVED\020\002\022\034\n\030ESCALATION_STATE_EXPIRED\020" +
-      "\003\022\036\n\032ESCALATION_STATE_WITHDRAWN\020\004*\265\001\n\020Es" +
-      "calationAction\022!\n\035ESCALATION_ACTION_UNSP" +
-      "ECIFIED\020\000\022\033\n\027ESCALATION_ACTION_RETRY\020\001\022\036" +
-      "\n\032ESCALATION_ACTION_COMPLETE\020\002\022\032\n\026ESCALA" +
-      "TION_ACTION_FAIL\020\003\022%\n!ESCALATION_ACTION_" +
-      "CANCEL_WORKFLOW\020\004B8\n\017dev.nervenet.v1P\001Z#" +
-      "nervenet.dev/nervenet/v1;nervenetv1b\006pro" +
-      "to3"
+      "\032\n\010archived\030! \001(\010R\010archived\0227\n\013task_grou" +
+      "ps\030\" \003(\0132\026.nervenet.v1.TaskGroupR\ntaskGr" +
+      "oups\022\035\n\ntask_count\030# \001(\005R\ttaskCount\022-\n\005u" +
+      "sage\030$ \003(\0132\027.nervenet.v1.TokenUsageR\005usa" +
+      "ge\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005v" +
+      "alue\030\002 \001(\tR\005value:\0028\001\"\215\002\n\tTaskGroup\022\022\n\004n" +
+      "ame\030\001 \001(\tR\004name\022\036\n\ncapability\030\002 \001(\tR\ncap" +
+      "ability\022>\n\014state_counts\030\003 \003(\0132\033.nervenet" +
+      ".v1.TaskStateCountR\013stateCounts\022\032\n\010troub" +
+      "led\030\004 \001(\005R\010troubled\0229\n\nstart_time\030\005 \001(\0132" +
+      "\032.google.protobuf.TimestampR\tstartTime\0225" +
+      "\n\010end_time\030\006 \001(\0132\032.google.protobuf.Times" +
+      "tampR\007endTime\"T\n\016TaskStateCount\022,\n\005state" +
+      "\030\001 \001(\0162\026.nervenet.v1.TaskStateR\005state\022\024\n" +
+      "\005count\030\002 \001(\005R\005count\"S\n\nParentStep\022\037\n\013wor" +
+      "kflow_id\030\001 \001(\tR\nworkflowId\022\020\n\003run\030\002 \001(\005R" +
+      "\003run\022\022\n\004step\030\003 \001(\tR\004step\"\354\003\n\017StartAttrib" +
+      "utes\022\036\n\ndefinition\030\001 \001(\tR\ndefinition\022\030\n\007" +
+      "version\030\002 \001(\005R\007version\022\030\n\007runtime\030\003 \001(\tR" +
+      "\007runtime\022*\n\005input\030\004 \001(\0132\024.nervenet.v1.Pa" +
+      "yloadR\005input\022\022\n\004seed\030\005 \001(\014R\004seed\022@\n\006labe" +
+      "ls\030\006 \003(\0132(.nervenet.v1.StartAttributes.L" +
+      "abelsEntryR\006labels\0223\n\007timeout\030\007 \001(\0132\031.go" +
+      "ogle.protobuf.DurationR\007timeout\022/\n\005trace" +
+      "\030\010 \001(\0132\031.nervenet.v1.TraceContextR\005trace" +
+      "\022\027\n\007span_id\030\t \001(\014R\006spanId\022\030\n\007starter\030\n \001" +
+      "(\tR\007starter\022/\n\006parent\030\013 \001(\0132\027.nervenet.v" +
+      "1.ParentStepR\006parent\0329\n\013LabelsEntry\022\020\n\003k" +
+      "ey\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"" +
+      "H\n\017TimerAttributes\0225\n\010due_time\030\001 \001(\0132\032.g" +
+      "oogle.protobuf.TimestampR\007dueTime\"r\n\020Sig" +
+      "nalAttributes\022\026\n\006signal\030\001 \001(\tR\006signal\022.\n" +
+      "\007payload\030\002 \001(\0132\024.nervenet.v1.PayloadR\007pa" +
+      "yload\022\026\n\006sender\030\003 \001(\tR\006sender\"H\n\023Escalat" +
+      "edAttributes\0221\n\010question\030\001 \001(\0132\025.nervene" +
+      "t.v1.QuestionR\010question\"\342\001\n\021DecidedAttri" +
+      "butes\0225\n\006action\030\001 \001(\0162\035.nervenet.v1.Esca" +
+      "lationActionR\006action\022*\n\005value\030\002 \001(\0132\024.ne" +
+      "rvenet.v1.PayloadR\005value\022\032\n\010attempts\030\003 \001" +
+      "(\005R\010attempts\022\030\n\007comment\030\004 \001(\tR\007comment\022\032" +
+      "\n\010resolver\030\005 \001(\tR\010resolver\022\030\n\007expired\030\006 " +
+      "\001(\010R\007expired\")\n\017PatchAttributes\022\026\n\006answe" +
+      "r\030\001 \001(\010R\006answer\"\202\001\n\017ChildAttributes\022\037\n\013w" +
+      "orkflow_id\030\001 \001(\tR\nworkflowId\022\036\n\ndefiniti" +
+      "on\030\002 \001(\tR\ndefinition\022.\n\007failure\030\003 \001(\0132\024." +
+      "nervenet.v1.FailureR\007failure\"y\n\016SentAttr" +
+      "ibutes\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022" +
+      "\026\n\006signal\030\002 \001(\tR\006signal\022.\n\007failure\030\003 \001(\013" +
+      "2\024.nervenet.v1.FailureR\007failure\"\205\001\n\020Canc" +
+      "elAttributes\022\026\n\006reason\030\001 \001(\tR\006reason\022\034\n\t" +
+      "requester\030\002 \001(\tR\trequester\022\030\n\007timeout\030\003 " +
+      "\001(\010R\007timeout\022!\n\014journal_full\030\004 \001(\010R\013jour" +
+      "nalFull\"\241\001\n\017CloseAttributes\0220\n\005state\030\001 \001" +
+      "(\0162\032.nervenet.v1.WorkflowStateR\005state\022,\n" +
+      "\006output\030\002 \001(\0132\024.nervenet.v1.PayloadR\006out" +
+      "put\022.\n\007failure\030\003 \001(\0132\024.nervenet.v1.Failu" +
+      "reR\007failure\"\253\006\n\014JournalEntry\022\032\n\010sequence" +
+      "\030\001 \001(\003R\010sequence\022\022\n\004name\030\002 \001(\tR\004name\022.\n\004" +
+      "time\030\003 \001(\0132\032.google.protobuf.TimestampR\004" +
+      "time\022\024\n\005actor\030\004 \001(\tR\005actor\0224\n\005start\030\005 \001(" +
+      "\0132\034.nervenet.v1.StartAttributesH\000R\005start" +
+      "\022-\n\004task\030\006 \001(\0132\027.nervenet.v1.TaskResultH" +
+      "\000R\004task\0224\n\005timer\030\007 \001(\0132\034.nervenet.v1.Tim" +
+      "erAttributesH\000R\005timer\0227\n\006signal\030\010 \001(\0132\035." +
+      "nervenet.v1.SignalAttributesH\000R\006signal\022@" +
+      "\n\tescalated\030\t \001(\0132 .nervenet.v1.Escalate" +
+      "dAttributesH\000R\tescalated\022:\n\007decided\030\n \001(" +
+      "\0132\036.nervenet.v1.DecidedAttributesH\000R\007dec" +
+      "ided\0224\n\005patch\030\013 \001(\0132\034.nervenet.v1.PatchA" +
+      "ttributesH\000R\005patch\0227\n\006cancel\030\014 \001(\0132\035.ner" +
+      "venet.v1.CancelAttributesH\000R\006cancel\0224\n\005c" +
+      "lose\030\r \001(\0132\034.nervenet.v1.CloseAttributes" +
+      "H\000R\005close\0227\n\010progress\030\016 \001(\0132\031.nervenet.v" +
+      "1.TaskProgressH\000R\010progress\0224\n\005child\030\017 \001(" +
+      "\0132\034.nervenet.v1.ChildAttributesH\000R\005child" +
+      "\0221\n\004sent\030\020 \001(\0132\033.nervenet.v1.SentAttribu" +
+      "tesH\000R\004sentB\014\n\nattributes\"\313\001\n\024Escalation" +
+      "Resolution\0225\n\006action\030\001 \001(\0162\035.nervenet.v1" +
+      ".EscalationActionR\006action\022*\n\005value\030\002 \001(\013" +
+      "2\024.nervenet.v1.PayloadR\005value\022\032\n\010attempt" +
+      "s\030\003 \001(\005R\010attempts\022\030\n\007comment\030\004 \001(\tR\007comm" +
+      "ent\022\032\n\010resolver\030\005 \001(\tR\010resolver\"\276\003\n\nEsca" +
+      "lation\022#\n\rescalation_id\030\001 \001(\tR\014escalatio" +
+      "nId\022\037\n\013workflow_id\030\002 \001(\tR\nworkflowId\022\020\n\003" +
+      "run\030\003 \001(\005R\003run\022\022\n\004step\030\004 \001(\tR\004step\0221\n\010qu" +
+      "estion\030\005 \001(\0132\025.nervenet.v1.QuestionR\010que" +
+      "stion\0222\n\005state\030\006 \001(\0162\034.nervenet.v1.Escal" +
+      "ationStateR\005state\022;\n\013create_time\030\007 \001(\0132\032" +
+      ".google.protobuf.TimestampR\ncreateTime\022=" +
+      "\n\014resolve_time\030\010 \001(\0132\032.google.protobuf.T" +
+      "imestampR\013resolveTime\022A\n\nresolution\030\t \001(" +
+      "\0132!.nervenet.v1.EscalationResolutionR\nre" +
+      "solution\022\036\n\ndefinition\030\n \001(\tR\ndefinition" +
+      "\"\253\003\n\nDefinition\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007v" +
+      "ersion\030\002 \001(\005R\007version\022 \n\013description\030\003 \001" +
+      "(\tR\013description\022\'\n\005steps\030\004 \003(\0132\021.nervene" +
+      "t.v1.StepR\005steps\022\026\n\006output\030\005 \001(\tR\006output" +
+      "\022.\n\005retry\030\006 \001(\0132\030.nervenet.v1.RetryPolic" +
+      "yR\005retry\0221\n\010timeouts\030\007 \001(\0132\025.nervenet.v1" +
+      ".TimeoutsR\010timeouts\0223\n\007timeout\030\010 \001(\0132\031.g" +
+      "oogle.protobuf.DurationR\007timeout\022;\n\013crea" +
+      "te_time\030\t \001(\0132\032.google.protobuf.Timestam" +
+      "pR\ncreateTime\0227\n\tretention\030\n \001(\0132\031.googl" +
+      "e.protobuf.DurationR\tretention\"\262\005\n\004Step\022" +
+      "\022\n\004name\030\001 \001(\tR\004name\022\035\n\ndepends_on\030\002 \003(\tR" +
+      "\tdependsOn\022\034\n\tcondition\030\003 \001(\tR\tcondition" +
+      "\022/\n\010for_each\030\004 \001(\0132\024.nervenet.v1.ForEach" +
+      "R\007forEach\022-\n\004call\030\005 \001(\0132\027.nervenet.v1.Ca" +
+      "llActionH\000R\004call\022*\n\003ask\030\006 \001(\0132\026.nervenet" +
+      ".v1.AskActionH\000R\003ask\0229\n\010workflow\030\007 \001(\0132\033" +
+      ".nervenet.v1.WorkflowActionH\000R\010workflow\022" +
+      "\026\n\005value\030\010 \001(\tH\000R\005value\0221\n\005sleep\030\t \001(\0132\031" +
+      ".google.protobuf.DurationH\000R\005sleep\022.\n\005re" +
+      "try\030\n \001(\0132\030.nervenet.v1.RetryPolicyR\005ret" +
+      "ry\0221\n\010timeouts\030\013 \001(\0132\025.nervenet.v1.Timeo" +
+      "utsR\010timeouts\0224\n\tselection\030\014 \001(\0132\026.nerve" +
+      "net.v1.SelectionR\tselection\0225\n\006labels\030\r " +
+      "\003(\0132\035.nervenet.v1.Step.LabelsEntryR\006labe" +
+      "ls\022\030\n\007recover\030\016 \001(\tR\007recover\022\030\n\007publish\030" +
+      "\017 \001(\tR\007publish\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001" +
+      "(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001B\010\n\006act" +
+      "ion\"A\n\007ForEach\022\024\n\005items\030\001 \001(\tR\005items\022 \n\013" +
+      "concurrency\030\002 \001(\005R\013concurrency\"B\n\nCallAc" +
+      "tion\022\036\n\ncapability\030\001 \001(\tR\ncapability\022\024\n\005" +
+      "input\030\002 \001(\tR\005input\"\253\002\n\tAskAction\022\032\n\010ques" +
+      "tion\030\001 \001(\tR\010question\022\030\n\007choices\030\002 \003(\tR\007c" +
+      "hoices\022<\n\ranswer_schema\030\003 \001(\0132\027.google.p" +
+      "rotobuf.StructR\014answerSchema\022\030\n\007context\030" +
+      "\004 \001(\tR\007context\0225\n\010deadline\030\005 \001(\0132\031.googl" +
+      "e.protobuf.DurationR\010deadline\022=\n\016default" +
+      "_answer\030\006 \001(\0132\026.google.protobuf.ValueR\rd" +
+      "efaultAnswer\022\032\n\010assignee\030\007 \001(\tR\010assignee" +
+      "\"`\n\016WorkflowAction\022\036\n\ndefinition\030\001 \001(\tR\n" +
+      "definition\022\030\n\007version\030\002 \001(\005R\007version\022\024\n\005" +
+      "input\030\003 \001(\tR\005input*\237\002\n\rWorkflowState\022\036\n\032" +
+      "WORKFLOW_STATE_UNSPECIFIED\020\000\022\032\n\026WORKFLOW" +
+      "_STATE_RUNNING\020\001\022$\n WORKFLOW_STATE_WAITI" +
+      "NG_FOR_HUMAN\020\002\022\032\n\026WORKFLOW_STATE_BLOCKED" +
+      "\020\003\022\034\n\030WORKFLOW_STATE_CANCELING\020\004\022\034\n\030WORK" +
+      "FLOW_STATE_SUCCEEDED\020\005\022\031\n\025WORKFLOW_STATE" +
+      "_FAILED\020\006\022\033\n\027WORKFLOW_STATE_CANCELED\020\007\022\034" +
+      "\n\030WORKFLOW_STATE_TIMED_OUT\020\010*\231\002\n\010WaitKin" +
+      "d\022\031\n\025WAIT_KIND_UNSPECIFIED\020\000\022\025\n\021WAIT_KIN" +
+      "D_BLOCKED\020\001\022\022\n\016WAIT_KIND_NODE\020\002\022\023\n\017WAIT_" +
+      "KIND_RETRY\020\003\022\023\n\017WAIT_KIND_HUMAN\020\004\022\024\n\020WAI" +
+      "T_KIND_QUEUED\020\005\022\025\n\021WAIT_KIND_RUNNING\020\006\022\023" +
+      "\n\017WAIT_KIND_CHILD\020\007\022\026\n\022WAIT_KIND_DELIVER" +
+      "Y\020\010\022\024\n\020WAIT_KIND_SIGNAL\020\t\022\023\n\017WAIT_KIND_S" +
+      "LEEP\020\n\022\030\n\024WAIT_KIND_TIME_LIMIT\020\013*\253\001\n\017Esc" +
+      "alationState\022 \n\034ESCALATION_STATE_UNSPECI" +
+      "FIED\020\000\022\031\n\025ESCALATION_STATE_OPEN\020\001\022\035\n\031ESC" +
+      "ALATION_STATE_RESOLVED\020\002\022\034\n\030ESCALATION_S" +
+      "TATE_EXPIRED\020\003\022\036\n\032ESCALATION_STATE_WITHD" +
+      "RAWN\020\004*\265\001\n\020EscalationAction\022!\n\035ESCALATIO" +
+      "N_ACTION_UNSPECIFIED\020\000\022\033\n\027ESCALATION_ACT" +
+      "ION_RETRY\020\001\022\036\n\032ESCALATION_ACTION_COMPLET" +
+      "E\020\002\022\032\n\026ESCALATION_ACTION_FAIL\020\003\022%\n!ESCAL" +
+      "ATION_ACTION_CANCEL_WORKFLOW\020\004B8\n\017dev.ne" +
+      "rvenet.v1P\001Z#nervenet.dev/nervenet/v1;ne" +
+      "rvenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -396,21 +418,33 @@ public final class WorkflowOuterClass {
     internal_static_nervenet_v1_Workflow_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Workflow_descriptor,
-        new java.lang.String[] { "WorkflowId", "Run", "Definition", "Version", "State", "Input", "Output", "Failure", "View", "Tasks", "StartTime", "CloseTime", "Labels", "TraceId", "NodeId", "Blocked", "SuppressedDuplicates", "Partial", "Adoptions", "JournalEntries", "At", "Note", "OpenEscalations", "Waits", "MoreWaits", "UnreadSignals", "Archived", });
+        new java.lang.String[] { "WorkflowId", "Run", "Definition", "Version", "State", "Input", "Output", "Failure", "View", "Tasks", "StartTime", "CloseTime", "Labels", "TraceId", "NodeId", "Blocked", "SuppressedDuplicates", "Partial", "Adoptions", "JournalEntries", "At", "Note", "OpenEscalations", "Waits", "MoreWaits", "UnreadSignals", "Archived", "TaskGroups", "TaskCount", "Usage", });
     internal_static_nervenet_v1_Workflow_LabelsEntry_descriptor =
       internal_static_nervenet_v1_Workflow_descriptor.getNestedTypes().get(0);
     internal_static_nervenet_v1_Workflow_LabelsEntry_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Workflow_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
-    internal_static_nervenet_v1_ParentStep_descriptor =
+    internal_static_nervenet_v1_TaskGroup_descriptor =
       getDescriptor().getMessageTypes().get(4);
+    internal_static_nervenet_v1_TaskGroup_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_TaskGroup_descriptor,
+        new java.lang.String[] { "Name", "Capability", "StateCounts", "Troubled", "StartTime", "EndTime", });
+    internal_static_nervenet_v1_TaskStateCount_descriptor =
+      getDescriptor().getMessageTypes().get(5);
+    internal_static_nervenet_v1_TaskStateCount_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_TaskStateCount_descriptor,
+        new java.lang.String[] { "State", "Count", });
+    internal_static_nervenet_v1_ParentStep_descriptor =
+      getDescriptor().getMessageTypes().get(6);
     internal_static_nervenet_v1_ParentStep_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ParentStep_descriptor,
         new java.lang.String[] { "WorkflowId", "Run", "Step", });
     internal_static_nervenet_v1_StartAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(5);
+      getDescriptor().getMessageTypes().get(7);
     internal_static_nervenet_v1_StartAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_StartAttributes_descriptor,
@@ -422,85 +456,85 @@ public final class WorkflowOuterClass {
         internal_static_nervenet_v1_StartAttributes_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_TimerAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(6);
+      getDescriptor().getMessageTypes().get(8);
     internal_static_nervenet_v1_TimerAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_TimerAttributes_descriptor,
         new java.lang.String[] { "DueTime", });
     internal_static_nervenet_v1_SignalAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(7);
+      getDescriptor().getMessageTypes().get(9);
     internal_static_nervenet_v1_SignalAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SignalAttributes_descriptor,
         new java.lang.String[] { "Signal", "Payload", "Sender", });
     internal_static_nervenet_v1_EscalatedAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(8);
+      getDescriptor().getMessageTypes().get(10);
     internal_static_nervenet_v1_EscalatedAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_EscalatedAttributes_descriptor,
         new java.lang.String[] { "Question", });
     internal_static_nervenet_v1_DecidedAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(9);
+      getDescriptor().getMessageTypes().get(11);
     internal_static_nervenet_v1_DecidedAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_DecidedAttributes_descriptor,
         new java.lang.String[] { "Action", "Value", "Attempts", "Comment", "Resolver", "Expired", });
     internal_static_nervenet_v1_PatchAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(10);
+      getDescriptor().getMessageTypes().get(12);
     internal_static_nervenet_v1_PatchAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_PatchAttributes_descriptor,
         new java.lang.String[] { "Answer", });
     internal_static_nervenet_v1_ChildAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(11);
+      getDescriptor().getMessageTypes().get(13);
     internal_static_nervenet_v1_ChildAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ChildAttributes_descriptor,
         new java.lang.String[] { "WorkflowId", "Definition", "Failure", });
     internal_static_nervenet_v1_SentAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(12);
+      getDescriptor().getMessageTypes().get(14);
     internal_static_nervenet_v1_SentAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SentAttributes_descriptor,
         new java.lang.String[] { "WorkflowId", "Signal", "Failure", });
     internal_static_nervenet_v1_CancelAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(13);
+      getDescriptor().getMessageTypes().get(15);
     internal_static_nervenet_v1_CancelAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CancelAttributes_descriptor,
         new java.lang.String[] { "Reason", "Requester", "Timeout", "JournalFull", });
     internal_static_nervenet_v1_CloseAttributes_descriptor =
-      getDescriptor().getMessageTypes().get(14);
+      getDescriptor().getMessageTypes().get(16);
     internal_static_nervenet_v1_CloseAttributes_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CloseAttributes_descriptor,
         new java.lang.String[] { "State", "Output", "Failure", });
     internal_static_nervenet_v1_JournalEntry_descriptor =
-      getDescriptor().getMessageTypes().get(15);
+      getDescriptor().getMessageTypes().get(17);
     internal_static_nervenet_v1_JournalEntry_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_JournalEntry_descriptor,
         new java.lang.String[] { "Sequence", "Name", "Time", "Actor", "Start", "Task", "Timer", "Signal", "Escalated", "Decided", "Patch", "Cancel", "Close", "Progress", "Child", "Sent", "Attributes", });
     internal_static_nervenet_v1_EscalationResolution_descriptor =
-      getDescriptor().getMessageTypes().get(16);
+      getDescriptor().getMessageTypes().get(18);
     internal_static_nervenet_v1_EscalationResolution_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_EscalationResolution_descriptor,
         new java.lang.String[] { "Action", "Value", "Attempts", "Comment", "Resolver", });
     internal_static_nervenet_v1_Escalation_descriptor =
-      getDescriptor().getMessageTypes().get(17);
+      getDescriptor().getMessageTypes().get(19);
     internal_static_nervenet_v1_Escalation_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Escalation_descriptor,
         new java.lang.String[] { "EscalationId", "WorkflowId", "Run", "Step", "Question", "State", "CreateTime", "ResolveTime", "Resolution", "Definition", });
     internal_static_nervenet_v1_Definition_descriptor =
-      getDescriptor().getMessageTypes().get(18);
+      getDescriptor().getMessageTypes().get(20);
     internal_static_nervenet_v1_Definition_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Definition_descriptor,
         new java.lang.String[] { "Name", "Version", "Description", "Steps", "Output", "Retry", "Timeouts", "Timeout", "CreateTime", "Retention", });
     internal_static_nervenet_v1_Step_descriptor =
-      getDescriptor().getMessageTypes().get(19);
+      getDescriptor().getMessageTypes().get(21);
     internal_static_nervenet_v1_Step_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_Step_descriptor,
@@ -512,25 +546,25 @@ public final class WorkflowOuterClass {
         internal_static_nervenet_v1_Step_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_ForEach_descriptor =
-      getDescriptor().getMessageTypes().get(20);
+      getDescriptor().getMessageTypes().get(22);
     internal_static_nervenet_v1_ForEach_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ForEach_descriptor,
         new java.lang.String[] { "Items", "Concurrency", });
     internal_static_nervenet_v1_CallAction_descriptor =
-      getDescriptor().getMessageTypes().get(21);
+      getDescriptor().getMessageTypes().get(23);
     internal_static_nervenet_v1_CallAction_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CallAction_descriptor,
         new java.lang.String[] { "Capability", "Input", });
     internal_static_nervenet_v1_AskAction_descriptor =
-      getDescriptor().getMessageTypes().get(22);
+      getDescriptor().getMessageTypes().get(24);
     internal_static_nervenet_v1_AskAction_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_AskAction_descriptor,
         new java.lang.String[] { "Question", "Choices", "AnswerSchema", "Context", "Deadline", "DefaultAnswer", "Assignee", });
     internal_static_nervenet_v1_WorkflowAction_descriptor =
-      getDescriptor().getMessageTypes().get(23);
+      getDescriptor().getMessageTypes().get(25);
     internal_static_nervenet_v1_WorkflowAction_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WorkflowAction_descriptor,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the archive lies: a folder or a bucket of S3, behind five calls.
+"""Where the archive and the blob store lie: a folder or a bucket of S3, behind a few calls.
 
 It hides obstore and its errors: whatever goes wrong is a `SinkError` in words. obstore runs in threads of its own, so no call
 blocks the loop. Objects are created once and never changed; what is there already stays.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -19,7 +20,7 @@ from nervenet.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ["ObjectMissing", "ObjectSink", "Sink", "SinkError", "open_sink"]
+__all__ = ["ObjectMissing", "ObjectSink", "Sink", "SinkError", "SinkRefused", "open_sink"]
 
 PATIENCE: Final = 60.0
 """Seconds for one call. A slower one has failed, and is made again."""
@@ -31,6 +32,10 @@ class SinkError(Exception):
 
 class ObjectMissing(SinkError):
     """There is no object of that name."""
+
+
+class SinkRefused(SinkError):
+    """The credentials of this process are wrong, or do not allow the call."""
 
 
 class Sink(Protocol):
@@ -52,16 +57,17 @@ class Sink(Protocol):
         """Remove an object. None of that name: nothing changes."""
 
 
-def open_sink(url: str, namespace: str) -> ObjectSink:
-    """The sink of the setting `archive`, in the folder of a namespace. Nothing is read or written yet.
+def open_sink(url: str, namespace: str, setting: str = "archive") -> ObjectSink:
+    """What a setting names, in the folder of a namespace. Nothing is read or written yet.
 
     Raises ConfigError: obstore is not installed, or the folder cannot be made.
     """
     try:
-        from obstore.store import LocalStore, S3Store  # only nodes with an archive load it
-    except ModuleNotFoundError:
+        import isal  # noqa: F401  # segments are compressed with it
+        from obstore.store import LocalStore, S3Store  # only nodes with an archive load them
+    except ModuleNotFoundError as error:
         raise ConfigError(
-            f"archive is {url}, and obstore is not installed: pip install 'nervenet[blobs]', or leave archive unset"
+            f"{setting} is {url}, and {error.name} is not installed: pip install 'nervenet[blobs]', or leave {setting} unset"
         ) from None
     parts = urlsplit(url)
     if parts.scheme == "file":
@@ -70,7 +76,7 @@ def open_sink(url: str, namespace: str) -> ObjectSink:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(
-                f"archive: the folder {folder} cannot be made: {error.strerror}. Make it writable for this process, or choose "
+                f"{setting}: the folder {folder} cannot be made: {error.strerror}. Make it writable for this process, or choose "
                 "another one"
             ) from None
         return ObjectSink(LocalStore(folder), folder)
@@ -106,8 +112,8 @@ class ObjectSink:
 
         try:
             await _within(put_async(self._store, name, data, mode="create"))
-        except AlreadyExistsError:
-            return
+        except AlreadyExistsError:  # it is flushed all the same: who wrote it may not have come so far
+            pass
         except Exception as error:
             raise _told(error) from error
         if self._folder is not None:
@@ -142,6 +148,22 @@ class ObjectSink:
             raise _told(error) from error
         return sorted(one.rstrip("/").rpartition("/")[2] for one in found["common_prefixes"])
 
+    async def ages(self, prefix: str) -> list[tuple[str, int]]:
+        """The names below `prefix/`, each with the time of its writing in milliseconds, by the clock of the store."""
+        from obstore import list as list_objects
+
+        try:
+            found = await _within(list_objects(self._store, prefix).collect_async())
+        except Exception as error:
+            raise _told(error) from error
+        return [(one["path"], int(one["last_modified"].timestamp() * 1000)) for one in found]
+
+    async def drop_folder(self, prefix: str) -> None:
+        """Remove an empty folder. A bucket has none, and one that is not empty stays."""
+        if self._folder is not None:
+            with suppress(OSError):
+                await asyncio.to_thread((self._folder / prefix).rmdir)
+
     async def delete(self, name: str) -> None:
         from obstore import delete_async
 
@@ -164,12 +186,31 @@ async def _within(call: Any) -> Any:
 
 def _told(error: Exception) -> SinkError:
     """In one line: obstore adds the whole configuration of its client, which is no help and may have secrets."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
         return ObjectMissing("there is no such object")
     if isinstance(error, TimeoutError):
         return SinkError(f"no answer within {PATIENCE:g} s")
-    first = str(error).strip().partition("\n")[0]
-    return SinkError(f"{type(error).__name__}: {first[:300]}")
+    said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
+    cure = next((cure for signs, cure in CURES if any(sign in str(error) or sign in said for sign in signs)), "")
+    kind = SinkRefused if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError") else SinkError
+    return kind(f"{cure} ({said})" if cure else said)
+
+
+CURES: Final = (
+    (("NoSuchBucket",), "there is no such bucket: create it, or correct the address"),
+    (
+        ("169.254.169.254", "169.254.170.2"),
+        "there are no credentials for the bucket: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role",
+    ),
+    (
+        ("PermissionDenied", "Unauthenticated", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403 Forbidden"),
+        "the bucket refuses these credentials: look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do",
+    ),
+    (("No space left", "os error 28", "Disk quota", "File too large"), "the disk is full: make room on it"),
+    (("Read-only file system", "os error 30"), "the folder is on a file system that is read-only"),
+    (("Permission denied", "os error 13"), "the folder may not be written by this process"),
+)
+"""What an error says in its words → what to do."""
 
 
 def _flush(path: Path) -> None:
