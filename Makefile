@@ -68,8 +68,8 @@ test-pure: $(READY) ## run the tests of what computes (no servers), in about a m
 test-pythons: ## run the whole suite on other Pythons, one after the other (PYTHONS="python3.12 python3.13")
 	@for python in $(PYTHONS); do echo "The whole suite on $$python:"; $(MAKE) --no-print-directory test PYTHON=$$python; done
 
-test-long: $(READY) ## run the short forms of the tortures: storms, freezes, impatient callers, damage, fuzzing, memory
-	@$(BIN)/python -m pytest -m long -n $(if $(filter 0,$(WORKERS)),0,3) --dist loadscope $(ARGS)
+test-long: $(READY) ## run the long tests: short forms of storms, freezes, damage, fuzzing; whole meshes whose servers fail
+	@$(BIN)/python -m pytest -m long -n $(if $(filter 0,$(WORKERS)),0,3) --dist loadscope --ignore=tests/kubernetes $(ARGS)
 
 failover: $(READY) ## the long form of the failovers: Sentinel and Cluster, to the replica and back, under a running mesh
 	@FAILOVER=1 $(BIN)/python -m pytest tests/recovery/test_failover.py tests/recovery/test_cluster.py tests/streams/test_sentinel.py tests/streams/test_cluster_link.py $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 # would end it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Many container images set this variable. The tests start more than a thousand Python processes, and each of them would compile
+# all of nervenet.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    sys.dont_write_bytecode = False
 
 collect_ignore = [
     *([] if "NERVENET_FRAMEWORKS" in os.environ else ["frameworks"]),

@@ -47,6 +47,7 @@ async def _shows(operator: Operator, words: str) -> str:
     return page
 
 
+@pytest.mark.long
 async def test_a_full_node_then_a_dead_redis_then_a_dead_etcd(tmp_path: Path) -> None:
     async with valkey(options={"appendonly": "yes"}) as redis, etcd() as registry:
         with ProcessMesh(tmp_path, redis.url, registry.url, app=APP, **METRICS) as mesh:

@@ -87,6 +87,7 @@ def late(run: Run) -> list[str]:
     return [f"{task}#{n}" for task, number, n, start, *_ in attempts if start > over.get((task, number), start)]
 
 
+@pytest.mark.long
 def test_every_workflow_ends_or_waits_for_a_named_human_and_the_numbers_add_up(quiet: Run) -> None:
     found = quiet.report
     assert [row["name"].lower() for row in found["rows"]] == list(ONLY)

@@ -128,18 +128,21 @@ def test_pixars_variant_is_still_told_from_it() -> None:
         ("requests", "Apache-2.0", True),
         ("packaging", "Apache-2.0 AND BSD-2-Clause", True),
         ("argcomplete", "Apache-2.0", True),
-        (
-            "mypy",
-            "Apache-2.0 AND BSD-2-Clause AND MIT AND Python-2.0.1",
-            False,
-        ),  # its own, typeshed's, two of its parts
-        ("typing_extensions", "0BSD AND Python-2.0.1", False),  # PSF-2.0 is in Python's; 0BSD is not declared
         ("proselint", "BSD-3-Clause", True),  # the text is in the metadata alone
         ("certifi", "MPL-2.0", True),
         ("pathspec", "MPL-2.0", True),
-        ("grpcio", "Apache-2.0 AND BSD-3-Clause AND MPL-2.0", False),
         ("prometheus_client", "Apache-2.0", False),
-        ("basedpyright", "Apache-2.0 AND MIT", False),
+        *(
+            pytest.param(*read, marks=pytest.mark.long)  # seconds of comparing, each
+            for read in (
+                # its own, typeshed's, two of its parts
+                ("mypy", "Apache-2.0 AND BSD-2-Clause AND MIT AND Python-2.0.1", False),
+                # PSF-2.0 is in Python's; 0BSD is not declared
+                ("typing_extensions", "0BSD AND Python-2.0.1", False),
+                ("grpcio", "Apache-2.0 AND BSD-3-Clause AND MPL-2.0", False),
+                ("basedpyright", "Apache-2.0 AND MIT", False),
+            )
+        ),
     ],
 )
 def test_distributions_that_somebody_read(name: str, found: str, agrees: bool) -> None:
@@ -150,6 +153,7 @@ def test_distributions_that_somebody_read(name: str, found: str, agrees: bool) -
     assert validate(distribution.declared, found).agrees is agrees
 
 
+@pytest.mark.long
 def test_no_apache_licence_here_is_taken_for_a_variant_of_it() -> None:
     """With the appendix and without it: texts that begin as the Apache licence does are one."""
     files = [file for distribution in HERE.values() for file in distribution.files if file.kind == "licence"]

@@ -15,7 +15,7 @@ from nervenet.v1 import task_pb2, workflow_pb2
 from tests.fuzz.values import Filler
 
 SEED = 20261128
-EACH = 60
+EACH = 20
 
 
 def same(message: Any) -> bool:

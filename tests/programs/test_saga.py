@@ -16,7 +16,7 @@ PAID = ["flight booked", "car booked", "charged"]
 UNDONE = ["flight booked", "car booked", "car cancelled", "flight cancelled"]
 
 
-@pytest.mark.parametrize("victim", ["node", "agent"])
+@pytest.mark.parametrize("victim", ["node", pytest.param("agent", marks=pytest.mark.long)])
 async def test_saga_with_a_kill_between_the_bookings_and_the_bill(
     host: ProcessMesh, tmp_path: Path, victim: str
 ) -> None:

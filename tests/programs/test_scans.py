@@ -14,7 +14,7 @@ PAGES = [{"number": n, "line_count": 3} for n in range(500)]
 OVER = {task_pb2.TaskState.Value(f"TASK_STATE_{state}") for state in ("SUCCEEDED", "FAILED", "CANCELED")}
 
 
-@pytest.mark.parametrize("victim", ["node", "agent"])
+@pytest.mark.parametrize("victim", ["node", pytest.param("agent", marks=pytest.mark.long)])
 async def test_500_pages_40_at_a_time_with_a_kill_at_the_100th(host: ProcessMesh, victim: str) -> None:
     two_nodes(host, "scans")
     first, _ = host.up(agent(host, "scans", "first"), agent(host, "scans", "second"))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -103,7 +104,14 @@ def lock(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_installation_says_how_far_it_is(tmp_path: Path, lock: Path) -> None:
+def install(folder: Path, lock: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "tools/install", folder / "python", lock],
+        env={**os.environ, **env}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_an_installation_by_pip_says_how_far_it_is(tmp_path: Path, lock: Path) -> None:
     """A stand-in for pip, which prints what pip prints."""
     launcher(
         tmp_path,
@@ -111,9 +119,7 @@ def test_an_installation_says_how_far_it_is(tmp_path: Path, lock: Path) -> None:
         'for n in $(seq 45); do echo "Collecting package-$n==1.0 (from -r lock.txt (line 1))"; done\n'
         'echo "Installing collected packages: package-1"; echo "WARNING: a remark"',
     )
-    said = subprocess.run(
-        [ROOT / "tools/install", tmp_path / "python", lock], capture_output=True, text=True, check=True
-    )
+    said = install(tmp_path, lock, INSTALLER="pip")
     assert said.stdout.splitlines() == [
         "  20 of up to 45",
         "  40 of up to 45",
@@ -124,7 +130,6 @@ def test_an_installation_says_how_far_it_is(tmp_path: Path, lock: Path) -> None:
 
 def test_an_installation_that_fails_says_so_and_stops_make(tmp_path: Path, lock: Path) -> None:
     launcher(tmp_path, "python", 'echo "Collecting package-1==1.0"; echo "ERROR: hashes do not match" >&2; exit 3')
-    ended = subprocess.run(
-        [ROOT / "tools/install", tmp_path / "python", lock], capture_output=True, text=True, check=False
-    )
+    ended = install(tmp_path, lock)
     assert ended.returncode == 3 and "hashes do not match" in ended.stderr
+    assert "uv could not; pip does it:" in ended.stdout

@@ -60,7 +60,7 @@ WAYS: dict[str, tuple[Callable[..., object], dict[str, str], Callable[..., objec
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["RDB", pytest.param("AOF", marks=pytest.mark.long)])
 async def test_a_mesh_on_a_copy_goes_on_where_the_copy_was_made(way: str, tmp_path: Path) -> None:
     copy, options, serve = WAYS[way]
     namespace, backup = "backup", tmp_path / "backup"

@@ -15,7 +15,8 @@ from tests.support.environment import clean_environment
 SCRIPT = Path(__file__).with_name("by_hand.sh")
 
 
-@pytest.mark.parametrize(("workflows", "kills"), [(4, 3), pytest.param(8, 5, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("workflows", "kills"), [(8, 5)])
 def test_three_nodes_and_four_agents_by_hand_any_of_them_killed(
     workflows: int, kills: int, tmp_path: Path, redis_url: str, etcd_url: str, namespace: str
 ) -> None:

@@ -33,6 +33,7 @@ def slots_in_use(
 long = pytest.mark.skipif(not os.environ.get("FAILOVER"), reason="`make failover` runs it: half a minute")
 
 
+@pytest.mark.long
 async def test_slots_move_and_a_master_dies_under_a_running_mesh(tmp_path: Path, shared_etcd: Server) -> None:
     async with Clustered(replica=True) as redis:
         with ProcessMesh(tmp_path, redis.url, shared_etcd.url) as host:

@@ -140,6 +140,7 @@ async def test_the_only_member_is_away_for_longer_than_a_lease_and_a_node_dies_m
         assert before - after == {victim.id}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by", ["death", "frost", "moving"] if LONG else ["death"])
 async def test_a_cluster_loses_its_leader(by: str, tmp_path: Path, redis_url: str) -> None:
     async with AsyncExitStack() as stack:
@@ -196,6 +197,7 @@ async def leader_of(members: list[Server], other_than: Server | None = None) -> 
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.long
 async def test_an_etcd_that_comes_back_empty_gives_everybody_a_new_id_and_runs_nothing_again(
     tmp_path: Path, redis_url: str
 ) -> None:
@@ -220,6 +222,7 @@ async def test_an_etcd_that_comes_back_empty_gives_everybody_a_new_id_and_runs_n
         assert await client.run(stories.greet, ["ada"], id="greeting") == ["ada!"]
 
 
+@pytest.mark.long
 async def test_history_that_was_compacted_away_is_made_up_for_by_a_list(tmp_path: Path, redis_url: str) -> None:
     """Every member is away while an agent goes and another comes, and the revisions of that are compacted."""
     async with AsyncExitStack() as stack:

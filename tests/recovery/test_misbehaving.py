@@ -10,6 +10,7 @@ import pytest
 from tests.recovery import misbehaving
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # beside others on two cores the nodes that it kills take their time to come back
 async def test_bad_workflows_are_blocked_with_their_line_and_all_good_ones_end(tmp_path: Path) -> None:
     report = await misbehaving.torture(30, tmp_path, stall=6)

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from nervenet.dev.servers import valkey
 from tests.recovery.redis_world import RedisMesh, broken_mesh
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
@@ -59,6 +61,7 @@ async def loading(mesh: RedisMesh) -> None:
 FAULTS = (full, read_only, busy, paused, paused_altogether, loading)
 
 
+@pytest.mark.long
 async def test_work_waits_and_nothing_is_lost(tmp_path: Path, etcd_url: str) -> None:
     """One mesh through all of it, new work each time."""
     options = {"unixsocket": str(tmp_path / "redis.sock"), "key-load-delay": "1000"}
@@ -81,6 +84,7 @@ async def behind_a_proxy(folder: Path, etcd: str) -> AsyncIterator[tuple[RedisMe
         yield mesh, proxy
 
 
+@pytest.mark.long
 async def test_connections_cut_in_mid_pipeline_and_connections_that_are_half_open(
     tmp_path: Path, etcd_url: str
 ) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from nervenet import Resolution
 from tests.recovery import redis_app
 from tests.recovery.redis_world import broken_mesh, torn
@@ -13,6 +15,7 @@ from tests.support.mesh import settled
 from tests.support.waiting import until
 
 
+@pytest.mark.long
 async def test_a_torn_tail_again_and_again(tmp_path: Path, etcd_url: str) -> None:
     seed = random.randrange(1 << 16)
     print(f"seed {seed}")
@@ -38,6 +41,7 @@ async def test_a_flush_of_everything(tmp_path: Path, etcd_url: str) -> None:
         await load.right()
 
 
+@pytest.mark.long
 async def test_a_flush_under_workflows_that_sleep(tmp_path: Path, etcd_url: str) -> None:
     """Nothing of them moves, so nobody meets a missing head; they are found within a lease all the same."""
     async with broken_mesh(tmp_path, etcd_url, data=False) as mesh:

@@ -58,6 +58,7 @@ async def test_a_node_leaves_when_its_server_is_strict_no_more(tmp_path: Path, e
             await link.close()
 
 
+@pytest.mark.long
 async def test_three_kills_of_redis_and_all_nodes_take_nothing_back(tmp_path: Path) -> None:
     seed = random.randrange(1 << 16)
     print(f"seed {seed}")
@@ -81,6 +82,7 @@ async def test_what_is_missing_is_found(redis_url: str, namespace: str) -> None:
     await link.close()
 
 
+@pytest.mark.long
 async def test_everysec_may_lose_its_last_second_and_the_report_says_so(tmp_path: Path) -> None:
     report = await strict.torture(1, "normal", 1, folder=tmp_path, power_cut=True)
     assert sum(report["lost"].values()) > 0

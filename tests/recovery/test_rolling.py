@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.recovery import rolling
 from tests.support.mesh import ProcessMesh
 
 
+@pytest.mark.long
 async def test_a_rolling_restart_fails_and_repeats_nothing(tmp_path: Path, redis_url: str, etcd_url: str) -> None:
     with ProcessMesh(tmp_path, redis_url, etcd_url) as host:
         report = await rolling.roll(host, nodes=2, agents=1, at_once=16, order="before", pause=0.0, beat=0.2)

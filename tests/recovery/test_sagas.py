@@ -33,6 +33,7 @@ async def kill_owner(host: ProcessMesh, run: WorkflowHandle[object]) -> None:
     await until(moved, f"{run.id} has another owner", 30, host)
 
 
+@pytest.mark.long
 async def test_three_questions_are_answered_independently_and_once_though_their_owners_die(host: ProcessMesh) -> None:
     with host:
         nodes = host.up(*(host.node(APP) for _ in range(4)))
@@ -89,6 +90,7 @@ async def test_a_cancel_reaches_the_agent_and_its_clean_up_survives_the_owner(ho
             assert undone == ["undoes car #1", "undone car", "undoes flight #1", "undone flight"]
 
 
+@pytest.mark.long
 async def test_children_go_with_their_parent_or_stay(host: ProcessMesh) -> None:
     with host:
         host.up(*(host.node(APP) for _ in range(3)))

@@ -103,6 +103,7 @@ async def test_a_task_that_kills_its_agents_fails_after_three_where_the_policy_s
             assert sum(role.alive for role in host.processes) == 2, "one node, one agent"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(LONG + 120)
 async def test_a_long_task_is_not_sent_again_while_its_agent_lives(host: ProcessMesh) -> None:
     """Through the death of its owner, and far beyond claims, leases and the accept timeout."""

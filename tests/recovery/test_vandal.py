@@ -94,6 +94,7 @@ class Vandal:
             self.done["streams"] += await self._link.call("DEL", self._chance.choice(streams))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(SECONDS + 400)
 async def test_all_workflows_end_right_whatever_is_destroyed_on_the_way(tmp_path: Path, etcd_url: str) -> None:
     seed = int(os.environ.get("NERVENET_SEED", "0")) or random.SystemRandom().randrange(1 << 30)

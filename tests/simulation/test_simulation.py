@@ -36,6 +36,7 @@ def simulate(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, env=env, capture_output=True, text=True, timeout=240, check=False)
 
 
+@pytest.mark.long
 def test_no_schedule_breaks_a_promise() -> None:
     done = simulate("--schedules", "40")
     assert done.returncode == 0, done.stderr
