@@ -35,7 +35,7 @@ class ObjectMissing(SinkError):
 
 
 class SinkRefused(SinkError):
-    """The credentials of this process are wrong, or do not allow the call."""
+    """The credentials of this process are wrong or do not allow the call, or there is no such bucket."""
 
 
 class Sink(Protocol):
@@ -192,7 +192,8 @@ def _told(error: Exception) -> SinkError:
         return SinkError(f"no answer within {PATIENCE:g} s")
     said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:300]}"
     cure = next((cure for signs, cure in CURES if any(sign in str(error) or sign in said for sign in signs)), "")
-    kind = SinkRefused if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError") else SinkError
+    refused = type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError") or "NoSuchBucket" in str(error)
+    kind = SinkRefused if refused else SinkError
     return kind(f"{cure} ({said})" if cure else said)
 
 

@@ -64,6 +64,27 @@ async def test_a_run_that_is_gone_before_it_is_archived(world: MetricWorld, tmp_
         await node.context.link.call("DEL", keys.head("w"), keys.journal("w"))
 
 
+async def test_large_values(world: MetricWorld, tmp_path: Path) -> None:
+    folder = (tmp_path / "blobs").as_uri()
+    node = await world.node(blobs=folder, blob_threshold="1KiB", blob_grace="1s", retention="1s")
+    await world.agent("greet", blobs=folder)
+    client = await world.client(node)
+    name = "A" * 10_000
+    async with (
+        world.moves("nervenet.blob.removed"),
+        world.moves("nervenet.blob.io", by=20_000, direction="write"),
+        world.moves("nervenet.blob.io", by=10_000, direction="read"),
+    ):
+        await client.run(app.welcome, name, id="w")
+    place = tmp_path / "blobs" / world.namespace
+    async with world.moves("nervenet.blob.failures", reason="away"):
+        place.rename(place.with_name("elsewhere"))
+        place.write_text("no folder")
+        with pytest.raises(TimeoutError):  # the client tries again
+            async with asyncio.timeout(2):
+                await client.start(app.welcome, name, id="v")
+
+
 async def test_a_workflow_that_succeeds(world: MetricWorld) -> None:
     node = await world.node()
     agent = await world.agent("greet", "wait", slots=3)

@@ -46,11 +46,13 @@ class MetricWorld(NodesHere):
         self.registries.append(registry)
         return node
 
-    async def agent(self, *only: str, mesh: Mesh | None = None, slots: int | None = None) -> AgentRuntime:
+    async def agent(
+        self, *only: str, mesh: Mesh | None = None, slots: int | None = None, blobs: str | None = None
+    ) -> AgentRuntime:
         """An agent of this process with these capabilities; all without names."""
         own = (mesh or self.mesh).agents
         agents = [own[name] for name in only] if only else list(own.values())
-        config = self.config(address=",".join(node.address for node in self.nodes), drain="1s")
+        config = self.config(address=",".join(node.address for node in self.nodes), drain="1s", blobs=blobs)
         registry = Registry("agent")
         opened = AgentRuntime.open(agents, config, name="worker", slots=slots, metrics=registry)
         runtime = await self.stack.enter_async_context(opened)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large values: they lie in a blob store, and Redis has a reference.
 
-    reference.py   what a journal or an envelope has in place of a value that lies elsewhere
+    reference.py   references: what a journal or an envelope has instead of a large value
     store.py       the objects: names, writing, reading with a check of the digest
     blobs.py       journal entries, envelopes and answers: values out of them, and into them again
     opening.py     from the setting `blobs` to a `Blobs`; a trial write at the start of a process

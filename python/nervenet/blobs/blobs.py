@@ -103,7 +103,7 @@ class Blobs:
             return data
         try:
             message = stored_entry(data)
-        except DecodeError:  # its reader reports that
+        except DecodeError:  # its reader reports it
             return data
         await asyncio.gather(*(self._fill(one, workflow_id) for one in payloads_in(message)))
         return message.SerializeToString()

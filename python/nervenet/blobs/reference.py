@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a journal or an envelope has in place of a value in the blob store. Pure.
+"""References: what a journal or an envelope has instead of a value in the blob store. Pure.
 
 A reference is a `Payload` of the form `bytes` with the content type of encoded values and the encoding `blob`, so a process
 that knows nothing of blobs passes it on, and refuses to read it with a clear error. Its data is JSON:
@@ -7,7 +7,7 @@ that knows nothing of blobs passes it on, and refuses to read it with a clear er
     {"workflow_id": "order-7", "name": "1-9f86d081…-3b9aca00", "bytes": 262144, "sha256": "9f86d081…"}
 
 It has no namespace, no address and no path: each process looks below the namespace that it belongs to, in its own store. So
-a reference cannot reach another tenant's values, no matter who wrote it.
+a reference cannot reach another tenant's values, even a forged one.
 """
 
 from __future__ import annotations

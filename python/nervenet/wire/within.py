@@ -50,5 +50,5 @@ def stored_envelope(data: bytes) -> task.TaskEnvelope:
 
 
 def stored_payload(data: bytes) -> common.Payload:
-    """A payload alone. Raises protobuf's DecodeError."""
+    """A payload on its own. Raises protobuf's DecodeError."""
     return common.Payload.FromString(data)
