@@ -68,6 +68,7 @@ class Surroundings:
     def patches(self) -> Iterator[Any]:
         seeded = SimpleNamespace(Random=lambda *_: self.chance)
         yield mock.patch.object(clock, "time", self)
+        yield mock.patch.object(clock.Clock, "monotonic", staticmethod(self.monotonic))  # it is time's own function
         yield mock.patch.object(link, "Connection", self.network.connection)
         yield mock.patch.object(link, "dial", self.network.dial)
         yield mock.patch.object(backoff, "random", seeded)
