@@ -57,6 +57,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "tls_key": str(file), "tls_name": "mesh.internal", "tls_mutual": "off", "redis": "rediss://u:p@r:1/2", "etcd": "https://u:p@a:1,b:2", "listen": "[::1]:0",
         "advertise": "me.internal", "durability": "strict", "retention": "12h",
         "archive": "s3://bucket/nervenet?region=eu-west-1", "archive_hold": "3d",
+        "blobs": "file:///srv/values", "blob_threshold": "16KiB", "blob_grace": "2h",
         "payload_limit": "2MiB", "max_workflows": "5", "drain": "250ms", "log_level": "DEBUG", "log": "pretty",
         "replay_check": "on", "escalation_hook": "https://chat.example/hooks/s3cret", "remind": "4h",
         "max_queued": "20", "journal_limit": "1000", "codec": "gzip", "max_memory": "1.5GB",

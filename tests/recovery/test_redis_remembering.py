@@ -139,7 +139,15 @@ class Hosted:
         log: EntryLog | None = None
         for entry in entries:
             log = (log, entry.ms, entry.name, entry.data)
-        journal = SimpleNamespace(workflow_id=workflow_id, run=1, req=b"", applied=entries[-1].n, entry_log=log)
+        workflow = SimpleNamespace(name="closing", retention_ms=None)
+        journal = SimpleNamespace(
+            workflow_id=workflow_id,
+            run=1,
+            req=b"",
+            applied=entries[-1].n,
+            entry_log=log,
+            machine=SimpleNamespace(workflow=workflow),
+        )
         self.coordinators[workflow_id] = journal
         return journal
 

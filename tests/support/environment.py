@@ -23,7 +23,8 @@ def clean_environment(**settings: str) -> dict[str, str]:
 
     NERVENET_, OTEL_ and LICENCE_ variables of the developer's shell must not decide how a test ends.
     """
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("NERVENET_", "OTEL_", "LICENCE_"))}
+    names = [name for name in tuple(os.environ) if not name.startswith(("NERVENET_", "OTEL_", "LICENCE_"))]
+    kept = {name: value for name in names if (value := os.environ.get(name)) is not None}  # pytest sets some meanwhile
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
     return kept | {"PATH": path, "COVERAGE_PROCESS_START": ""} | settings
 
