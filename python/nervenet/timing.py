@@ -261,8 +261,10 @@ CONNECTION_LONGEST: Final = 1.1 * CONNECTION_AGE + CONNECTION_AGE_GRACE
 
 # ── what callers send ────────────────────────────────────────────────────────────────────────────────────────────────
 
-BODY_WITHIN: Final = 10.0
-"""Time in which the message of a gRPC call must have arrived while others wait for their turn to be received."""
+BODY_WITHIN: Final = 2.0
+"""Time in which the message of a gRPC call must have arrived while others wait and memory is short."""
+BODY_TURN: Final = 20.0
+"""How long a call waits for its turn."""
 
 # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,18 +20,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import obstore
 import pytest
 import redis.asyncio
-from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
 from nervenet.cli.doctor.archive_checks import judge_room
 from tests.archive.world import lines_in
 from tests.support.mesh import ProcessMesh
 from tests.support.processes import NervenetProcess
+from tests.support.s3 import create_bucket, s3_server
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from tests.support.waiting import until
 
@@ -49,8 +48,7 @@ class Bucket:
         self.url = url
 
     def create(self, name: str) -> None:
-        keys = {"aws_access_key_id": "owner", "aws_secret_access_key": "owner"}
-        boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **keys).create_bucket(Bucket=name)
+        create_bucket(self.url, name, "owner")
 
     def allow(self, calls: int) -> None:
         """How many more calls are let in whatever their credentials are."""
@@ -69,13 +67,10 @@ class Bucket:
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    bucket = Bucket(f"http://{host}:{port}")
-    yield bucket
-    bucket.allow(1 << 60)
-    server.stop()
+    with s3_server() as url:
+        bucket = Bucket(url)
+        yield bucket
+        bucket.allow(1 << 60)
 
 
 @asynccontextmanager

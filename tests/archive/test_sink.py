@@ -11,33 +11,25 @@ from typing import Any
 
 import obstore
 import pytest
-from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
 from nervenet import errors
 from nervenet.objects import ObjectMissing, SinkError, open_sink
 from nervenet.streams.archive import ArchiveList
 from tests.archive.world import World, run
+from tests.support.s3 import REGION, create_bucket, s3_server
 from tests.support.tcp_proxy import tcp_proxy
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.long
 
-REGION = "us-east-1"
-
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """A server of S3 with the bucket `archive`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    import boto3
-
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name=REGION, **keys).create_bucket(Bucket="archive")
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as url:
+        create_bucket(url, "archive")
+        yield url
 
 
 @pytest.fixture

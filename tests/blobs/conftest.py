@@ -5,11 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.blobs.world import World
-
-REGION = "us-east-1"
+from tests.support.s3 import create_bucket, s3_server
 
 
 @pytest.fixture
@@ -23,15 +21,9 @@ async def world(redis_url: str, etcd_url: str, namespace: str, tmp_path: Path) -
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """A server of S3 with the bucket `values`."""
-    import boto3
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name=REGION, **keys).create_bucket(Bucket="values")
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as url:
+        create_bucket(url, "values")
+        yield url
 
 
 @pytest.fixture

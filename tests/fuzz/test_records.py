@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nervenet.records import UnreadableEntry
+from nervenet.registry.codec import decode_agent
 from nervenet.v1 import task_pb2, workflow_pb2
 from nervenet.wire import decode_entry
 from tests.fuzz.records import Records
@@ -55,3 +56,10 @@ def test_progress_in_a_journal_is_an_unreadable_entry() -> None:
     entry = workflow_pb2.JournalEntry(progress=task_pb2.TaskProgress(step="a"))
     found = decode_entry("task:a", entry.SerializeToString(), 1, 0)
     assert found.body == UnreadableEntry("progress attributes, which no journal has")
+
+
+@pytest.mark.parametrize("slots", ['{"x": "y"}', "[]", "true", '"NaN"'])
+def test_an_agent_whose_slots_are_no_number_is_no_agent(slots: str) -> None:
+    record = b'{"name": "a", "capabilities": [{"name": "read", "slots": %s}], "slots": 2}' % slots.encode()
+    with pytest.raises(ValueError, match="slots is"):
+        decode_agent("a", record)

@@ -138,8 +138,10 @@ def _whole(raw: dict[str, Any], name: str) -> int:
 
 def _number(raw: dict[str, Any], name: str) -> float:
     value = raw.get(name)
+    if value is not None and type(value) not in (int, float, str):
+        raise ValueError(f"{name} is {str(value)[:40]!r}")
     found = 0.0 if value is None else float(value)
-    if not math.isfinite(found) or type(value) is bool:
+    if not math.isfinite(found):
         raise ValueError(f"{name} is {str(value)[:40]!r}")
     return found
 

@@ -10,8 +10,9 @@ gRPC takes a whole message before it tells anybody how large it is. So what can 
 gRPC is taking: `MOST_BYTES` divided by the size of the largest message. Calls beyond it wait, and gRPC takes no more of their
 messages than its window. A small message arrives with its call, so a place is free again after a moment.
 
-A caller that begins a message and stops would keep its place. So while others wait, calls whose message is not there after
-`BODY_WITHIN` are ended.
+Callers may begin calls and send nothing. They must not lock others out, and they cost little, so further calls get a place as
+long as the process does not grow: some at each look, the newest first. Once it has grown by `MOST_GROWTH`, the oldest calls
+whose message is not there after `BODY_WITHIN` are ended instead, as many as others wait.
 
 Rejected: `maximum_concurrent_rpcs` of gRPC, which counts calls that only wait too, and refuses all of them from strangers'
 calls on; a resource quota, which gRPC for Python cannot make.
@@ -20,22 +21,28 @@ calls on; a resource quota, which gRPC for Python cannot make.
 from __future__ import annotations
 
 import asyncio
+import mmap
 import weakref
-from collections import deque
+from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Final
 
 from nervenet.clock import SYSTEM
 from nervenet.errors import Overloaded
-from nervenet.timing import BODY_WITHIN
+from nervenet.timing import BODY_TURN, BODY_WITHIN
 
 __all__ = ["ARRIVING", "MOST_BYTES", "Bodies", "Body"]
 
-MOST_BYTES: Final = 256 << 20
+MOST_BYTES: Final = 192 << 20
 """Memory for bodies on their way, if all of them are as large as they may be."""
+MOST_GROWTH: Final = 128 << 20
+"""How much a process may grow while calls wait, before no further call gets a place."""
 LEAST: Final = 8
 """Places, however large a message may be."""
-_LOOK_EVERY: Final = 0.5
+FURTHER: Final = 10
+"""Calls that get a place at a look, beyond all places."""
+_LOOK_EVERY: Final = 0.05
 
 
 class Body:
@@ -54,6 +61,12 @@ class Body:
         if bodies is not None:
             bodies.end(self)
 
+    def give_up(self) -> None:
+        """End the call."""
+        if self.task is not None and (task := self.task()) is not None:
+            task.cancel()
+        self.arrived()
+
     def __del__(self) -> None:
         """gRPC tells nobody that a caller left before its message came: the task of the call ends, and this with it."""
         self.arrived()
@@ -66,72 +79,109 @@ ARRIVING: ContextVar[Body | None] = ContextVar("nervenet_arriving", default=None
 class Bodies:
     """One for each server. `largest`: the largest message that the server takes, in bytes."""
 
-    def __init__(self, largest: int, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self, largest: int, most_bytes: int = MOST_BYTES, resident: Callable[[], int] = lambda: resident_bytes()
+    ) -> None:
         self.most = max(LEAST, most_bytes // largest)
+        self._resident = resident
+        self._before = 0
+        """Bytes of the process when the first of those that wait came."""
         self._taken: dict[int, weakref.ref[Body]] = {}
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._promised = 0
+        """Places of calls whose turn it is and that have not gone on yet."""
+        self._waiting: list[asyncio.Future[None]] = []
+        self._looks: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<Bodies {len(self._taken)} of {self.most} on their way, {len(self._waiting)} wait>"
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self._taken) + self._promised >= self.most
+
     def begin(self) -> Body | None:
-        """A place for the call of this task. None: all are taken, or others wait."""
-        if len(self._taken) >= self.most or self._waiting:
-            return None
-        return self._take()
+        """A place for the call of this task. None: all are taken."""
+        return None if self._is_full else self._take()
 
     async def room(self, within: float) -> Body:
         """Wait for a place.
 
         Args:
-            within: Seconds to wait, at most `BODY_WITHIN` twice.
+            within: Seconds to wait, at most `BODY_TURN`.
 
         Raises:
             Overloaded: None was free in time. Send the call again, or to another node.
         """
-        ends = SYSTEM.monotonic() + min(within, 2 * BODY_WITHIN)
-        while len(self._taken) >= self.most:
-            left = ends - SYSTEM.monotonic()
-            if left <= 0:
-                raise Overloaded(
-                    f"{self.most} calls are being received, and this process takes no more at once: send it again, or to another one",
-                    code="RESOURCE_EXHAUSTED",
-                    reason="MEMORY_FULL",
-                )
-            self._end_the_late()
-            await self._free(min(left, _LOOK_EVERY))
+        if self._is_full:
+            await self._turn(SYSTEM.monotonic() + min(within, BODY_TURN))
         return self._take()
 
     def end(self, body: Body) -> None:
         """A place is free."""
         self._taken.pop(id(body), None)
-        while self._waiting:
-            first = self._waiting.popleft()
-            if not first.done():
-                first.set_result(None)
-                break
+        self._promise()
 
     def _take(self) -> Body:
         body = Body(self, asyncio.current_task())
         self._taken[id(body)] = weakref.ref(body)
         return body
 
-    async def _free(self, within: float) -> None:
-        """Wait for the next free place, or this long."""
-        free = asyncio.get_running_loop().create_future()
-        self._waiting.append(free)
-        try:
-            await asyncio.wait((free,), timeout=within)
-        finally:
-            if not free.done():
-                free.cancel()
-                self._waiting.remove(free)
+    def _promise(self, further: int = 0) -> None:
+        """The newest of those that wait get the places that are free, and further ones."""
+        while self._waiting and (further > 0 or not self._is_full):
+            newest = self._waiting.pop()
+            if not newest.done():  # else its call has just ended
+                further -= 1
+                self._promised += 1
+                newest.set_result(None)
 
-    def _end_the_late(self) -> None:
-        """End the calls whose message should be there by now."""
+    async def _turn(self, ends: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._looks is None:
+            self._before = self._resident()
+            self._looks = loop.call_later(_LOOK_EVERY, self._look)
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(max(ends - SYSTEM.monotonic(), 0)):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._promised -= 1
+                self._promise()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise Overloaded(
+                    f"{self.most} calls are being received, and this process takes no more at once: send it again, or to another one",
+                    code="RESOURCE_EXHAUSTED",
+                    reason="MEMORY_FULL",
+                ) from None
+            raise
+        self._promised -= 1
+
+    def _look(self) -> None:
+        """Let some go on, or make room for them, until nobody waits."""
+        if self._resident() - self._before < MOST_GROWTH:
+            self._promise(FURTHER)
+        else:
+            self._end_the_oldest()
+        self._looks = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look) if self._waiting else None
+
+    def _end_the_oldest(self) -> None:
+        """End calls whose message should be there by now."""
         late = SYSTEM.monotonic() - BODY_WITHIN
-        for reference in tuple(self._taken.values()):
+        for reference in tuple(self._taken.values()):  # the oldest first
             body = reference()
-            if body is not None and body.since < late and body.task is not None and (task := body.task()) is not None:
-                task.cancel()
-                body.arrived()
+            if not self._waiting or (body is not None and body.since >= late):
+                break
+            if body is not None:
+                body.give_up()
+
+
+def resident_bytes() -> int:
+    """What this process has of the machine's memory; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * mmap.PAGESIZE
+    except OSError:
+        return 0
