@@ -35,8 +35,8 @@ ROLES = ("node", "agent", "client")
 RULES = """
 version: 1
 roles:
-  - {role: node, namespaces: ["*"], subjects: ["spiffe://bench/nervenet/node"]}
-  - {role: agent, namespaces: ["*"], subjects: ["spiffe://bench/nervenet/agent"], capabilities: ["*"]}
+  - {role: node, namespaces: ["*"], means: [mtls], subjects: ["spiffe://bench/nervenet/node"]}
+  - {role: agent, namespaces: ["*"], means: [mtls], subjects: ["spiffe://bench/nervenet/agent"], capabilities: ["*"]}
   - {role: client, namespaces: ["*"], when: "subject.endsWith('/client') && means == 'mtls'"}
 rules:
   - name: nobody starts the payroll
