@@ -116,7 +116,7 @@ def _context(link: Link) -> Any:
 
 
 async def searched(folder: Path, rows: int) -> dict[str, float]:
-    """Tables for so many runs, and looks for some that are in none of their objects: only the index is read."""
+    """Tables for this many runs, and looks for some that are in none of their objects: only the index is read."""
     sink = open_sink(folder.as_uri(), "index")
     for batch in range(rows // BATCH):
         places = sorted(Place(hash_of(f"w-{batch}-{n}"), batch, 9, batch, n, 9).packed() for n in range(BATCH))

@@ -3,7 +3,7 @@
 
     python benchmarks/closed.py [--closed 0 10000 100000]
 
-The closed ones are copies of one that really ran (head and journal, four steps with empty texts), listed as of today. Then, with so many there:
+The closed ones are copies of one that really ran (head and journal, four steps with empty texts), listed as of today. Then, beside them:
 workflows one after another (median), 50 at once (workflows/s, CPU of node and Valkey for each), the first page of a list, and the first
 page of failed ones, of which there are none: the node reads heads until its limit for a page. A million copies need about 5 GB of memory.
 "Alone" and the lists are times, which other work on the machine makes longer; the CPU columns are not.
@@ -62,7 +62,7 @@ async def median_ms(work: Callable[[], Awaitable[object]], times: int) -> float:
 
 
 async def together(client: Client, seconds: float, at_once: int = 50) -> int:
-    """How many workflows ran within some seconds, so many at once."""
+    """How many workflows ran within some seconds, this many at once."""
     until, count = time.monotonic() + seconds, 0
 
     async def one_after_another() -> None:

@@ -36,7 +36,7 @@ READY_WITHIN = 120
 
 @dataclass
 class Mesh:
-    """A node and an agent of so many processes each, and clients."""
+    """A node and an agent of this many processes each, and clients."""
 
     processes: int
     namespace: str

@@ -4,7 +4,7 @@
     python benchmarks/growth.py [--steps 10 1000 10000]
 
 For each number it runs a workflow from its start to its end, as a node does: in parts of `CALLBACKS_AT_A_TIME` callbacks. Shown is the
-CPU of one step, and the longest part: for so long nothing else happens in the node. `cancel` is the longest part of a cancellation
+CPU of one step, and the longest part: during it nothing else happens in the node. `cancel` is the longest part of a cancellation
 that stops all of the steps of the fan-out. The least of several rounds counts, because noise only adds.
 """
 

@@ -45,7 +45,7 @@ def verdict(measured: float, recorded: float) -> str:
         return ""
     return (
         f"workflows cost too much: the pump needs {measured:.0%} of the product's CPU, {recorded:.0%} is recorded, and"
-        f" {LEAST * recorded:.0%} is the least. benchmarks/builds.py and calls.py find where it goes; if it is meant, record it: "
+        f" {LEAST * recorded:.0%} is the least. benchmarks/builds.py and calls.py find where it goes; if the change is wanted, record it: "
         "python benchmarks/guard.py --record"
     )
 

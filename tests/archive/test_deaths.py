@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each closed run is in the archive exactly once, whoever dies, and in the middle of whatever.
+"""Each closed run is in the archive exactly once, no matter which process dies, and when.
 
 First a node dies between any two steps of its work, then processes are killed while hundreds of workflows close.
 """

@@ -22,7 +22,7 @@ def away() -> errors.Unavailable:
 
 
 class Counting:
-    """A coordinator service that counts, and is away for its first calls where a test says so."""
+    """A coordinator service that counts, and is away for its first calls where a test asks for that."""
 
     def __init__(self, away: int = 0) -> None:
         self.batches: list[list[str]] = []

@@ -45,7 +45,7 @@ def signal(mesh: ProcessMesh, workflow_id: str) -> None:
 
 
 def steps_of(mesh: ProcessMesh, workflow_id: str, number: int) -> None:
-    """Wait until so many steps of it have succeeded."""
+    """Wait until this many steps of it have succeeded."""
 
     async def work() -> None:
         config = Config.load(environ={}, address=mesh.addresses, namespace=mesh.namespace)

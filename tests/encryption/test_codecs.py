@@ -222,7 +222,7 @@ def test_a_digest_of_before_the_rotation_is_still_known(tmp_path: Path) -> None:
     assert before[0] in after
     assert after[0] not in before, "the newest key writes"
     assert PLAIN.digests(payload, salt) == (payload.digest(),)
-    assert payload.digest() == before[-1], "a run of before the codec goes on"
+    assert payload.digest() == before[-1], "a run that began before the codec goes on"
 
 
 def test_digests_show_nothing_to_who_has_no_key(tmp_path: Path) -> None:

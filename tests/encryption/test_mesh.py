@@ -46,7 +46,7 @@ def keyless(host: ProcessMesh) -> Client:
 
 
 async def test_a_killed_owner_is_followed_by_another_one(host: ProcessMesh, keys: Path) -> None:
-    """The next owner encrypts every input anew while it replays, and the journal agrees all the same."""
+    """The next owner encrypts every input again while it replays, and the journal agrees all the same."""
     host.start(2, 1)
     async with client_of(host) as client:
         runs = [await client.start(slow, Doc(f"w{i}", f"words {i}"), id=f"w{i}") for i in range(6)]

@@ -96,7 +96,7 @@ def test_commands_are_encoded_and_digests_stay_the_same(tmp_path: Path) -> None:
     begun = start(codecs)
     one, other = dispatched(fold(codecs, begun)), dispatched(fold(codecs, begun))
     assert is_encoded(one.input)
-    assert one.input != other.input, "each replay encrypts anew"
+    assert one.input != other.input, "each replay encrypts again"
     assert one.digest == other.digest
     assert codecs.decode(one.input) == Payload("json", b'"secret"')
     assert all(b"secret" not in repr(command).encode() for command in fold(codecs, begun).outstanding())

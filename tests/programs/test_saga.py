@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trip is booked, paid or taken back in reverse order, whoever is killed between the bookings and the bill."""
+"""A trip is booked, paid or taken back in reverse order, whichever process is killed between the bookings and the bill."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""etcd away, for longer than every lease: what runs goes on, nobody is adopted or buried, and afterwards all is consistent.
+"""etcd away, for longer than every lease: what runs goes on, nobody is adopted or taken for dead, and afterwards all is consistent.
 
 Real processes on an etcd of their own. What must not happen twice leaves a line in the effects file. `make etcd-outage` runs
 the long form: away for a minute, and every way to lose a leader.
@@ -136,7 +136,7 @@ async def test_the_only_member_is_away_for_longer_than_a_lease_and_a_node_dies_m
         await greetings.end()
         await ended_once(mesh, client, list(names))
         after = await registered(server.url, mesh)
-        assert after - before == {late.id}, "whoever lived kept his id"
+        assert after - before == {late.id}, "a process that lived kept its id"
         assert before - after == {victim.id}
 
 

@@ -69,7 +69,7 @@ async def test_who_failed_a_task_does_not_get_it_from_the_queue_while_another_li
         async with host.client() as client:
             turns: list[int] = []
             async with asyncio.timeout(60):
-                while sum(turns) < 5:  # whoever polls first has it: until the broken one had its turns
+                while sum(turns) < 5:  # the first one that polls has it: until the broken one had its turns
                     names = {f"w{n}": n for n in range(len(turns), len(turns) + 10)}
                     runs = await client.start_many(stuck_app.elsewhere, names)
                     await asyncio.gather(*(run.result() for run in runs.values()))

@@ -60,7 +60,7 @@ class Storm:
     problems: list[str] = field(default_factory=list)
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)
     held: dict[str, float] = field(default_factory=dict)
-    """Until when each whole token stood in the file; the one that stands there now, for ever."""
+    """Until when each whole token was in the file; the one that is there now, for ever."""
     slowest: float = 0.0
     _over: bool = False
     _ask: Any = None
@@ -104,7 +104,7 @@ class Storm:
         await self._accepted()
 
     async def _write_in_pieces(self, new: str) -> None:
-        """Truncate, then write: whoever reads meanwhile meets nothing, a piece, or all of it."""
+        """Truncate, then write: a reader meanwhile meets nothing, a piece, or all of it."""
         with self.file.open("w") as opened:
             await asyncio.sleep(FILE_LOOK_AGAIN / 5)
             for at in range(0, len(new), 8):

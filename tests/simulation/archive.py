@@ -65,7 +65,7 @@ class SimulatedSink:
         elif how != "fails":
             self._put(name, data)
         if how == "comes again":
-            self._put(name, data[::-1])  # whoever wrote first has written
+            self._put(name, data[::-1])  # the first writer has written
         elif how:
             raise SinkError(f"simulated: {how}")
 

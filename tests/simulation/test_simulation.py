@@ -13,7 +13,7 @@ FOUND = {
     (
         463,
         1,
-    ): "the books of an end took the next run of a restarted workflow out of `running`; its node died, nobody came",
+    ): "the bookkeeping of an end took the next run of a restarted workflow out of `running`; its node died, nobody came",
     (
         7390,
         10,
@@ -26,7 +26,7 @@ FOUND = {
     (104307, 10): "so was one that was robbed of it before it could say that it lives",
     (4053, 10): "an agent whose first connection was cut never read again what it had been handed there",
 }
-"""Seeds and copies that found a defect of the product, which is mended. As code changes they become seeds like any other."""
+"""Seeds and copies that found a defect of the product, which is fixed. As code changes they become seeds like any other."""
 
 
 def simulate(*args: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 """A whole mesh by mTLS, whose certificates and authority all change while workflows run on it.
 
 Two nodes and an agent as processes, Redis and etcd by mTLS, an agent that speaks only gRPC, and a client. The authority is
-changed as docs/howto/certificates.md says: trust both, issue anew, trust the new one only.
+changed as docs/howto/certificates.md says: trust both, issue again, trust the new one only.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ async def test_workflows_go_on_while_all_certificates_and_the_authority_change(s
         )
         assert began == [1], "nor there"
         async with asyncio.timeout(20):
-            while (await anext(watch)).entry.name != "close":  # the stream of before, on its old connection
+            while (await anext(watch)).entry.name != "close":  # the earlier stream, on its old connection
                 pass
 
 
