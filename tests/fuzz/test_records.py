@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from nervenet.records import UnreadableEntry
+from nervenet.records import Outcome, UnreadableEntry, Usage
 from nervenet.registry.codec import decode_agent
 from nervenet.v1 import task_pb2, workflow_pb2
 from nervenet.wire import decode_entry
+from nervenet.wire.entries import MOST_TOKENS
 from tests.fuzz.records import Records
 from tests.support.environment import ROOT
 
@@ -63,3 +64,14 @@ def test_an_agent_whose_slots_are_no_number_is_no_agent(slots: str) -> None:
     record = b'{"name": "a", "capabilities": [{"name": "read", "slots": %s}], "slots": 2}' % slots.encode()
     with pytest.raises(ValueError, match="slots is"):
         decode_agent("a", record)
+
+
+@pytest.mark.parametrize(("written", "read"), [(-(1 << 63), 0), (1 << 62, MOST_TOKENS), (7, 7)])
+def test_tokens_of_any_number_can_be_added_up(written: int, read: int) -> None:
+    """Found by the fuzzer: a summary of several steps added up numbers that a handler made up. It was a ValueError."""
+    entry = workflow_pb2.JournalEntry()
+    entry.task.output.json = "1"
+    entry.task.usage.add(model="m", input_tokens=written)
+    found = decode_entry("task:a", entry.SerializeToString(), 1, 0).body
+    assert isinstance(found, Outcome)
+    assert found.usage == (Usage("m", read, 0),)

@@ -6,7 +6,7 @@ A stored entry has no name, sequence number or time, because its journal id and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
@@ -102,8 +102,19 @@ def question_in(message: task.Question) -> Question:
 # ── journal entries ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+MOST_TOKENS: Final = 1 << 40
+"""Tokens of one attempt. A handler may report any number, and sums of them must fit into the contract's 64 bits."""
+
+
+def _tokens(number: int) -> int:
+    return 0 if number < 0 else min(MOST_TOKENS, number)
+
+
 def _usage_out(usage: tuple[Usage, ...]) -> list[common.TokenUsage]:
-    return [common.TokenUsage(model=u.model, input_tokens=u.input_tokens, output_tokens=u.output_tokens) for u in usage]
+    return [
+        common.TokenUsage(model=u.model, input_tokens=_tokens(u.input_tokens), output_tokens=_tokens(u.output_tokens))
+        for u in usage
+    ]
 
 
 def _task_fields(body: Outcome | Attempt) -> dict[str, Any]:
@@ -133,7 +144,11 @@ def _task_fields(body: Outcome | Attempt) -> dict[str, Any]:
 
 def _task_in(name: str, message: task.TaskResult) -> Outcome | Attempt:
     """Raises NewerRelease for an outcome of a kind that this release does not know: the workflow's next steps depend on it."""
-    usage = tuple(Usage(u.model, u.input_tokens, u.output_tokens) for u in message.usage) if message.usage else ()
+    usage = (
+        tuple(Usage(u.model, _tokens(u.input_tokens), _tokens(u.output_tokens)) for u in message.usage)
+        if message.usage
+        else ()
+    )
     which = message.WhichOneof("outcome")
     failure = _known(failure_in(message.failure), message.failure) if which == "failure" else None
     if which is None:

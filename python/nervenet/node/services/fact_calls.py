@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nervenet.clock import SYSTEM, uuid7
 from nervenet.codecs import is_encoded
-from nervenet.errors import Overloaded
+from nervenet.errors import Overloaded, Unavailable
 from nervenet.node.services.starts import checked_json, checked_payload
 from nervenet.node.workflows.close_notifier import before
 from nervenet.records import Cancel, Signaled, State
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.records import Body
     from nervenet.streams.answers import Appended
+
+
+RUNS_MISSED: Final = 10
+"""How often a workflow may begin again while a fact is on its way to it."""
 
 
 class FactCalls:
@@ -96,8 +100,15 @@ class FactCalls:
         coordinator = self._hosted.get(workflow_id)
         run = 1 if coordinator is None else coordinator.run
         answer = await self._facts.record(workflow_id, run, name, body, actor)
-        if answer.status == "stale":
+        for _ in range(RUNS_MISSED):
+            if answer.status != "stale":
+                break
             answer = await self._facts.record(workflow_id, answer.run, name, body, actor)
+        if answer.status == "stale":
+            words = (
+                f"workflow {workflow_id} begins again faster than a {name.partition(':')[0]} reaches it: send it again"
+            )
+            raise Unavailable(words, code="UNAVAILABLE")
         if answer.status == "unknown":
             raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
         if answer.status == "closed" and not answer.recorded:
