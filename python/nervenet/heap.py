@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that Python has freed and glibc keeps.
+"""The memory of this process: what it has, and what Python has freed and glibc keeps.
 
+    size, resident = memory_in_use()
     return_free_memory()
 
 glibc gives back only what is free at the top of its heaps. So a process keeps what its imports needed for a moment: 10 to
@@ -10,9 +11,20 @@ glibc gives back only what is free at the top of its heaps. So a process keeps w
 from __future__ import annotations
 
 import ctypes
+import mmap
 from contextlib import suppress
+from pathlib import Path
 
-__all__ = ["return_free_memory"]
+__all__ = ["memory_in_use", "return_free_memory"]
+
+
+def memory_in_use() -> tuple[int, int]:
+    """Virtual and resident size in bytes; zeros where the system does not tell (it has no `/proc`)."""
+    try:
+        size, resident, *_ = Path("/proc/self/statm").read_bytes().split()
+    except OSError:
+        return 0, 0
+    return int(size) * mmap.PAGESIZE, int(resident) * mmap.PAGESIZE
 
 
 def return_free_memory() -> None:

@@ -243,13 +243,13 @@ class _Supervisor:
                     failures, began = 0, SYSTEM.monotonic()
                     continue
                 failures = 1 if SYSTEM.monotonic() - began > STABLE_AFTER else failures + 1
-                await self._mourn(position, code, failures)
+                await self._report_end(position, code, failures)
                 began, position.worker = SYSTEM.monotonic(), await self._start(position.number)
                 if await position.worker.ready():
                     _log.info("process %d serves again", position.number)
                     self._write_ready_file()
 
-    async def _mourn(self, position: _Position, code: int, failures: int) -> None:
+    async def _report_end(self, position: _Position, code: int, failures: int) -> None:
         """Say what happened, and wait before the next try. Raises _Failed if there is no use in it."""
         others = any(other.worker.serves for other in self._positions)
         if not others and (failures >= MOST_FAILURES or code == USAGE):

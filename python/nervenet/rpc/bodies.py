@@ -21,15 +21,14 @@ calls on; a resource quota, which gRPC for Python cannot make.
 from __future__ import annotations
 
 import asyncio
-import mmap
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Final
 
 from nervenet.clock import SYSTEM
 from nervenet.errors import Overloaded
+from nervenet.heap import memory_in_use
 from nervenet.timing import BODY_TURN, BODY_WITHIN
 
 __all__ = ["ARRIVING", "MOST_BYTES", "Bodies", "Body"]
@@ -80,7 +79,7 @@ class Bodies:
     """One for each server. `largest`: the largest message that the server takes, in bytes."""
 
     def __init__(
-        self, largest: int, most_bytes: int = MOST_BYTES, resident: Callable[[], int] = lambda: resident_bytes()
+        self, largest: int, most_bytes: int = MOST_BYTES, resident: Callable[[], int] = lambda: memory_in_use()[1]
     ) -> None:
         self.most = max(LEAST, most_bytes // largest)
         self._resident = resident
@@ -177,11 +176,3 @@ class Bodies:
                 break
             if body is not None:
                 body.give_up()
-
-
-def resident_bytes() -> int:
-    """What this process has of the machine's memory; 0 where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * mmap.PAGESIZE
-    except OSError:
-        return 0

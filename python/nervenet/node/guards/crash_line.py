@@ -28,6 +28,7 @@ from nervenet.codecs import open_codecs
 from nervenet.definitions import Workflow
 from nervenet.durable.check import rebuild
 from nervenet.durable.lines import Site, is_machinery
+from nervenet.heap import memory_in_use
 from nervenet.imports import end_with_owner
 from nervenet.node.guards.replay_process import environment, find, place, receive, send
 from nervenet.records import Entry
@@ -114,11 +115,7 @@ def tracer(note: mmap.mmap) -> Tracer:
 
 def _memory() -> int:
     """The address space in use, in bytes; where it is not told, a limit that nothing reaches."""
-    try:
-        with Path("/proc/self/statm").open() as file:
-            return int(file.read().split()[0]) * mmap.PAGESIZE
-    except OSError:
-        return 1 << 42
+    return memory_in_use()[0] or 1 << 42
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nervenet.clock import SYSTEM
-from nervenet.heap import return_free_memory
+from nervenet.heap import memory_in_use, return_free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,19 +53,10 @@ def cost_of(*entries: bytes) -> int:
     return cost
 
 
-def measure() -> tuple[int, int]:
-    """Virtual and resident size of this process in bytes; zeros where the system does not tell."""
-    try:
-        size, resident, *_ = Path("/proc/self/statm").read_bytes().split()
-    except OSError:
-        return 0, 0
-    return int(size) * PAGE, int(resident) * PAGE
-
-
 def available() -> int:
     """The bytes that this process can use at most: the least of machine, container (cgroup) and its own limits."""
     found = [os.sysconf("SC_PHYS_PAGES") * PAGE, *_cgroup_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))]
-    size, resident = measure()
+    size, resident = memory_in_use()
     for limit, unseen in ((resource.RLIMIT_AS, size - resident), (resource.RLIMIT_DATA, 0)):
         soft, _ = resource.getrlimit(limit)
         if soft != resource.RLIM_INFINITY:  # much of the address space is only reserved, and never resident
@@ -98,7 +89,7 @@ class Memory:
         limit: int | None,
         *,
         processes: int = 1,
-        resident: Callable[[], int] = lambda: measure()[1],
+        resident: Callable[[], int] = lambda: memory_in_use()[1],
         now: Callable[[], float] = SYSTEM.monotonic,
     ) -> None:
         self.limit = limit if limit is not None else int(available() * PART) // processes
