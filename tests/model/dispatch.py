@@ -15,7 +15,8 @@ from typing import NamedTuple
 from tests.model.engine import Model, Step
 
 UP, ZOMBIE, DEAD = "up", "zombie", "dead"
-IDLE, CLAIMING, RUNNING, REPORTING, DROPPING = "idle", "claiming", "running", "reporting", "dropping"
+IDLE, CLAIMING, RUNNING, REPORTING, DROPPING, ENDING = "idle", "claiming", "running", "reporting", "dropping", "ending"
+"""ENDING: the answer on its way to the agent says that there is nothing left to do."""
 UNREAD, NOWHERE = -1, -2
 OWNER_FAILED = -1
 """The outcome that the owner appends when attempts are used up; otherwise it is the agent's number."""
@@ -107,8 +108,12 @@ class Dispatch(Model[State]):
     drops_the_old: bool = True
     one_script: bool = False
     """What an attempt ended with is recorded and told to the owner in one step (task_complete)."""
+    drops_in_script: bool = False
+    """An agent with nothing else to do has its copy dropped in that step too."""
     compares_owner: bool = True
     """It is told in that step only to the node that the head names; else the agent wakes the owner itself."""
+    drops_after_wake: bool = True
+    """That step drops the copy only if it told the owner."""
 
     LIMITED = (
         "agent_crashes", "agent_zombies", "owner_deaths", "owner_zombies", "losses", "lost_reads", "failures",
@@ -257,6 +262,8 @@ class Dispatch(Model[State]):
             yield Step(f"{name} wakes the owner, XDEL, XACK", _drop(s, i)._replace(wakes=wakes))
         elif agent.at == DROPPING:
             yield Step(f"{name} drops its copy: XDEL, XACK", _drop(s, i))
+        elif agent.at == ENDING:
+            yield Step(f"{name} reads the answer", _idle(s, i))
 
     def _claim(self, s: State, i: int, agent: Agent, name: str) -> Step[State]:
         n, claim = agent.attempt, s.claim
@@ -282,7 +289,10 @@ class Dispatch(Model[State]):
             wrong = "two agents are told that they won" if s.told >= 0 else ""
             after = after._replace(told=i)
         after, then = self._told(after, agent, status)
-        yield Step(f"{name} succeeds with #{agent.attempt}: {status}", _agent(after, i, at=then), wrong=wrong)
+        label = f"{name} succeeds with #{agent.attempt}: {status}"
+        yield Step(label, _agent(after, i, at=then), wrong=wrong)
+        if self._may_drop(agent, status):
+            yield Step(f"{label}, dropped", _agent(_drop(after, i), i, at=ENDING), wrong=wrong)
         failing = self.spend(s, "failures")
         if failing is not None:
             after, status = self._append(failing, ("attempt", agent.attempt, FAILED))
@@ -292,6 +302,11 @@ class Dispatch(Model[State]):
             after, then = self._told(after, agent, status)
             label = f"{name} fails #{agent.attempt}: {status}"
             yield Step(label, _agent(after, i, at=then), fault=True, wrong=wrong)
+            if self._may_drop(agent, status):
+                yield Step(f"{label}, dropped", _agent(_drop(after, i), i, at=ENDING), fault=True, wrong=wrong)
+
+    def _may_drop(self, agent: Agent, status: str) -> bool:
+        return self.drops_in_script and status == "new" and (agent.to_owner or not self.drops_after_wake)
 
     def _told(self, s: State, agent: Agent, status: str) -> tuple[State, str]:
         """What the owner knows when the answer to an append is under way, and what is left for the agent to do."""
@@ -407,6 +422,10 @@ def _drop(s: State, i: int) -> State:
     held = next((c for c in s.copies if c.holder == i and c.attempt == s.agents[i].attempt), None)
     if held is not None:
         s = _without(s, held)
+    return _idle(s, i)
+
+
+def _idle(s: State, i: int) -> State:
     return _agent(s, i, at=IDLE, attempt=0, to_owner=False)
 
 

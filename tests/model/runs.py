@@ -23,16 +23,20 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "dispatch: an entry, a claim or a wake vanishes, an agent dies": Dispatch(losses=1, agent_crashes=1),
     "dispatch: a replaced owner lives on, an agent dies": Dispatch(owner_zombies=1, agent_crashes=1),
     "dispatch: a second copy, and the workflow expires": Dispatch(doubles=1, retention=True),
-    "dispatch, in one script: an agent and the owner die": Dispatch(one_script=True, agent_crashes=1, owner_deaths=1),
+    "dispatch, in one script: an agent and the owner die": Dispatch(
+        one_script=True, drops_in_script=True, agent_crashes=1, owner_deaths=1
+    ),
     "dispatch, in one script: an entry, a claim or a wake vanishes, an agent dies": Dispatch(
-        one_script=True, losses=1, agent_crashes=1
+        one_script=True, drops_in_script=True, losses=1, agent_crashes=1
     ),
     "dispatch, in one script: a replaced owner lives on, an agent dies": Dispatch(
-        one_script=True, owner_zombies=1, agent_crashes=1
+        one_script=True, drops_in_script=True, owner_zombies=1, agent_crashes=1
     ),
-    "dispatch, in one script: the owner dies, and nobody polls": Dispatch(one_script=True, owner_deaths=1, polls=False),
+    "dispatch, in one script: the owner dies, and nobody polls": Dispatch(
+        one_script=True, drops_in_script=True, owner_deaths=1, polls=False
+    ),
     "dispatch, in one script: an agent dies behind its append, and nobody polls": Dispatch(
-        one_script=True, agent_crashes=1, polls=False
+        one_script=True, drops_in_script=True, agent_crashes=1, polls=False
     ),
     "ownership: a start for another node, a node dies": Ownership(others=True, crashes=1, spares=1),
     "ownership: a hand-over, a node dies": Ownership(born=True, drains=1, crashes=1, spares=1),
@@ -58,10 +62,10 @@ LONG: Final[dict[str, Model[Any]]] = {
     "dispatch: slow renewals, a zombie agent": Dispatch(slow_renewals=1, agent_zombies=1, failures=1),
     "dispatch: all of it": Dispatch(agent_crashes=1, owner_zombies=1, losses=1, failures=1),
     "dispatch, in one script: all of it": Dispatch(
-        one_script=True, agent_crashes=1, owner_zombies=1, losses=1, failures=1
+        one_script=True, drops_in_script=True, agent_crashes=1, owner_zombies=1, losses=1, failures=1
     ),
     "dispatch, in one script: slow renewals, a zombie agent": Dispatch(
-        one_script=True, slow_renewals=1, agent_zombies=1, failures=1
+        one_script=True, drops_in_script=True, slow_renewals=1, agent_zombies=1, failures=1
     ),
     "dispatch: no wake ever arrives": Dispatch(wakes_arrive=False, agent_crashes=1, owner_zombies=1, losses=1),
     "ownership: three nodes": Ownership(nodes=3, others=True, crashes=1, losses=1),
@@ -87,6 +91,10 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "watch reads what it missed": (Dispatch(losses=1, polls=False), NEVER_CLOSES),
     "in one script: told to the owner that the head names": (
         Dispatch(one_script=True, owner_deaths=1, polls=False, compares_owner=False),
+        NEVER_CLOSES,
+    ),
+    "in one script: only what was told is dropped": (
+        Dispatch(one_script=True, drops_in_script=True, owner_deaths=1, polls=False, drops_after_wake=False),
         NEVER_CLOSES,
     ),
     "in two steps: an agent dies between them": (Dispatch(agent_crashes=1, polls=False), NEVER_CLOSES),

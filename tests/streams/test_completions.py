@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from nervenet.dev.servers import valkey
 from nervenet.records import State
 from nervenet.streams import data_plane
 from nervenet.streams.answers import Appended
-from nervenet.streams.queues import WAKE_ENTRY_BYTES, Wake, parse_wakes
+from nervenet.streams.queues import GROUP, WAKE_ENTRY_BYTES, Wake, parse_tasks, parse_wakes
 from nervenet.streams.tasks.attempt import AttemptKey, OutcomeEntry, TaskAttempt
 from nervenet.streams.tasks.deliveries import Deliveries
 from nervenet.streams.tasks.outcomes import OutcomeRecorder
@@ -29,8 +30,8 @@ class Attempt(TaskAttempt):
     reply_to = OWNER  # type: ignore[assignment]
     is_claimed = True  # type: ignore[assignment]
 
-    def __init__(self, workflow_id: str) -> None:
-        super().__init__(AttemptKey(workflow_id, 1, "classify", 1), FIRST, b"", b"")
+    def __init__(self, workflow_id: str, stream: bytes = b"", entry_id: bytes = b"") -> None:
+        super().__init__(AttemptKey(workflow_id, 1, "classify", 1), FIRST, stream, entry_id)
 
     @property
     def enqueue_ms(self) -> int:
@@ -38,9 +39,15 @@ class Attempt(TaskAttempt):
 
 
 async def complete(
-    store: DataPlane, workflow: str, entry: bytes = b"x", name: str = NAME, run: int = 1, reply_to: str = OWNER
+    store: DataPlane,
+    workflow: str,
+    entry: bytes = b"x",
+    name: str = NAME,
+    run: int = 1,
+    reply_to: str = OWNER,
+    delivery: tuple[bytes, bytes] | None = None,
 ) -> Appended:
-    return Appended.parse(await store.journal.complete_nowait(workflow, run, name, entry, reply_to))
+    return Appended.parse(await store.journal.complete_nowait(workflow, run, name, entry, reply_to, delivery))
 
 
 async def wakes(store: DataPlane, node: str = OWNER) -> list[Wake | bytes]:
@@ -107,6 +114,58 @@ async def test_a_large_entry_is_left_to_be_read_in_the_journal(store: DataPlane)
     assert (small.entry, large.entry) == (b"x" * WAKE_ENTRY_BYTES, None)
 
 
+# ── the delivery ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def delivered(store: DataPlane) -> tuple[bytes, bytes]:
+    """A task in the inbox of FIRST, which has read it."""
+    await store.queues.make_inbox(FIRST)
+    stream = store.keys.inbox(FIRST)
+    await store.link.call("XADD", stream, "*", "e", b"envelope")
+    (task,) = parse_tasks(await store.link.call(*store.queues.read_tasks(stream, FIRST, 1)))
+    return stream, task.id
+
+
+async def left(store: DataPlane, stream: bytes) -> tuple[int, int]:
+    """Entries in the stream, and how many of them are pending."""
+    return await store.link.call("XLEN", stream), (await store.link.call("XPENDING", stream, GROUP))[0]
+
+
+async def test_a_delivery_is_gone_with_the_outcome_that_woke_the_owner(store: DataPlane) -> None:
+    await store.queues.make_wake(OWNER)
+    delivery = await delivered(store)
+    done = await complete(store, await store.start(), delivery=delivery)
+    assert (done.woken, done.dropped) == (True, True)
+    assert await left(store, delivery[0]) == (0, 0)
+
+
+@pytest.mark.parametrize("why", ["handed over", "no wake", "recorded before"])
+async def test_a_delivery_stays_until_the_owner_is_woken(store: DataPlane, why: str) -> None:
+    """An agent that dies before it wakes the owner leaves it for another one."""
+    workflow = await store.start()
+    if why != "no wake":
+        await store.queues.make_wake(OWNER)
+    if why == "handed over":
+        await store.journal.adopt(workflow, OTHER, OWNER)
+    if why == "recorded before":
+        await complete(store, workflow)
+    delivery = await delivered(store)
+    done = await complete(store, workflow, delivery=delivery)
+    assert (done.woken, done.dropped) == (False, False)
+    assert await left(store, delivery[0]) == (1, 1)
+
+
+async def test_a_delivery_that_cannot_be_dropped_undoes_neither_record_nor_wake(store: DataPlane) -> None:
+    """Its stream is of another type by now."""
+    workflow = await store.start()
+    await store.queues.make_wake(OWNER)
+    stream = store.keys.inbox(FIRST)
+    await store.link.call("SET", stream, b"no stream")
+    done = await complete(store, workflow, delivery=(stream, b"1-1"))
+    assert (done.status, done.woken, done.dropped) == ("new", True, False)
+    assert await store.names(workflow) == ["start", NAME]
+
+
 # ── what is recorded ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -171,9 +230,26 @@ async def test_both_scripts_give_the_same_answer_and_leave_the_same_behind(
 # ── who records ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def recorder(store: DataPlane) -> OutcomeRecorder:
+def recorder(store: DataPlane, deliveries: Deliveries | None = None) -> OutcomeRecorder:
     plane = data_plane.DataPlane(store.link, store.keys, store.journal, store.queues)
-    return OutcomeRecorder(plane, Deliveries(store.link), SYSTEM, SYSTEM.now_ms, 60_000)
+    return OutcomeRecorder(plane, deliveries or Deliveries(store.link), SYSTEM, SYSTEM.now_ms, 60_000)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_the_delivery_goes_with_the_outcome_if_nothing_else_is_in_hand(store: DataPlane, others: int) -> None:
+    """Otherwise the deletions of all that end together are one command, which costs Redis less."""
+    await store.queues.make_wake(OWNER)
+    stream, entry_id = await delivered(store)
+    deliveries = Deliveries(store.link)
+    deliveries.in_hand |= {(stream, entry_id), *((stream, b"9-%d" % i) for i in range(others))}
+    attempt = Attempt(await store.start(), stream, entry_id)
+    await recorder(store, deliveries).record(attempt, OutcomeEntry(NAME, b"done", failed=False))
+    assert await left(store, stream) == ((0, 0) if others == 0 else (1, 1))
+    deliveries.drop(attempt.stream, attempt.entry_id)  # as its agent does, in either case
+    await asyncio.sleep(0)
+    await store.link.call("PING")
+    assert await left(store, stream) == (0, 0)
+    assert len(deliveries.in_hand) == others
 
 
 async def test_an_agent_sends_one_command_and_wakes_a_new_owner_itself(store: DataPlane) -> None:

@@ -92,7 +92,8 @@ class Created(NamedTuple):
 class Appended(NamedTuple):
     """`id` is the journal id of the entry with that name, b"" if there is none; `owner` is the node to wake.
 
-    `woken`: the script has put the entry into the owner's wake already (`task_complete`).
+    `task_complete` says two things more. `woken`: it has put the entry into the owner's wake. `dropped`: it has deleted the delivery
+    that it was given.
     """
 
     status: AppendStatus
@@ -101,6 +102,7 @@ class Appended(NamedTuple):
     run: int
     state: State
     woken: bool = False
+    dropped: bool = False
 
     @classmethod
     def parse(cls, reply: Sequence[bytes]) -> Appended:
@@ -115,7 +117,8 @@ class Appended(NamedTuple):
             owner.decode("utf-8", "replace"),
             number,
             STATES.get(state, State.RUNNING),
-            reply[5:] == [b"1"],
+            reply[5:6] == [b"1"],
+            reply[6:] == [b"1"],
         )
 
     @property

@@ -40,6 +40,7 @@ from nervenet.streams.answers import (
 )
 from nervenet.streams.heads import FIELDS, Head, parse_head
 from nervenet.streams.keys import Keys
+from nervenet.streams.queues import GROUP
 from nervenet.streams.script import packaged_scripts
 from nervenet.timing import CLAIM_TTL_MS
 
@@ -207,12 +208,26 @@ class JournalStore:
         return self._link.send(*self._appending(workflow_id, run, name, entry, owner))
 
     def complete_nowait(
-        self, workflow_id: str, run: int, name: str, entry: bytes, reply_to: str
+        self,
+        workflow_id: str,
+        run: int,
+        name: str,
+        entry: bytes,
+        reply_to: str,
+        delivery: tuple[bytes, bytes] | None = None,
     ) -> asyncio.Future[Any]:
         """Append what an attempt ended with, and wake the owner if that is still the node `reply_to`, in one step. One
-        try; only where `link.in_order`."""
+        try; only where `link.in_order`.
+
+        Args:
+            delivery: Stream and id of the entry that the attempt came with, to be deleted in the same step if the owner is woken.
+        """
         keys = (*self._keys.written(workflow_id), self._keys.wake(reply_to))
-        return self._link.send("EVALSHA", self._complete, 4, *keys, run, name, entry, workflow_id, reply_to)
+        args = (run, name, entry, workflow_id, reply_to)
+        if delivery is None:
+            return self._link.send("EVALSHA", self._complete, 4, *keys, *args)
+        stream, entry_id = delivery
+        return self._link.send("EVALSHA", self._complete, 5, *keys, stream, *args, GROUP, entry_id)
 
     def decide(
         self,

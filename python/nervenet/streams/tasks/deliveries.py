@@ -43,6 +43,11 @@ class Deliveries:
         """Those that are not in hand."""
         return [one for one in delivered if (stream, one.id) not in self.in_hand]
 
+    @property
+    def single(self) -> bool:
+        """Whether there is exactly one in hand: nothing would share a write with its deletion."""
+        return len(self.in_hand) == 1
+
     def release(self, stream: bytes, entry_id: bytes) -> None:
         """Forget an entry without deleting it: it stays pending, and a second reading of it is a new delivery."""
         self.in_hand.discard((stream, entry_id))

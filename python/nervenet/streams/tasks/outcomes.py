@@ -2,8 +2,9 @@
 """Outcomes of attempts on their way into the journal, and the wake of the owners of their workflows.
 
 One script appends the entry and puts it into the owner's wake, where one server has both and the workflow's owner is still
-the node that sent the task (decision 0050). Everywhere else the order of a completion is law (docs/architecture.md,
-Complete): the journal's reply first, then the slot is free, then the wake, XDEL and XACK in one write.
+the node that sent the task (decision 0050). If the process has nothing else in hand, the script also deletes the delivery.
+Everywhere else the order of a completion is law (docs/architecture.md, Complete): the journal's reply first, then the slot is
+free, then the wake, XDEL and XACK in one write.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class OutcomeRecorder:
         """Append it, one try. If `Appended.parse` of the reply says `new`, call `confirm`, else `record`."""
         key, reply_to = attempt.key, attempt.reply_to
         if self._in_one_step and reply_to:
-            return self._journal.complete_nowait(key.workflow_id, key.run, outcome.name, outcome.entry, reply_to)
+            delivery = (attempt.stream, attempt.entry_id) if attempt.stream and self._deliveries.single else None
+            return self._journal.complete_nowait(key.workflow_id, key.run, outcome.name, outcome.entry, reply_to, delivery)
         return self._journal.append_nowait(key.workflow_id, key.run, outcome.name, outcome.entry)
 
     def confirm(self, attempt: TaskAttempt, outcome: OutcomeEntry, appended: Appended) -> None:
@@ -82,6 +84,9 @@ class OutcomeRecorder:
         workflow_id, run, _, _ = attempt.key
         self._metrics.recorded(attempt.capability, outcome, self._now_ms() - (attempt.started_ms or self._now_ms()))
         self.recent.recorded(workflow_id, run, outcome.name, outcome.entry)
+        if appended.dropped:
+            self._deliveries.release(attempt.stream, attempt.entry_id)
+            attempt.stream = b""
         if appended.woken:
             return
         wake = OutgoingWake(appended.owner, workflow_id, run, appended.id, outcome.name, outcome.entry)
