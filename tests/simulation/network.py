@@ -212,6 +212,9 @@ class Wire:
     async def room(self) -> None:
         """There always is."""
 
+    def flush(self) -> None:
+        """Each command leaves at once."""
+
     def send(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._reason:

@@ -65,7 +65,7 @@ class TaskRunner:
         clock: Clock,
         retention_ms: int,
     ) -> None:
-        self._skips = data_plane.link.skips
+        self._link = data_plane.link
         self._blobs = data_plane.blobs
         self._agents = agents
         self._executors = executors
@@ -110,6 +110,7 @@ class TaskRunner:
             else:
                 self._waiting[capability].append(running)
         self._claims.claim(batch)
+        self._link.flush()
 
     def _recognise(self, agent_id: str, stream: bytes, one: Delivered) -> Running | None:
         if (stream, one.id) in self.deliveries.in_hand:
@@ -162,7 +163,7 @@ class TaskRunner:
         try:
             return decode_payload(stored)
         except Exception as error:  # noqa: BLE001 - protobuf's own errors
-            self._skips.skip(f"the checkpoint of {running.key.task_id}", f"{error!r}")
+            self._link.skips.skip(f"the checkpoint of {running.key.task_id}", f"{error!r}")
             return None
 
     async def _attempt(self, running: Running) -> None:

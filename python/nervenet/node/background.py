@@ -45,12 +45,12 @@ class BackgroundTasks:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         try:
-            await asyncio.wait((task,))
-        except asyncio.CancelledError:
-            task.add_done_callback(self._ended)  # nobody else receives its error
-            raise
-        self._tasks.discard(task)
-        return task.result()
+            return await asyncio.shield(task)
+        finally:
+            if task.done():
+                self._tasks.discard(task)
+            else:
+                task.add_done_callback(self._ended)  # nobody else receives its error
 
     async def settle(self) -> None:
         """Wait until no task is running."""

@@ -121,6 +121,10 @@ class ClusterLink(Link):
             return failing(self._loop.create_future(), self._down())
         return shard.send(*args)
 
+    def flush(self) -> None:
+        for shard in self._shards.values():
+            shard.flush()
+
     def call(self, *args: Arg) -> Awaitable[Any]:
         shard = self._shard(args)
         return RetryingCall(self, args, None if shard is None or not shard.has_room else shard.send(*args))

@@ -128,6 +128,12 @@ class Connection(asyncio.Protocol):
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
+    def flush(self) -> None:
+        """Write now what the end of this tick would write, unless Redis works for others already: then more may join them.
+        For callers that have nothing to add."""
+        if self._unsent and len(self._unsent) == len(self._waiting):
+            self._flush()
+
     @property
     def in_flight(self) -> int:
         return len(self._waiting)
@@ -232,18 +238,19 @@ class Connection(asyncio.Protocol):
         if self._writing_paused or self._transport is None or not self._unsent:
             return
         batch = self._unsent
+        commands, in_flight = len(batch), len(self._waiting)
         counters = self._counters
-        counters.commands += len(batch)
+        counters.commands += commands
         counters.writes += 1
         if self._watched:
-            counters.batch_size.observe(len(batch))
+            counters.batch_size.observe(commands)
             if not self._timed_write:
-                self._timed_write, self._timed_until = SYSTEM.monotonic(), self._answered + len(self._waiting)
-        if len(batch) == len(self._waiting):  # no command was in flight before, so silence begins now
+                self._timed_write, self._timed_until = SYSTEM.monotonic(), self._answered + in_flight
+        if commands == in_flight:  # no command was in flight before, so silence begins now
             self._silent_since = self._loop.time()
         self._unsent = []
         self._unsent_bytes = 0
-        self._transport.write(batch[0] if len(batch) == 1 else b"".join(batch))
+        self._transport.write(batch[0] if commands == 1 else b"".join(batch))
 
     def _make_room(self) -> None:
         free = min(MAX_IN_FLIGHT - len(self._waiting), MAX_PAGES - len(self._pages))

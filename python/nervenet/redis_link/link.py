@@ -169,6 +169,11 @@ class Link:
             return failing(self._loop.create_future(), self._down())
         return connection.send(args)
 
+    def flush(self) -> None:
+        """Write what was sent in this tick now, unless commands of others are in flight. For callers that have nothing to add."""
+        if self._connection is not None:
+            self._connection.flush()
+
     def call(self, *args: Arg) -> Awaitable[Any]:
         """`send` with retries, up to `patience` seconds, while the error is one that may pass. It waits for room
         first."""

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_BLOCK_MS", "Reader"]
 
 LONGEST_BLOCK_MS: Final = 2_000
-_GRACE: Final = 2.0
+_LIMIT: Final = LONGEST_BLOCK_MS / 1000 + 2.0
 _MAX_REDIRECTS: Final = 4
+_NEVER: Final = float("inf")
 
 
 class Reader:
@@ -37,64 +38,75 @@ class Reader:
     def __init__(self, router: CommandRouter, on_close: Callable[[Reader], object]) -> None:
         self._router = router
         self._on_close = on_close
+        self._loop = asyncio.get_running_loop()
         self._connections: dict[ConnectionSource, Connection] = {}
         self._busy = self._closed = False
+        self._read_by = _NEVER  # when the present read is overdue
+        self._watchdog: asyncio.TimerHandle | None = None
         self.connects = 0
 
     def __repr__(self) -> str:
         return f"<Reader of {self._router.name}, {self._connections or 'not connected'}, {self.connects} connects>"
 
     async def read(self, *args: Arg) -> Any:
-        """Send one command and wait for its reply, at most two seconds longer than its BLOCK (2,000 ms at most)."""
+        """Send one command and wait for its reply, 4 s at most. Its BLOCK is 2,000 ms at most."""
         if self._busy:
             raise RuntimeError("a Reader reads one thing at a time")
         if self._closed:
             raise LinkClosed("this reader is closed")
-        limit = _block_ms(args) / 1000 + _GRACE
+        _check_block(args)
         self._busy = True
         try:
-            return await self._follow(limit, args)
+            return await self._follow(args)
         finally:
             self._busy = False
+
+    def interrupt(self, reason: str) -> None:
+        """End a read that waits: it fails with `ConnectionLost`. The next one connects again."""
+        for connection in self._connections.values():
+            connection.abort(reason)
 
     async def close(self) -> None:
         """Close the connection. A read that waits fails with `LinkClosed`."""
         self._closed = True
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         self._on_close(self)
-        for connection in self._connections.values():
-            connection.abort("the reader was closed")
+        self.interrupt("the reader was closed")
 
-    async def _follow(self, limit: float, args: tuple[Arg, ...]) -> Any:
+    async def _follow(self, args: tuple[Arg, ...]) -> Any:
         server, asking = self._router.server_of(args), False
         for _ in range(_MAX_REDIRECTS):
-            connection = await self._connected(server)
+            connection = self._connections.get(server)
+            if connection is None or connection.lost.done():
+                connection = await self._connect(server)
             try:
-                return await self._within(limit, connection, args, asking=asking)
+                return await self._reply(connection, args, asking=asking)
             except RedisRefused as refused:
                 if not refused.is_redirect:
                     raise
                 server, asking = self._router.follow_redirect(refused), refused.code == "ASK"
         raise ConnectionLost("the members of the cluster redirect this read in a circle")
 
-    async def _connected(self, server: ConnectionSource) -> Connection:
-        connection = self._connections.get(server)
-        if connection is None or connection.lost.done():
-            connection, identity = await server.connect(self._router.patience, watched=False)
-            self._connections = {at: one for at, one in self._connections.items() if not one.lost.done()}
-            self._connections[server] = connection
-            server.check_server(identity)
-            self.connects += 1
+    async def _connect(self, server: ConnectionSource) -> Connection:
+        connection, identity = await server.connect(self._router.patience, watched=False)
+        self._connections = {at: one for at, one in self._connections.items() if not one.lost.done()}
+        self._connections[server] = connection
+        server.check_server(identity)
+        self.connects += 1
         if self._closed:  # perhaps while it connected
             connection.abort("the reader was closed")
             raise LinkClosed("this reader is closed")
         return connection
 
-    async def _within(self, limit: float, connection: Connection, args: tuple[Arg, ...], *, asking: bool) -> Any:
+    async def _reply(self, connection: Connection, args: tuple[Arg, ...], *, asking: bool) -> Any:
         if asking:
             connection.send(("ASKING",))
         reply = connection.send(args)
-        words = f"no answer to a read within {limit:g} s"
-        overdue = asyncio.get_running_loop().call_later(limit, connection.abort, words)
+        connection.flush()
+        self._read_by = self._loop.time() + _LIMIT
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_at(self._read_by, self._look)
         try:
             return await reply
         except asyncio.CancelledError:
@@ -109,15 +121,21 @@ class Reader:
                 raise ConnectionLost(str(refused)) from None
             raise
         finally:
-            overdue.cancel()
+            self._read_by = _NEVER
+
+    def _look(self) -> None:
+        """A timer for all reads, not one for each: it fires seldom, since a read usually ends before it does."""
+        self._watchdog = None
+        if self._read_by == _NEVER:
+            return
+        if self._loop.time() < self._read_by:
+            self._watchdog = self._loop.call_at(self._read_by, self._look)
+            return
+        self.interrupt(f"no answer to a read within {_LIMIT:g} s")
 
 
-def _block_ms(args: tuple[Arg, ...]) -> int:
-    if "BLOCK" not in args:
-        return 0
-    block = int(args[args.index("BLOCK") + 1])
-    if not 0 < block <= LONGEST_BLOCK_MS:
+def _check_block(args: tuple[Arg, ...]) -> None:
+    if "BLOCK" in args and not 0 < (block := int(args[args.index("BLOCK") + 1])) <= LONGEST_BLOCK_MS:
         raise ValueError(
             f"BLOCK {block}: a read may block for 1 to {LONGEST_BLOCK_MS} ms, or a broken connection delays a task too long"
         )
-    return block

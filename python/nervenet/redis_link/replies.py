@@ -9,7 +9,7 @@ from nervenet.redis_link.faults import LinkError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable
 
 __all__ = ["ignore_error", "in_turn", "settled"]
 
@@ -31,7 +31,7 @@ async def settled(replies: Iterable[Awaitable[_T]]) -> list[_T | LinkError]:
     return results
 
 
-async def in_turn(replies: Sequence[asyncio.Future[Any]]) -> list[Any]:
+async def in_turn(replies: Iterable[Awaitable[Any]]) -> list[Any]:
     """The replies, in the order of the commands. Raises the first error, once all replies are in."""
     results = await settled(replies)
     for result in results:

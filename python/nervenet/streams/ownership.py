@@ -47,6 +47,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from nervenet.redis_link.connection import Arg
 from nervenet.redis_link.link import Link
+from nervenet.redis_link.replies import in_turn
 from nervenet.streams.archive import ArchiveList, WaitingRun
 from nervenet.streams.derived import DerivedKeyCall
 from nervenet.streams.keys import Keys
@@ -205,7 +206,7 @@ class Ownership:
             )
         if hold_ms:
             calls.append(self._archive.add([WaitingRun(one.closed_ms, one.run, one.workflow_id) for one in closed]))
-        await asyncio.gather(*calls)
+        await in_turn(calls)
         rows = [word for one in closed for word in (one.workflow_id, max(one.closed_ms, one.score))]
         await self._on_set(self._keys.running, "running_done", rows)
 

@@ -144,6 +144,8 @@ class Awaits:
     def __init__(self, closings: CloseNotifier, stopping: asyncio.Event) -> None:
         self._closings = closings
         self._stopping = stopping
+        self._waiting: set[asyncio.Future[Closed | None]] = set()
+        self._until_stop: asyncio.Task[None] | None = None
 
     def stream(self) -> AwaitStream:
         """For a client that awaits many."""
@@ -166,11 +168,21 @@ class Awaits:
         def tell_blocked(_: BlockedRun) -> None:
             loop.call_at(earliest, tell, None)
 
-        stopped = asyncio.create_task(self._stopping.wait())
+        if self._until_stop is None:
+            self._until_stop = loop.create_task(self._end_all())
+        timeout = loop.call_later(seconds, tell, None)
         self._closings.when_closed(workflow_id, tell, tell_blocked)
+        self._waiting.add(closed)
         try:
-            await asyncio.wait((closed, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            return await closed
         finally:
-            stopped.cancel()
+            timeout.cancel()
+            self._waiting.discard(closed)
             self._closings.forget(workflow_id, tell)
-        return closed.result() if closed.done() else None
+
+    async def _end_all(self) -> None:
+        """When the node stops, nobody waits here any longer. One task for all callers."""
+        await self._stopping.wait()
+        for closed in self._waiting:
+            if not closed.done():
+                closed.set_result(None)

@@ -121,6 +121,7 @@ class Starter:
                         *(self._with_values_stored(self._context.blobs, one) for one in decided)
                     )
                 outcomes = await self._start_all(decided)
+        self._context.link.flush()
         for outcome in outcomes:
             if isinstance(outcome, RequestError):
                 self._context.metrics.refused.child(outcome.reason).add()
@@ -208,6 +209,7 @@ class Starter:
             replies.append(self._context.ownership.running_add_nowait(workflow_id))
             replies.append(self._context.ownership.own_nowait(plan.owner, workflow_id))
             replies.append(self._context.journal.create_nowait(plan.new_workflow(now, seen)))
+        self._context.link.flush()
         answers = await settled(replies)
         steps = zip(plans, answers[::3], answers[1::3], answers[2::3], strict=True)
         return {id(plan): _made(*answered) for plan, *answered in steps}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.redis_link.reader import Reader
 
 _log = logging.getLogger(__name__)
 
@@ -110,12 +111,12 @@ class WakeReader:
     def __init__(self, context: NodeContext, wakes: Wakes) -> None:
         self._context = context
         self._wakes = wakes
-        self._reading: asyncio.Future[Any] | None = None
+        self._reader: Reader | None = None
 
     def id_changed(self) -> None:
         """The node has a new id: end the read that waits for news of the old one."""
-        if self._reading is not None:
-            self._reading.cancel()
+        if self._reader is not None:
+            self._reader.interrupt("the node has another id")
 
     async def _not_read(self, error: LinkError, mine: str) -> None:
         """A read has failed. Raises the error where it does not help to wait: the node reports then that it cannot work, and ends if
@@ -131,24 +132,19 @@ class WakeReader:
     async def run(self) -> None:
         """For as long as the node lives."""
         context, status, received = self._context, self._context.status, self._wakes.received
-        reader = await context.link.dedicated()
+        reader = self._reader = await context.link.dedicated()
         last, connects, mine = b"0", 0, ""
         trimming: asyncio.Future[Any] | None = None
         while True:
             if (reader.connects, status.node_id) != (connects, mine):
                 connects, mine, last = reader.connects, status.node_id, b"0"
-            self._reading = asyncio.ensure_future(reader.read(*context.queues.read_wakes(mine, last, WAKES, BLOCK_MS)))
             try:
-                wakes = parse_wakes(await self._reading)
+                wakes = parse_wakes(await reader.read(*context.queues.read_wakes(mine, last, WAKES, BLOCK_MS)))
             except LinkError as error:
-                await self._not_read(error, mine)
+                if status.node_id == mine:
+                    await self._not_read(error, mine)
                 last = b"0"
                 continue
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                continue  # only the reading was ended: we have another id now
             for i, wake in enumerate(wakes, 1):
                 if i % WAKES_AT_A_TIME == 0:
                     await asyncio.sleep(0)  # the rest of the node goes on
@@ -164,3 +160,4 @@ class WakeReader:
                 last = newest.id if isinstance(newest, Wake) else newest
             if wakes or (last != b"0" and _was_lost(trimming)):
                 trimming = context.queues.trim_wakes_nowait(mine, last)
+            context.link.flush()

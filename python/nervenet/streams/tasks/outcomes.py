@@ -64,6 +64,7 @@ class OutcomeRecorder:
         self._now_ms = now_ms
         self._retention_ms = retention_ms
         self._wake_here = wake_here
+        self._link = data_plane.link
         self._in_one_step = data_plane.link.in_order and wake_here is None
         self.recent = RecentWrites(data_plane.journal, data_plane.queues, clock)
 
@@ -75,8 +76,12 @@ class OutcomeRecorder:
         """Append it, one try. If `Appended.parse` of the reply says `new`, call `confirm`, else `record`."""
         key, reply_to = attempt.key, attempt.reply_to
         if self._in_one_step and reply_to:
-            delivery = (attempt.stream, attempt.entry_id) if attempt.stream and self._deliveries.single else None
-            return self._journal.complete_nowait(key.workflow_id, key.run, outcome.name, outcome.entry, reply_to, delivery)
+            if not (attempt.stream and self._deliveries.single):
+                return self._journal.complete_nowait(key.workflow_id, key.run, outcome.name, outcome.entry, reply_to)
+            delivery = (attempt.stream, attempt.entry_id)
+            reply = self._journal.complete_nowait(key.workflow_id, key.run, outcome.name, outcome.entry, reply_to, delivery)
+            self._link.flush()
+            return reply
         return self._journal.append_nowait(key.workflow_id, key.run, outcome.name, outcome.entry)
 
     def confirm(self, attempt: TaskAttempt, outcome: OutcomeEntry, appended: Appended) -> None:
