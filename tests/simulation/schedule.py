@@ -359,7 +359,8 @@ class Schedule:
     def _may_be_garbled(self, key: bytes) -> bool:
         """Workflows that nobody waits for but their clients."""
         shape = key[key.index(b"{") + 1 : key.index(b"}")].decode().partition("-")[0]
-        return shape in ("chain", "naps", "fan") and not self._closed(key) and key not in self.ledger.garbled
+        known = key in self.ledger.run  # not the copy of an earlier run, which waits for the archive
+        return known and shape in ("chain", "naps", "fan") and not self._closed(key) and key not in self.ledger.garbled
 
     def _garble_journal(self, key: bytes) -> None:
         head = key.removesuffix(b":journal")

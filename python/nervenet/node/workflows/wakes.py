@@ -28,6 +28,8 @@ WAKES = 1_000
 """Entries that are read at a time."""
 WAKES_AT_A_TIME = 50
 """Entries that are folded without a pause: a few milliseconds."""
+TRIM_AT = 32
+"""Entries that were read are deleted this many at a time, or when nothing new has come within `BLOCK_MS`."""
 BLOCK_MS = 2_000
 """Longest time of one read."""
 
@@ -133,7 +135,7 @@ class WakeReader:
         """For as long as the node lives."""
         context, status, received = self._context, self._context.status, self._wakes.received
         reader = self._reader = await context.link.dedicated()
-        last, connects, mine = b"0", 0, ""
+        last, connects, mine, read = b"0", 0, "", 0
         trimming: asyncio.Future[Any] | None = None
         while True:
             if (reader.connects, status.node_id) != (connects, mine):
@@ -158,6 +160,9 @@ class WakeReader:
             if wakes:
                 newest = wakes[-1]
                 last = newest.id if isinstance(newest, Wake) else newest
-            if wakes or (last != b"0" and _was_lost(trimming)):
-                trimming = context.queues.trim_wakes_nowait(mine, last)
+                read += len(wakes)
+            if read >= TRIM_AT or not wakes:
+                if last != b"0" and (read or _was_lost(trimming)):
+                    trimming = context.queues.trim_wakes_nowait(mine, last)
+                read = 0
             context.link.flush()
