@@ -4,7 +4,7 @@
 --
 -- KEYS[1..3]  head, journal and checkpoints, as in journal_append
 -- KEYS[4]  nn:<ns>:wake:{<node>}       of the node that sent the task (the envelope's reply_to)
--- KEYS[5]  the inbox or queue that the task was read from, only if its delivery is to be dropped here
+-- KEYS[5]  the inbox or queue that the task was read from, only where its delivery may be dropped here
 -- ARGV     run, entry name (`task:<step>` or `attempt:<step>#<n>`), entry, workflow id, that node; with KEYS[5] the consumer group
 --          and the delivery's id in that stream
 -- Answers  {status, journal id, owner, run, state, woken, dropped}: the first five as journal_append, which see

@@ -79,7 +79,9 @@ class OutcomeRecorder:
             if not (attempt.stream and self._deliveries.single):
                 return self._journal.complete_nowait(key.workflow_id, key.run, outcome.name, outcome.entry, reply_to)
             delivery = (attempt.stream, attempt.entry_id)
-            reply = self._journal.complete_nowait(key.workflow_id, key.run, outcome.name, outcome.entry, reply_to, delivery)
+            reply = self._journal.complete_nowait(
+                key.workflow_id, key.run, outcome.name, outcome.entry, reply_to, delivery
+            )
             self._link.flush()
             return reply
         return self._journal.append_nowait(key.workflow_id, key.run, outcome.name, outcome.entry)
