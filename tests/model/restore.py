@@ -5,6 +5,9 @@ As in journal_restore.lua and node/recovery/write_back.py. The workflow calls `a
 The owner remembers what it has folded, agents their outcomes, that other node its signal; each writes back when another
 server answers. An entry is (n, epoch, name): the epoch stands for the milliseconds of its id, so that an entry which takes a
 lost one's number is told apart. Not here: processes that die together with Redis' tail; what only they knew is lost.
+
+The owner may unload the workflow where nothing is for it to do (docs/decisions/0056): what it remembers stays, packed. News
+loads it: it reads the journal, compares it with what it remembers, and folds what is new. A loss may come between any two of these.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ class State(NamedTuple):
     done: frozenset[str] = frozenset()  # outcomes that agents remember
     again: frozenset[str] = frozenset()  # names that agents and the other node have yet to write back
     told: frozenset[str] = frozenset()
+    unloaded: bool = False  # the owner has no code in memory: it sends, folds and closes nothing
+    read: tuple[Entry, ...] | None = None  # what a load has read, and not yet folded
     faults: tuple[int, ...] = ()
 
 
@@ -46,14 +51,22 @@ class Restore(Model[State]):
     losses: int = 1
     owner_deaths: int = 0
     signals: int = 1
+    unloads: int = 0
+    silent: bool = False
+    """Whether a loss goes unnoticed while the workflow is unloaded."""
 
     in_doubt: bool = True
     same_ids: bool = True
     others_behind: bool = True
     by_name: bool = True
     agents_remember: bool = True
+    unloads_only_quiet: bool = True
+    packs_entries: bool = True
+    news_loads: bool = True
+    compares_when_loaded: bool = True
+    loads_again_after_a_loss: bool = True
 
-    LIMITED = ("losses", "owner_deaths", "signals")
+    LIMITED = ("losses", "owner_deaths", "signals", "unloads")
 
     def initial(self) -> State:
         return State(faults=self.limits())
@@ -70,7 +83,7 @@ class Restore(Model[State]):
             return "a name is recorded twice"
         if [entry.n for entry in s.journal] != list(range(1, len(names) + 1)):
             return "a hole in the numbers"
-        if s.doubt:
+        if s.doubt or s.unloaded:
             return ""
         if "task:b" in names and "task:a" not in names[: names.index("task:b")]:
             return "an answer stands before its question: the next replay is BLOCKED"
@@ -96,7 +109,8 @@ class Restore(Model[State]):
             for kept in range(len(s.journal)):
                 yield Step(f"REDIS COMES BACK WITH {kept} ENTRIES", self._lost(after, kept), fault=True)
         if not s.doubt and not s.again and (after := self.spend(s, "owner_deaths")) is not None:
-            replaced = after._replace(folded=s.journal, sent=self._asked(s.journal) & s.sent)
+            sent = self._asked(s.journal) & s.sent
+            replaced = after._replace(folded=s.journal, sent=sent, unloaded=False, read=None)
             yield Step("THE OWNER IS REPLACED", replaced, fault=True)
 
     def _append(self, s: State, name: str) -> tuple[State, str]:
@@ -114,7 +128,9 @@ class Restore(Model[State]):
         """Everybody who lives learns that another server answers, before any other reply is read."""
         remembered = frozenset(f"task:{step}" for step in s.done) if self.agents_remember else frozenset()
         again = remembered | ({"signal"} & s.told)
-        return s._replace(journal=s.journal[:kept], epoch=s.epoch + 1, doubt=self.in_doubt, again=again)
+        read = None if self.loads_again_after_a_loss else s.read
+        doubt = s.doubt or (self.in_doubt and not (self.silent and s.unloaded))
+        return s._replace(journal=s.journal[:kept], epoch=s.epoch + 1, doubt=doubt, again=again, read=read)
 
     def _asked(self, folded: tuple[Entry, ...]) -> frozenset[str]:
         """Steps that the code asks for after this many entries."""
@@ -125,6 +141,11 @@ class Restore(Model[State]):
         if s.doubt or not s.journal:
             yield Step("journal_restore", self._restored(s))
             return
+        if s.unloaded:
+            yield from self._unloaded(s)
+            return
+        if (after := self.spend(s, "unloads")) is not None and (self._is_quiet(s) or not self.unloads_only_quiet):
+            yield Step("the owner unloads it", after._replace(unloaded=True))
         for step in self._asked(s.folded) - s.sent:
             yield Step(f"owner sends {step}", s._replace(sent=s.sent | {step}))
         known = len(s.folded)
@@ -139,8 +160,24 @@ class Restore(Model[State]):
             folded = after.journal if status == "new" else s.folded
             yield Step(f"owner closes: {status}", after._replace(folded=folded))
 
+    def _is_quiet(self, s: State) -> bool:
+        """Nothing is for the owner to do before there is news."""
+        return self._asked(s.folded) <= s.sent and not any(entry.name in ("task:b", "close") for entry in s.folded)
+
+    def _unloaded(self, s: State) -> Iterator[Step[State]]:
+        """News loads it; or a look finds that the journal is not what is remembered."""
+        if s.read is None:
+            if s.journal != s.folded and self.news_loads:
+                yield Step("a load reads the journal", s._replace(read=s.journal))
+        elif s.read[: len(s.folded)] == s.folded or not self.compares_when_loaded:
+            yield Step("it is loaded", s._replace(folded=s.read, unloaded=False, read=None))
+        else:
+            yield Step("what was read is not what is remembered", s._replace(doubt=True, read=None))
+
     def _restored(self, s: State) -> State:
         """What the owner remembers, under its old ids; what others appended meanwhile behind it, under new ones."""
+        if s.unloaded and not self.packs_entries:
+            return s._replace(folded=s.journal, doubt=False)
         known = {entry.name for entry in s.folded}
         if not self.same_ids:  # by name, at the end: what one would do first
             journal = s.journal or (START,)

@@ -54,6 +54,9 @@ SHORT: Final[dict[str, Model[Any]]] = {
         runs=1, doubles=1, signals=0, errors=1
     ),
     "restore: Redis loses its tail twice, the owner dies between": Restore(losses=2, owner_deaths=1),
+    "restore: unloaded while it waits, Redis loses its tail": Restore(unloads=2),
+    "restore: unloaded while it waits, Redis loses its tail, the owner dies": Restore(unloads=1, owner_deaths=1),
+    "restore: unloaded, and nobody notices that Redis loses its tail": Restore(unloads=1, silent=True),
     "archive: begun again, an archiving node dies": Archive(restarts=1, crashes=1),
     "archive: an archiving node is slow, the bookkeeping is done again": Archive(slow=1, books_again=1),
 }
@@ -78,6 +81,7 @@ LONG: Final[dict[str, Model[Any]]] = {
     "runs: three of them": Renew(runs=3, doubles=1, owner_deaths=1),
     "runs: the code has an error in two of them, the owner dies": Renew(signals=0, doubles=1, owner_deaths=1, errors=1),
     "restore: Redis loses its tail three times": Restore(losses=3, owner_deaths=1),
+    "restore: unloaded twice, Redis loses its tail twice, the owner dies": Restore(losses=2, owner_deaths=1, unloads=2),
     "archive: all of it, two nodes die": Archive(restarts=1, crashes=2, slow=1, books_again=1),
 }
 KnockOut = tuple[Model[Any], str]
@@ -180,6 +184,17 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "written back under the same ids": (Restore(same_ids=False), "an answer stands before its question"),
     "what came meanwhile goes behind": (Restore(others_behind=False), "never again possible: what was"),
     "a name on both sides is one": (Restore(by_name=False), "a name is recorded twice"),
+    "unloaded only where nothing is to do": (Restore(losses=0, unloads=1, unloads_only_quiet=False), NEVER_CLOSES),
+    "an unloaded workflow's entries are remembered": (Restore(unloads=1, packs_entries=False), "never again possible"),
+    "news loads": (Restore(losses=0, unloads=1, news_loads=False), NEVER_CLOSES),
+    "what a load reads is compared": (
+        Restore(unloads=1, silent=True, compares_when_loaded=False),
+        "never again possible: what was",
+    ),
+    "a load begins again behind a loss": (
+        Restore(unloads=1, loads_again_after_a_loss=False),
+        "the owner has gone on",
+    ),
     "agents remember their outcomes": (Restore(agents_remember=False), "never again possible: what was"),
     "Redis waits for the archive": (Archive(waits=False), "Redis forgets a run"),
     "a run that is begun again is kept for the archive": (Archive(restarts=1, copies=False), "Redis forgets a run"),
