@@ -135,6 +135,12 @@ ETCD_PATIENCE: Final = AGENT_LEASE / 3
 
 PENDING_MONITOR_TICK: Final = 0.1
 """How often an owner looks which of its pending steps are due for a check."""
+QUIET_WORKFLOW_UNLOADED_MS: Final = 30_000
+"""A workflow that only waits for timers, signals or people, and had no news for this long, leaves memory."""
+CROWDED_WORKFLOW_UNLOADED_MS: Final = 1_000
+"""The same while many such workflows are in memory."""
+LOAD_AGAIN_MS: Final = 1_000
+"""Until a load that failed is repeated, of a workflow that left memory."""
 IDLE_WORKFLOW_CHECK_MS: Final = 60_000
 """Between two checks of a workflow that only waits for timers, signals or people."""
 DOUBTFUL_CLAIM_CHECK_MS: Final = 1_000

@@ -23,6 +23,7 @@ from typing import Any, Final
 from unittest import mock
 
 from nervenet.durable.retry import LOST_MOST
+from nervenet.node.node import Node
 from nervenet.node.workflows.coordinator import Coordinator
 from nervenet.records import Entry
 from nervenet.timing import START_GRACE_MS
@@ -176,6 +177,7 @@ class Schedule:
             await member.up.wait()
         self._plan()
         helping = self.loop.create_task(self.clients.help_with_lost_agents())
+        unloading = self.loop.create_task(self._unload())
         workflows = [(i, chance.choice(weather.shapes)) for i in range(1, chance.choice(weather.workflows) + 1)]
         lives = [self.clients.run(f"{shape}-{i}", shape, 100 * i + 1) for i, shape in workflows]
         lives += [self.clients.batch(i) for i in range(5, 5 + chance.choice(weather.batches))]
@@ -184,6 +186,7 @@ class Schedule:
             await asyncio.sleep(0.2)
             self._replace_those_that_gave_up()
         helping.cancel()
+        unloading.cancel()
         await self._tidy()
         if self.archive is not None:
             self._archive_is_wrong = list(await self.archive.end())
@@ -247,6 +250,22 @@ class Schedule:
             if not list(self.ledger.leaks(living)):
                 return
             await asyncio.sleep(START_GRACE_MS / 1000 if self._might_begin() else 3.0)
+
+    async def _unload(self) -> None:
+        """Now and then, what waits at a node leaves memory: a part of it, and some of that is wanted again at once."""
+        chance = random.Random(f"unload {self.seed}")
+        share = chance.choice((0.0, 0.3, 1.0))
+        while share:
+            await asyncio.sleep(chance.random() * 0.4)
+            for node in [member for member in self.members if member.kind == "node" and member.able]:
+                await node.process.run(said(self._unload_at(node.thing, chance, share)))
+
+    async def _unload_at(self, node: Node, chance: random.Random, share: float) -> None:
+        for coordinator in tuple(node.hosted.coordinators.values()):
+            if chance.random() < share and node.unloader.unload_now(coordinator):
+                self.counted["unloaded"] += 1
+                if chance.random() < 0.2:
+                    node.unloader.load_soon(coordinator.workflow_id)
 
     async def _complete(self, archive: ArchiveCheck) -> None:
         """The faults of the sink end; then everything that has closed comes into it."""

@@ -94,6 +94,12 @@ WORKFLOWS_OPEN: Final = Metric(
     "`running`: tasks or children are under way. `parked`: it waits for a timer or a signal. `waiting_for_human`, `blocked`, `canceling` are as in lists.",
     "`blocked` above 0 needs a person: `nervenet list --state blocked`.",
 )  # fmt: skip
+WORKFLOWS_HOSTED: Final = Metric(
+    "nervenet.workflow.hosted", "gauge", "{workflow}", ("memory",),
+    "Open workflows that this node owns, by whether their code is in memory.",
+    "`loaded`: in memory, about 7 KB each. `unloaded`: it only waits and had no news for half a minute, under 1 KB beside its journal.",
+    "None. If `nervenet.workflow.replays` with `woken` rises as fast as signals arrive, the workflows wait too shortly to leave memory.",
+)  # fmt: skip
 WORKFLOWS_BLOCKED: Final = Metric(
     "nervenet.workflow.blocked", "counter", "{workflow}", ("definition",),
     "Times that a workflow became BLOCKED on this node.",
@@ -103,7 +109,7 @@ WORKFLOWS_BLOCKED: Final = Metric(
 REPLAYS: Final = Metric(
     "nervenet.workflow.replays", "counter", "{replay}", ("reason",),
     "Journals that this node folded from their beginning.",
-    "`adopted`: from a node that is gone. `loaded`: its own, or one that another node handed over.",
+    "`adopted`: from a node that is gone. `loaded`: its own, or one that another node handed over. `woken`: one that had left memory.",
     "None. See `nervenet.workflow.adoptions`.",
 )  # fmt: skip
 REPLAY_DURATION: Final = Metric(

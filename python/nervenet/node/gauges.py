@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.escalations import Escalations
     from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.node.workflows.unloaded import UnloadedWorkflow
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class NodeGauges:
         self._archive_age = 0.0
         registry, config = context.metrics.registry, context.config
         registry.read(catalog.WORKFLOWS_OPEN, lambda: self._open)
+        registry.read(catalog.WORKFLOWS_HOSTED, self._hosted_now)
         registry.read(catalog.ESCALATIONS_OPEN, lambda: self._questions)
         registry.read(catalog.ESCALATION_AGE, lambda: self._oldest_question)
         registry.read(catalog.QUEUE_DEPTH, lambda: self._depth)
@@ -134,15 +136,32 @@ class NodeGauges:
         for start in range(0, len(coordinators), AT_A_TIME):
             for coordinator in coordinators[start : start + AT_A_TIME]:
                 states[coordinator.machine.workflow.name, state_of(coordinator)] += 1
-                for step, number in coordinator.listed_questions:
-                    asked = self._escalations.open.get((coordinator.workflow_id, step, number))
-                    if asked is not None:
-                        questions[(asked.source,)] += 1
-                        oldest = min(oldest, asked.asked_ms)
+                oldest = min(oldest, self._count_questions(coordinator, questions))
+            await asyncio.sleep(0)
+        unloaded = self._hosted.unloaded
+        for (definition, state), count in unloaded.states.items():
+            states[definition, "parked" if state is State.RUNNING else state.lower()] += count
+        asking = unloaded.asking
+        for start in range(0, len(asking), AT_A_TIME):
+            for one in asking[start : start + AT_A_TIME]:
+                oldest = min(oldest, self._count_questions(one, questions))
             await asyncio.sleep(0)
         now = self._context.clock.now_ms()
         self._open, self._questions = _kept(self._open, states), _kept(self._questions, questions)
         self._oldest_question = max(0, now - oldest) / 1000 if questions else 0.0
+
+    def _count_questions(self, one: Coordinator | UnloadedWorkflow, questions: Counter[tuple[str, ...]]) -> int:
+        """Count the open questions of a workflow by their source. Returns when the first of them was asked."""
+        first = self._context.clock.now_ms()
+        for step, number in one.listed_questions:
+            asked = self._escalations.open.get((one.workflow_id, step, number))
+            if asked is not None:
+                questions[(asked.source,)] += 1
+                first = min(first, asked.asked_ms)
+        return first
+
+    def _hosted_now(self) -> Values:
+        return {("loaded",): len(self._hosted.coordinators), ("unloaded",): len(self._hosted.unloaded)}
 
     # ── the registry ─────────────────────────────────────────────────────────────────────────────────────────────────
 

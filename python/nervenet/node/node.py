@@ -101,7 +101,7 @@ class Node(NodeParts):
         context.metrics.registry.read(catalog.NODE_FAILING, lambda: len(self.failing))
 
     def __repr__(self) -> str:
-        state, count = self.registration.state, len(self.hosted.coordinators)
+        state, count = self.registration.state, len(self.hosted)
         return f"<Node {self.node_id} at {self.address}, {state}, {count} workflows>"
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,8 +227,8 @@ class Node(NodeParts):
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.wait(self._tasks)
-                for coordinator in tuple(self.hosted.coordinators.values()):
-                    self.hosted.forget(coordinator)
+                self.unloader.close()
+                self.hosted.forget_all()
                 try:
                     async with asyncio.timeout(NODE_LEAVE_PATIENCE):
                         self.bookkeeping.flush()

@@ -41,6 +41,7 @@ from nervenet.node.workflows.repair import Repair
 from nervenet.node.workflows.run_end import RunEnd
 from nervenet.node.workflows.start import Starter
 from nervenet.node.workflows.start_plan import StartPlanner
+from nervenet.node.workflows.unloading import Unloader
 from nervenet.node.workflows.wakes import WakeReader, Wakes
 from nervenet.registry.leases import AgentLeases
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.load import LastLine
+    from nervenet.node.workflows.unloaded import UnloadedWorkflow
     from nervenet.records import Start
     from nervenet.registry.etcd import Etcd
 
@@ -82,9 +84,12 @@ class NodeParts:
             self.bookkeeping,
             new_coordinator=self._new_coordinator,
             ready=self.remembered.written_back,
+            losses=lambda: self.remembered.losses,
+            lost=self._lost_while_unloaded,
             look_at=self._look_at,
             last_line=last_line,
         )
+        self.unloader = Unloader(context, hosted, self.loader.load)
         self.recovery = RedisRecovery(
             context,
             hosted,
@@ -93,10 +98,11 @@ class NodeParts:
             self.dispatcher,
             self.stored_definitions,
             load=self.loader.load,
+            load_soon=self.unloader.load_soon,
             look_at=self._look_at,
         )
         self.wakes = Wakes(
-            context, hosted, load=self.loader.load, refused=self.dispatcher.refused, look_at=self._look_at
+            context, hosted, load_soon=self.unloader.load_soon, refused=self.dispatcher.refused, look_at=self._look_at
         )
         self._wake_reader = WakeReader(context, self.wakes)
         self.facts = Facts(context, self.wakes, self.remembered.remember)
@@ -122,6 +128,7 @@ class NodeParts:
             self.outliers,
             self.blame,
             self.recovery,
+            self.unloader,
             self.children.look_at,
         )
         self.run_end = RunEnd(
@@ -207,6 +214,12 @@ class NodeParts:
 
     def _look_at(self, coordinators: list[Coordinator]) -> Coroutine[Any, Any, None]:
         return self.monitor.look_at(coordinators)
+
+    def _lost_while_unloaded(self, unloaded: UnloadedWorkflow, exists: bool) -> None:
+        if exists:
+            self.recovery.reload_unloaded(unloaded, "its journal does not continue what was folded here")
+        else:
+            self.recovery.suspect(unloaded)
 
     def _look_at_tasks_of(self, agent_id: str) -> Coroutine[Any, Any, None]:
         return self.monitor.agent_gone(agent_id, proven=False)

@@ -110,8 +110,7 @@ class NodeRegistration:
         self._on_new_id(old, new)
 
     def _release_all(self) -> None:
-        for coordinator in tuple(self._hosted.coordinators.values()):
-            self._hosted.forget(coordinator)
+        self._hosted.forget_all()
 
     async def report_room(self) -> None:
         """Tell the registry when this node is full and when it has room again, so that starts go to nodes with room."""

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
+LEAST_CROWDED = 1_000
+"""Timers from which cancelled ones are removed before their time, each time that their number has doubled."""
+
 
 class MeshClock:
     """Redis' time, estimated."""
@@ -63,6 +66,10 @@ class Timer:
         self._call = None
         self._args = ()
 
+    @property
+    def is_cancelled(self) -> bool:
+        return self._call is None
+
     def fire(self) -> None:
         if self._call is not None:
             self._call(*self._args)
@@ -80,16 +87,25 @@ class Timers:
         self._count = itertools.count()
         self._handle: asyncio.TimerHandle | None = None
         self._closed = False
+        self._crowded = LEAST_CROWDED
 
     def __len__(self) -> int:
         return len(self._heap)
 
     def at(self, due_ms: int, call: Callable[..., object], *args: Any) -> Timer:
         timer = Timer(due_ms, call, args)
+        if len(self._heap) >= self._crowded:
+            self._forget_cancelled()
         heapq.heappush(self._heap, (due_ms, next(self._count), timer))
         if self._heap[0][2] is timer:
             self._arm()
         return timer
+
+    def _forget_cancelled(self) -> None:
+        """A cancelled timer would stay until its time: a workflow that waits for a year is unloaded and loaded often."""
+        self._heap = [entry for entry in self._heap if not entry[2].is_cancelled]
+        heapq.heapify(self._heap)
+        self._crowded = max(LEAST_CROWDED, 2 * len(self._heap))
 
     def close(self) -> None:
         self._closed = True

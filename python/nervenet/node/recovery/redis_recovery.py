@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.definitions import StoredDefinitions
     from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.node.workflows.unloaded import UnloadedWorkflow
     from nervenet.redis_link.faults import Unreadable
     from nervenet.streams.answers import Look
 
@@ -53,6 +54,7 @@ class RedisRecovery:
 
     Args:
         load: hosts a workflow again, or with a second argument adopts that of a node that is gone.
+        load_soon: loads a workflow that is out of memory.
         look_at: looks at the pending steps of workflows now.
     """
 
@@ -66,6 +68,7 @@ class RedisRecovery:
         stored: StoredDefinitions,
         *,
         load: Callable[..., Awaitable[object]],
+        load_soon: Callable[[str], None],
         look_at: Callable[[list[Coordinator]], Awaitable[None]],
     ) -> None:
         self._context = context
@@ -75,6 +78,8 @@ class RedisRecovery:
         self._dispatcher = dispatcher
         self._stored = stored
         self._load = load
+        self._load_soon = load_soon
+        self._comparing: set[str] = set()
         self._look_at = look_at
         self.claims_return_ms = 0
         self.times = self.lost = 0
@@ -83,10 +88,10 @@ class RedisRecovery:
         back = self._write_back
         return f"<RedisRecovery {back.entries} entries and {back.heads} heads written back>"
 
-    def suspect(self, coordinator: Coordinator) -> None:
+    def suspect(self, one: Coordinator | UnloadedWorkflow) -> None:
         """An open workflow has no head: Redis has lost something, perhaps everything."""
-        if not self._remembered.being_written_back and not coordinator.dropped:
-            _log.error("%s: its head is gone", coordinator.workflow_id)
+        if not self._remembered.being_written_back and not one.dropped:
+            _log.error("%s: its head is gone", one.workflow_id)
             self._remembered.hold()
             self._context.spawn(self.came_back())
 
@@ -110,8 +115,9 @@ class RedisRecovery:
         coordinators = [c for c in self._hosted.coordinators.values() if not c.dropped]
         for coordinator in coordinators:
             coordinator.suspend()
+        unloaded = list(self._hosted.unloaded.items().values())  # nothing is loaded before this is over
         try:
-            await self._write_all_back(turn, coordinators)
+            await self._write_all_back(turn, coordinators, unloaded)
         except asyncio.CancelledError:
             raise  # the link calls again as soon as it is connected: until then nothing is loaded
         except BaseException:
@@ -124,7 +130,9 @@ class RedisRecovery:
         if turn == self.times:
             self._remembered.release()
 
-    async def _write_all_back(self, turn: int, coordinators: list[Coordinator]) -> None:
+    async def _write_all_back(
+        self, turn: int, coordinators: list[Coordinator], unloaded: list[UnloadedWorkflow]
+    ) -> None:
         context, back = self._context, self._write_back
         entries, heads = back.entries, back.heads
         self._dispatcher.forget_queues()
@@ -133,9 +141,12 @@ class RedisRecovery:
         for i in range(0, len(coordinators), PAGE):
             page = coordinators[i : i + PAGE]
             await self._patiently(lambda page=page: self._compare(page))  # type: ignore[misc]
+        for i in range(0, len(unloaded), PAGE):
+            some = unloaded[i : i + PAGE]
+            await self._patiently(lambda some=some: self._compare_unloaded(some))  # type: ignore[misc]
         recent = self._recent()
-        while turn == self.times and (some := list(itertools.islice(recent, PAGE))):
-            await asyncio.gather(*map(self._settled, some))
+        while turn == self.times and (again := list(itertools.islice(recent, PAGE))):
+            await asyncio.gather(*map(self._settled, again))
         if turn != self.times:
             return
         entries, heads = back.entries - entries, back.heads - heads
@@ -144,7 +155,7 @@ class RedisRecovery:
         _log.warning(
             "%s: Redis came back; of %d workflows, %d entries and %d heads were written back",
             context.status.node_id,
-            len(coordinators),
+            len(coordinators) + len(unloaded),
             entries,
             heads,
             extra={"entries_back": entries, "heads_back": heads},
@@ -263,8 +274,7 @@ class RedisRecovery:
         _log.error("%s: not written back: %r", coordinator.workflow_id, error, exc_info=error)
         self._hosted.forget(coordinator)  # the sweep loads what Redis has of it
 
-    def _is_whole(self, coordinator: Coordinator, look: Look | None) -> bool:
-        c = coordinator
+    def _is_whole(self, c: Coordinator | UnloadedWorkflow, look: Look | None) -> bool:
         return look is not None and (look.last, look.run, look.owner) == (
             c.last_id.encode(),
             c.run,
@@ -284,12 +294,101 @@ class RedisRecovery:
             return
         self._hosted.forget(coordinator)
         if found is None or found.status == "unknown":
-            self.lost += 1
-            _log.error(
-                "%s is lost: Redis has forgotten it, and its beginning is not in memory", coordinator.workflow_id
-            )
+            self._is_lost(coordinator)
         elif found.status == "not_owner":
             send_wake(context, found.owner, coordinator.workflow_id, coordinator.run, found.last, "")
         else:
             _log.warning("%s: another journal is there (%s), read again", coordinator.workflow_id, found.status)
             context.spawn(self._load(coordinator.workflow_id))
+
+    # ── workflows that are out of memory ─────────────────────────────────────────────────────────────────────────────
+
+    def reload_unloaded(self, unloaded: UnloadedWorkflow, why: str) -> None:
+        """Its journal is not what this node remembers: write back what it lacks, then load it."""
+        if not unloaded.dropped and unloaded.workflow_id not in self._comparing:
+            _log.warning("%s: read again: %s", unloaded.workflow_id, why)
+            self._comparing.add(unloaded.workflow_id)
+            self._context.spawn(self._reconcile_unloaded(unloaded))
+
+    async def mend_unloaded(self, unloaded: UnloadedWorkflow, why: Unreadable) -> None:
+        """Its head or journal is unreadable: make it again from memory, if its beginning is there."""
+        context, remembered = self._context, Remembered.of_unloaded(unloaded)
+        if unloaded.dropped or self._remembered.being_written_back:
+            return
+        if remembered is None or not await self._write_back.may_make_heads():
+            context.link.skips.skip(why.where, why)
+            return
+        if await context.journal.is_damaged(unloaded.workflow_id):
+            _log.error("%s: %s; made again from memory", unloaded.workflow_id, why)
+            await self._patiently(lambda: context.journal.discard(unloaded.workflow_id))
+            await self._reconcile_unloaded(unloaded)
+
+    async def _reconcile_unloaded(self, unloaded: UnloadedWorkflow) -> None:
+        try:
+            await self._patiently(lambda: self._compare_unloaded([unloaded]))
+        finally:
+            self._comparing.discard(unloaded.workflow_id)
+        if not unloaded.dropped:
+            self._load_soon(unloaded.workflow_id)
+
+    async def _compare_unloaded(self, unloaded: Sequence[UnloadedWorkflow]) -> None:
+        """As `_compare`. They hold back no news: what is read of them is compared when they are loaded."""
+        context, turn = self._context, self.times
+        there = [one for one in unloaded if not one.dropped]
+        looks = [context.journal.look(one.workflow_id, ()) for one in there]
+        found = [(one, await look) for one, look in zip(there, looks, strict=True)]
+        if turn != self.times:
+            return
+        rest = [(one, look) for one, look in found if not self._is_whole(one, look) and not one.dropped]
+        for i in range(0, len(rest), AT_ONCE):
+            part = rest[i : i + AT_ONCE]
+            ends = await asyncio.gather(*(self._put_unloaded_back(*each) for each in part), return_exceptions=True)
+            for (one, _), error in zip(part, ends, strict=True):
+                self._unloaded_not_put_back(one, error)
+        hosted = {one.workflow_id: one.created_ms for one in there if not one.dropped}
+        if hosted:
+            await context.ownership.relist(context.status.node_id, hosted)
+
+    def _unloaded_not_put_back(self, unloaded: UnloadedWorkflow, error: BaseException | None) -> None:
+        if error is None:
+            return
+        if isinstance(error, LinkError) or not isinstance(error, Exception):
+            raise error
+        _log.error("%s: not written back: %r", unloaded.workflow_id, error, exc_info=error)
+        self._hosted.forget_unloaded(unloaded)  # the sweep loads what Redis has of it
+
+    async def _put_unloaded_back(self, unloaded: UnloadedWorkflow, look: Look | None) -> None:
+        remembered = Remembered.of_unloaded(unloaded)
+        if remembered is None:
+            self._without_memory(unloaded, look)
+            return
+        found = await self._write_back.write(remembered, look)
+        if unloaded.dropped:
+            return
+        if found is not None and found.status in IN_PLACE:
+            shows = unloaded.has_view or bool(unloaded.listed_questions)
+            if found.last != unloaded.last_id.encode() or (found.status == "created" and shows):
+                self._load_soon(unloaded.workflow_id)  # it has news, or people must see it again
+            return
+        self._hosted.forget_unloaded(unloaded)
+        if found is None or found.status == "unknown":
+            self._is_lost(unloaded)
+        elif found.status == "not_owner":
+            send_wake(self._context, found.owner, unloaded.workflow_id, unloaded.run, found.last, "")
+        else:
+            _log.warning("%s: another journal is there (%s), read again", unloaded.workflow_id, found.status)
+            self._context.spawn(self._load(unloaded.workflow_id))
+
+    def _without_memory(self, unloaded: UnloadedWorkflow, look: Look | None) -> None:
+        """There was no memory for its entries, so what Redis has of it counts."""
+        self._hosted.forget_unloaded(unloaded)
+        if look is None:
+            self._is_lost(unloaded)
+        elif look.owner == self._context.status.node_id:
+            self._context.spawn(self._load(unloaded.workflow_id))
+        elif not self._context.table.lives(look.owner):
+            self._context.spawn(self.reclaim(unloaded.workflow_id, look.owner))
+
+    def _is_lost(self, one: Coordinator | UnloadedWorkflow) -> None:
+        self.lost += 1
+        _log.error("%s is lost: Redis has forgotten it, and its beginning is not in memory", one.workflow_id)

@@ -2,8 +2,8 @@
 """What a node remembers of what it wrote to Redis, to write it again if Redis forgets it.
 
 - The journals that it hosts. Each coordinator keeps its folded entries as they are stored, in a chain that costs one tuple
-  per entry. A node keeps 64 MiB of them; beyond that only the last ten seconds of a journal remain, which is more than a
-  crash loses, but not enough to make a head again.
+  per entry; of a workflow that is out of memory they are kept compressed. A node keeps 64 MiB of them; beyond that only the last
+  ten seconds of a journal remain, which is more than a crash loses, but not enough to make a head again.
 - For ten seconds, the journals that closed here, and the facts that this node recorded for workflows of other nodes
   (starts, signals, cancels, decisions), which their owners may not have received.
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.node.workflows.owned_journal import EntryLog
+    from nervenet.node.workflows.unloaded import UnloadedWorkflow
     from nervenet.records import Close
     from nervenet.redis_link.connection import Arg
     from nervenet.streams.answers import Look
@@ -63,6 +64,15 @@ class Remembered(NamedTuple):
             return None
         about = (closed, workflow.retention_ms or 0, workflow.name)
         return Remembered(c.workflow_id, c.run, c.req, c.applied, c.entry_log, *about)
+
+    @classmethod
+    def of_unloaded(cls, unloaded: UnloadedWorkflow) -> Remembered | None:
+        """None: its entries are forgotten."""
+        u, log = unloaded, unloaded.entry_log()
+        if log is None:
+            return None
+        about = (None, u.workflow.retention_ms or 0, u.workflow.name)
+        return Remembered(u.workflow_id, u.run, u.req, u.applied, log, *about)
 
     def packed(self) -> Record:
         """As flat data, without the chain."""
@@ -163,7 +173,10 @@ class RememberedWrites:
     def __init__(self, clock: MeshClock, hosted: HostedWorkflows) -> None:
         self._clock = clock
         self._hosted = hosted
+        self._unloaded = hosted.unloaded
         self._hosted_bytes = 0
+        self.losses = 0
+        """How often Redis may have lost something."""
         self._most = MEMORY_BYTES
         self._ends = Pages(SPAN_MS)
         self._facts: deque[tuple[int, Callable[[], Awaitable[bool]]]] = deque()
@@ -176,7 +189,7 @@ class RememberedWrites:
     @property
     def _bytes(self) -> int:
         """Bytes of entries, of journals that are hosted and of those that closed lately."""
-        return self._hosted_bytes + self._ends.size
+        return self._hosted_bytes + self._unloaded.size + self._ends.size
 
     @property
     def size(self) -> int:
@@ -186,7 +199,9 @@ class RememberedWrites:
     def add_bytes(self, size: int) -> None:
         """The entries in memory grew by `size` bytes."""
         self._hosted_bytes += size
-        if self._hosted_bytes + self._ends.size > self._most:  # as `_bytes`: every entry comes by here
+        if (
+            self._hosted_bytes + self._unloaded.size + self._ends.size > self._most
+        ):  # as `_bytes`: every entry comes by here
             self._forget_old()
 
     def forget_entries(self, coordinator: Coordinator) -> None:
@@ -221,6 +236,8 @@ class RememberedWrites:
         since, enough = self._clock.now_ms() - RECENT_WRITES_MS, MEMORY_BYTES * 3 // 4
         while self._ends.size and self._bytes > enough and not self.being_written_back:
             self._ends.forget_oldest()
+        if self._bytes > enough:
+            self._unloaded.forget_beginnings(max(0, enough - self._hosted_bytes - self._ends.size))
         for coordinator in self._hosted.coordinators.values():
             if self._bytes <= enough:
                 break
@@ -238,6 +255,7 @@ class RememberedWrites:
 
     def hold(self) -> None:
         """Redis may have lost something: keep everything until `release`."""
+        self.losses += 1
         self._written_back.clear()
 
     def release(self) -> None:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.node.workflows.load import Loader
     from nervenet.node.workflows.placement import Placement
+    from nervenet.node.workflows.unloaded import UnloadedWorkflow
     from nervenet.streams.heads import Head
 
 _log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ class Sweeper:
             missing = [w for w in page if not self._hosted.here(w)]
             if missing and not context.status.draining:
                 await self._load_mine(missing)
-        unlisted = [w for w, c in tuple(self._hosted.coordinators.items()) if w not in listed and not c.dropped]
+        unlisted = [one.workflow_id for one in self._hosted.all() if one.workflow_id not in listed and not one.dropped]
         if unlisted and context.status.node_id == node_id:
             await context.ownership.own(node_id, *unlisted)
 
@@ -256,7 +257,7 @@ class Sweeper:
             scores = {
                 row.member: int(row.score)
                 for row in page
-                if row.member not in self._hosted.coordinators and math.isfinite(row.score)
+                if self._hosted.find(row.member) is None and math.isfinite(row.score)
             }
             heads = await context.journal.heads(list(scores), FIELDS)
             plan = sort_running(heads, scores, context.clock.now_ms(), self._lives)
@@ -278,7 +279,7 @@ class Sweeper:
 
     async def _relist(self) -> None:
         """Put what is hosted here into `running`, in case that list was lost."""
-        hosted = [(w, c.created_ms) for w, c in self._hosted.coordinators.items() if c.created_ms and not c.dropped]
+        hosted = [(one.workflow_id, one.created_ms) for one in self._hosted.all() if one.created_ms and not one.dropped]
         for start in range(0, len(hosted), PAGE):
             await self._context.ownership.relist(self._context.status.node_id, dict(hosted[start : start + PAGE]))
 
@@ -311,6 +312,8 @@ class Sweeper:
         """Remove questions from the list that are no longer open (their owner died before it removed them). Add ours."""
         for coordinator in [c for c in self._hosted.coordinators.values() if c.listed_questions]:
             self._escalations.list_again(coordinator)
+        for unloaded in self._hosted.unloaded.asking:
+            self._escalations.list_unloaded_again(unloaded)
         after: Listed | None = None
         while page := await self._listing.escalations(after, PAGE):
             after = page[-1]
@@ -322,20 +325,18 @@ class Sweeper:
 
     async def hand_over_all(self) -> int:
         """Give every workflow to another node that has its code. Returns how many stay until a later node adopts them."""
-        coordinators = list(self._hosted.coordinators.values())
+        hosted = self._hosted.all()
         stayed = 0
-        for start in range(0, len(coordinators), PAGE):
-            page = coordinators[start : start + PAGE]
-            moved = await asyncio.gather(*(self._hand_over(coordinator) for coordinator in page))
+        for start in range(0, len(hosted), PAGE):
+            page = hosted[start : start + PAGE]
+            moved = await asyncio.gather(*(self._hand_over(one) for one in page))
             stayed += moved.count(False)
         return stayed
 
-    async def _hand_over(self, coordinator: Coordinator) -> bool:
-        workflow = coordinator.machine.workflow
-        target = rendezvous(
-            coordinator.workflow_id, self._placement.able(workflow.name, workflow.version, workflow.runtime)
-        )
-        return target is not None and await self._handover.hand_over(coordinator, target)
+    async def _hand_over(self, one: Coordinator | UnloadedWorkflow) -> bool:
+        able = self._placement.able(one.workflow.name, one.workflow.version, one.workflow.runtime)
+        target = rendezvous(one.workflow_id, able)
+        return target is not None and await self._handover.hand_over(one, target)
 
 
 def _now() -> float:

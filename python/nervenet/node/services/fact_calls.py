@@ -97,8 +97,8 @@ class FactCalls:
 
         What was recorded before is answered so, also when the workflow has closed since.
         """
-        coordinator = self._hosted.get(workflow_id)
-        run = 1 if coordinator is None else coordinator.run
+        hosted = self._hosted.find(workflow_id)
+        run = 1 if hosted is None else hosted.run
         answer = await self._facts.record(workflow_id, run, name, body, actor)
         for _ in range(RUNS_MISSED):
             if answer.status != "stale":

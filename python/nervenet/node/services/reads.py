@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.durable.pending import ASKING, OPEN
@@ -26,6 +26,7 @@ from nervenet.payloads import InvalidPayload, check_json
 from nervenet.records import Payload, State
 from nervenet.rpc.status import invalid, not_found
 from nervenet.streams.keys import escalation_id
+from nervenet.timing import PEER_CALL_TIMEOUT
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1 import task_pb2, workflow_pb2
@@ -128,7 +129,7 @@ def blocked_out(stored: bytes) -> workflow_pb2.Blocked:
 
 
 class Reads:
-    """One for each node."""
+    """One for each node. `load`: hosts a workflow of this node."""
 
     def __init__(
         self,
@@ -138,9 +139,11 @@ class Reads:
         waits: Waits,
         inputs: StepInputs,
         peers: Peers,
+        load: Callable[[str], Coroutine[Any, Any, bool]],
     ) -> None:
         self._context = context
         self._hosted = hosted
+        self._load = load
         self._placement = placement
         self._waits = waits
         self._inputs = inputs
@@ -174,6 +177,8 @@ class Reads:
         head = await self._context.journal.head(request.workflow_id)
         if head is None:
             return await self._told_from_archive(request)
+        if request.workflow_id in self._hosted.unloaded:
+            await self._into_memory(request.workflow_id)
         coordinator = self._hosted.get(request.workflow_id)
         if not head.closed and coordinator is None and not hopped:
             told = await self._ask_node(head.owner, request)
@@ -185,6 +190,14 @@ class Reads:
                 if told is not None:
                     return told
         return await self._told_here(request, head, coordinator)
+
+    async def _into_memory(self, workflow_id: str) -> None:
+        """Only the machine knows of each step what it waits for. If there is no memory for it now, the answer is partial."""
+        try:
+            async with asyncio.timeout(PEER_CALL_TIMEOUT):
+                await self._context.background.run_to_end(self._load(workflow_id))
+        except TimeoutError:
+            _log.info("%s is not in memory yet", workflow_id)
 
     async def exists(self, workflow_id: str) -> bool:
         """Whether Redis has the workflow. False: the archive has it. Raises NotFound."""

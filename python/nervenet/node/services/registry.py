@@ -205,7 +205,7 @@ class Registry:
         if not context.status.draining:
             context.status.draining = True  # at once: the work for it begins a moment later
             context.spawn(self._drain())
-        return pb.DrainNodeResponse(state=agent_pb2.NODE_STATE_DRAINING, owned_workflows=len(self._hosted.coordinators))
+        return pb.DrainNodeResponse(state=agent_pb2.NODE_STATE_DRAINING, owned_workflows=len(self._hosted))
 
     async def SelectAgent(self, request: pb.SelectAgentRequest, context: Any) -> pb.SelectAgentResponse:
         selection = request.selection

@@ -98,8 +98,8 @@ class Reminders:
         await self._tell(workflow_id, step, k, n)
 
     def _due(self, workflow_id: str, step: str, k: int, n: int) -> None:
-        coordinator = self._hosted.coordinators.get(workflow_id)
-        if coordinator is not None and (step, k) in coordinator.listed_questions:
+        hosted = self._hosted.find(workflow_id)
+        if hosted is not None and (step, k) in hosted.listed_questions:
             self._begin(self._tell(workflow_id, step, k, n))
 
     async def _open(self, workflow_id: str, step: str, k: int) -> workflow_pb2.Escalation | None:

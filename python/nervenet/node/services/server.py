@@ -114,7 +114,7 @@ async def services_of(node: Node, stopping: asyncio.Event) -> AsyncIterator[tupl
     hints = Hints(context)
     waits = Waits(context, hosted, node.admission, node.placement, peers)
     inputs = StepInputs(context, node.placement, node.stored_definitions)
-    reads = Reads(context, hosted, node.placement, waits, inputs, peers)
+    reads = Reads(context, hosted, node.placement, waits, inputs, peers, node.loader.load)
     ejections = Ejections(context, node.outliers, peers)
     registry = Registry(
         context, hosted, node.etcd, node.leases, node.failure_detector, peers, ejections, node.drain, stopping

@@ -14,8 +14,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from nervenet.durable.pending import ASKING, OPEN, SENT
+from nervenet.durable.pending import SENT
 from nervenet.errors import RequestError
+from nervenet.node.workflows.unloaded import UnloadedWorkflow, Waiting
 from nervenet.records import FailureCode, State
 from nervenet.redis_link.faults import RedisRefused, Unreadable
 from nervenet.registry.selection import ALL_BUSY, BY_POLICY, NOBODY, require
@@ -133,7 +134,7 @@ class Waits:
         for workflow_id, head in heads.items():
             if head.state is State.BLOCKED:
                 found[workflow_id] = blocked_waits(workflow_id, head.run, head.blocked, head.note)
-            elif self._hosted.get(workflow_id) is not None:
+            elif self._hosted.find(workflow_id) is not None:
                 here.append(workflow_id)
             elif self._context.table.nodes.get(head.owner) is None:
                 found[workflow_id] = self._without_owner(workflow_id, head)
@@ -174,9 +175,9 @@ class Waits:
 
     async def here(self, workflow_ids: Iterable[str], stuck: StuckAfter) -> list[pb.WorkflowWaits]:
         """What those of these wait for that this node hosts."""
-        coordinators = [found for each in workflow_ids if (found := self._hosted.get(each)) is not None]
-        looks = [(one, self._look(one)) for one in coordinators]
-        told = []
+        hosted = [found for each in workflow_ids if (found := self._hosted.find(each)) is not None]
+        told = [_of_unloaded(one) for one in hosted if isinstance(one, UnloadedWorkflow)]
+        looks = [(one, self._look(one)) for one in hosted if not isinstance(one, UnloadedWorkflow)]
         for coordinator, look in looks:
             claims: Mapping[str, Claim] = await look if look is not None else {}
             told.append(self.one(coordinator, claims, stuck))
@@ -209,9 +210,7 @@ class Waits:
         now = self._context.clock.now_ms()
         reasons: dict[tuple[object, ...], Reason] = {}
         for call in machine.pending.values():
-            if call.phase in (OPEN, ASKING):
-                self._human(groups, coordinator, call)
-            elif call.phase is SENT and call.at_ms > now and call.last_failed is not None:
+            if call.phase is SENT and call.at_ms > now and call.last_failed is not None:
                 _retry(groups, call)
             elif call.phase is SENT:
                 sent = coordinator.sent.get(call.step)
@@ -226,29 +225,8 @@ class Waits:
         for one in machine.sendings.values():
             at, kind, to = one.since_ms, workflow_pb2.WAIT_KIND_DELIVERY, one.workflow_id
             groups.add(kind, at, one.signal, step=one.step, signal=one.signal, workflow_id=to, since_time=timestamp(at))
-        for name, number, at in machine.awaited_signals():
-            kind = workflow_pb2.WAIT_KIND_SIGNAL
-            groups.add(kind, at, name, count=number, signal=name, since_time=timestamp(at))
-        for number, timer in machine.timers.items():
-            kind = workflow_pb2.WAIT_KIND_TIME_LIMIT if timer.is_limit else workflow_pb2.WAIT_KIND_SLEEP
-            times: dict[str, Any] = {"since_time": timestamp(timer.since_ms), "due_time": timestamp(timer.due_ms)}
-            groups.add(kind, timer.due_ms, step=str(number), **times)
+        _add_waiting(groups, coordinator.workflow_id, Waiting.of(machine))
         return groups.result(coordinator.workflow_id, coordinator.run)
-
-    def _human(self, groups: WaitGroups, coordinator: Coordinator, call: Pending) -> None:
-        question, since = call.question, call.asked_ms or call.since_ms
-        assert question is not None  # it is asked
-        groups.add(
-            workflow_pb2.WAIT_KIND_HUMAN,
-            since,
-            call.step.partition(".")[0],
-            step=call.step,
-            capability=call.capability or "",
-            question=question.text,
-            escalation_id=escalation_id(coordinator.workflow_id, call.step, call.question_number),
-            since_time=timestamp(since),
-            due_time=timestamp(question.deadline_ms),
-        )
 
     def _queued(
         self,
@@ -303,6 +281,35 @@ class Waits:
         if choice is ALL_BUSY or choice is BY_POLICY:
             return Reason(choice.why, choice.why)
         return Reason("an agent takes it from the queue", "queue")
+
+
+def _of_unloaded(one: UnloadedWorkflow) -> pb.WorkflowWaits:
+    groups = WaitGroups()
+    _add_waiting(groups, one.workflow_id, Waiting.unpacked(one.waiting))
+    return groups.result(one.workflow_id, one.run)
+
+
+def _add_waiting(groups: WaitGroups, workflow_id: str, waiting: Waiting) -> None:
+    """People, signals and timers."""
+    for asked in waiting.questions:
+        groups.add(
+            workflow_pb2.WAIT_KIND_HUMAN,
+            asked.since_ms,
+            asked.step.partition(".")[0],
+            step=asked.step,
+            capability=asked.capability,
+            question=asked.text,
+            escalation_id=escalation_id(workflow_id, asked.step, asked.question_number),
+            since_time=timestamp(asked.since_ms),
+            due_time=timestamp(asked.deadline_ms),
+        )
+    for name, number, at in waiting.signals:
+        kind = workflow_pb2.WAIT_KIND_SIGNAL
+        groups.add(kind, at, name, count=number, signal=name, since_time=timestamp(at))
+    for number, is_limit, since_ms, due_ms in waiting.timers:
+        kind = workflow_pb2.WAIT_KIND_TIME_LIMIT if is_limit else workflow_pb2.WAIT_KIND_SLEEP
+        times: dict[str, Any] = {"since_time": timestamp(since_ms), "due_time": timestamp(due_ms)}
+        groups.add(kind, due_ms, step=str(number), **times)
 
 
 def queued_since(call: Pending) -> int:

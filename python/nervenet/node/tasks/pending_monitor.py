@@ -22,7 +22,13 @@ from nervenet.node.timers import Round
 from nervenet.records import FailureCode
 from nervenet.redis_link.faults import LinkError, RedisRefused, Unreadable
 from nervenet.streams.groups import ConsumerGroups
-from nervenet.timing import ATTEMPT_OVERTIME_MS, DOUBTFUL_CLAIM_CHECK_MS, IDLE_WORKFLOW_CHECK_MS, PENDING_MONITOR_TICK
+from nervenet.timing import (
+    ATTEMPT_OVERTIME_MS,
+    DOUBTFUL_CLAIM_CHECK_MS,
+    IDLE_WORKFLOW_CHECK_MS,
+    PENDING_MONITOR_TICK,
+    QUIET_WORKFLOW_UNLOADED_MS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.attempt import DispatchedAttempt
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.node.workflows.unloaded import UnloadedWorkflow
+    from nervenet.node.workflows.unloading import Unloader
     from nervenet.streams.answers import Look
     from nervenet.streams.heads import Claim
 
@@ -43,6 +51,8 @@ _log = logging.getLogger(__name__)
 BATCH = 1_000
 HELD_PAGE = 500
 STEPS_AT_A_TIME = 50
+QUIET_IN_MEMORY = 1_000
+"""Workflows that only wait from which they leave memory sooner: about 7 MB."""
 
 
 class Case(enum.Enum):
@@ -74,7 +84,7 @@ class Recovery(Protocol):
     claims_return_ms: int
     """Until then agents may not have taken back the claims that Redis lost."""
 
-    def suspect(self, coordinator: Coordinator) -> None:
+    def suspect(self, one: Coordinator | UnloadedWorkflow) -> None:
         """An open workflow has no head."""
 
     def reload(self, coordinator: Coordinator, why: str) -> None:
@@ -82,6 +92,12 @@ class Recovery(Protocol):
 
     async def mend(self, coordinator: Coordinator, why: Unreadable) -> None:
         """Its head or journal is something else."""
+
+    def reload_unloaded(self, unloaded: UnloadedWorkflow, why: str) -> None:
+        """The same of one that is out of memory."""
+
+    async def mend_unloaded(self, unloaded: UnloadedWorkflow, why: Unreadable) -> None:
+        """The same of one that is out of memory."""
 
     async def reclaim(self, workflow_id: str, owner: str) -> None:
         """Its head names an owner that does not exist."""
@@ -99,6 +115,7 @@ class PendingMonitor:
         outliers: OutlierEjection,
         blame: Blame,
         recovery: Recovery,
+        unloader: Unloader,
         look_at_children: Callable[[Coordinator], Awaitable[None]],
     ) -> None:
         self._context = context
@@ -108,12 +125,14 @@ class PendingMonitor:
         self._outliers = outliers
         self._blame = blame
         self._recovery = recovery
+        self._unloader = unloader
         self._look_at_children = look_at_children
         self._groups = ConsumerGroups(context.link, context.keys)
         self._awake = hosted.to_look_at
-        self._asleep: Round[Coordinator] = Round(context.clock, IDLE_WORKFLOW_CHECK_MS)
+        self._asleep: Round[Coordinator] = Round(context.clock, QUIET_WORKFLOW_UNLOADED_MS)
         self._rechecks: Round[Coordinator] = Round(context.clock, DOUBTFUL_CLAIM_CHECK_MS)
         self._to_recheck: set[Coordinator] = set()
+        self._looked_at_unloaded_ms = context.clock.now_ms()
 
     async def run(self) -> None:
         """For as long as the node lives."""
@@ -137,7 +156,15 @@ class PendingMonitor:
         finally:  # also when Redis is out of reach: they must be looked at again
             for coordinator in alive:
                 if not coordinator.dropped:
-                    coordinator.watched = (self._awake if coordinator.busy else self._asleep).put(coordinator)
+                    self._look_later(coordinator)
+        await self._look_at_unloaded()
+
+    def _look_later(self, coordinator: Coordinator) -> None:
+        """Look at it again after a while; one that only waits may leave memory, as there was nothing new."""
+        if coordinator.busy:
+            coordinator.watched = self._awake.put(coordinator)
+        elif not self._unloader.unload(coordinator, crowded=len(self._asleep) >= QUIET_IN_MEMORY):
+            coordinator.watched = self._asleep.put(coordinator)
 
     async def look_at(self, coordinators: list[Coordinator]) -> None:
         """Look at these now, because of a hint: an agent died, or Redis came back."""
@@ -158,6 +185,50 @@ class PendingMonitor:
                 self._context.link.skips.skip(f"the head of {coordinator.workflow_id}", error)
             else:
                 await self._treat_workflow(coordinator, found)
+
+    # ── workflows that are out of memory ─────────────────────────────────────────────────────────────────────────────
+
+    async def _look_at_unloaded(self) -> None:
+        """Look at some of them, so that each has its turn once a minute: has the journal news that did not arrive here?"""
+        now = self._context.clock.now_ms()
+        count = len(self._hosted.unloaded) * (now - self._looked_at_unloaded_ms) // IDLE_WORKFLOW_CHECK_MS
+        if not count:  # the time is not lost: the next tick counts it
+            return
+        self._looked_at_unloaded_ms = now
+        journal = self._context.journal
+        some = list(self._hosted.unloaded.next_to_look_at(min(count, BATCH)))
+        looks = [(one, journal.look(one.workflow_id, ())) for one in some]
+        for one, look in looks:
+            try:
+                found = await look
+            except Unreadable as error:
+                self._context.spawn(self._recovery.mend_unloaded(one, error))
+            except RedisRefused as error:
+                if error.retry:
+                    raise
+                self._context.link.skips.skip(f"the head of {one.workflow_id}", error)
+            else:
+                self._treat_unloaded(one, found)
+
+    def _treat_unloaded(self, one: UnloadedWorkflow, look: Look | None) -> None:
+        context = self._context
+        if one.dropped:
+            return
+        if look is None:
+            self._recovery.suspect(one)
+            return
+        if look.owner != context.status.node_id or look.run != one.run:
+            self._hosted.forget_unloaded(one)
+            if look.owner != context.status.node_id and not context.table.lives(look.owner):
+                context.spawn(self._recovery.reclaim(one.workflow_id, look.owner))
+            return
+        ms, _, n = look.last.partition(b"-")
+        if int(n) < one.applied or (int(n) == one.applied and int(ms) != one.applied_ms):
+            self._recovery.reload_unloaded(one, "history was rewritten")
+        elif int(n) > one.applied:
+            self._unloader.load_soon(one.workflow_id)
+
+    # ── workflows in memory ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _treat_workflow(self, coordinator: Coordinator, look: Look | None) -> None:
         context = self._context

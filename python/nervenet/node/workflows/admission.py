@@ -62,7 +62,7 @@ class Admission:
 
     @property
     def owned(self) -> int:
-        return len(self._hosted.coordinators) + self.planned
+        return len(self._hosted) + self.planned
 
     @property
     def full(self) -> bool:

@@ -102,9 +102,9 @@ class Checks:
 
     async def _definition_of(self, workflow_id: str) -> tuple[str, int, str] | None:
         """None: no such workflow, or closed."""
-        coordinator = self._hosted.get(workflow_id)
-        if coordinator is not None:
-            workflow = coordinator.machine.workflow
+        hosted = self._hosted.find(workflow_id)
+        if hosted is not None:
+            workflow = hosted.workflow
             return workflow.name, workflow.version, workflow.runtime
         fields = ("definition", "version", "runtime", "closed_ms")
         head = await self._context.journal.head(workflow_id, fields)

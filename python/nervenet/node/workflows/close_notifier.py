@@ -179,14 +179,15 @@ class CloseNotifier:
             self._done(workflow_id)
 
     def _wait_here(self, workflow_id: str) -> bool:
-        coordinator = self._hosted.get(workflow_id)
-        if coordinator is None:
+        hosted = self._hosted.find(workflow_id)
+        if hosted is None:
             return False
-        leave = self._hosted.on_close(workflow_id, partial(self._closed_here, workflow_id, coordinator.run))
+        leave = self._hosted.on_close(workflow_id, partial(self._closed_here, workflow_id, hosted.run))
         if leave is None:
             return False
         self._leave[workflow_id] = leave
-        self._blocked_here(coordinator)
+        if (coordinator := self._hosted.get(workflow_id)) is not None:
+            self._blocked_here(coordinator)
         return True
 
     def _blocked_here(self, coordinator: Coordinator) -> None:

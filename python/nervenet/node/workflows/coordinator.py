@@ -36,6 +36,7 @@ from nervenet.durable import (
 )
 from nervenet.durable.check import is_due
 from nervenet.durable.machine import canceled_close
+from nervenet.durable.pending import OPEN
 from nervenet.node.guards.replay_check import difference
 from nervenet.node.workflows.journal_limit import weigh_journal
 from nervenet.node.workflows.owned_journal import OwnedJournal
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from nervenet.definitions import Workflow
     from nervenet.durable import ChildRun
     from nervenet.node.context import NodeContext
     from nervenet.node.timers import RoundItem, Timer
@@ -99,7 +101,7 @@ class Effects:
     # questions to people
     question_entry: Callable[[Coordinator, Entry], None]
     """An entry is folded that opens or ends a question."""
-    expire_at: Callable[[Coordinator, Expire], None]
+    expire_at: Callable[[Coordinator, Expire], Timer]
     relist_questions: Callable[[Coordinator], None]
 
     # other workflows, and the next run
@@ -166,7 +168,8 @@ class Coordinator(OwnedJournal):
         self.watched: RoundItem[Coordinator] | None = None
         self.deferred_commands: list[Command] = []
         self.parent = start.parent
-        self._timers: dict[int, Timer] = {}
+        self._timers: dict[int | tuple[str, int], Timer] = {}
+        """By number, the workflow's own limit under 0; those of questions by step and number."""
         self._entries: list[Entry] | None = None if context.replay_process is None else []
         self._held: list[Command] = []
         self.mirrored: tuple[State, str] = (State.RUNNING, "")
@@ -412,7 +415,7 @@ class Coordinator(OwnedJournal):
             case EscalateStep():
                 self.record(f"escalated:{command.step}#{command.question_number}", Escalated(command.question))
             case Expire():
-                self._effects.expire_at(self, command)
+                self._timers[command.step, command.question_number] = self._effects.expire_at(self, command)
             case Publish():
                 self.publish(command.view)
             case StartChild() | CancelChild() | SendSignal():
@@ -430,6 +433,39 @@ class Coordinator(OwnedJournal):
         receives nothing by which it would notice that another node has it."""
         waits = self.sent or self.machine.children or self.deferred_commands or self.unconfirmed_entries
         return bool(waits) or self.machine.blocked is not None
+
+    @property
+    def workflow(self) -> Workflow[Any, Any]:
+        """The definition that it runs."""
+        return self.machine.workflow
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it only waits for timers, signals or people, so that it may leave memory: a replay makes all of it again.
+
+        A run that is canceled is not: its time to clean up would begin again.
+        """
+        machine = self.machine
+        if self.dropped or self.busy or self._unproven or self._early or self._held or self._reading:
+            return False
+        if machine.unfinished or machine.cancel is not None or machine.result is not None or machine.next is not None:
+            return False
+        return (
+            not machine.sendings
+            and all(call.phase is OPEN for call in machine.pending.values())
+            and machine.timers.keys() <= self._timers.keys()  # else one that was due is being recorded
+        )
+
+    @property
+    def due_ms(self) -> int | None:
+        """When the first of its timers is due: its own, its limit, or the deadline of an open question. None: it has none."""
+        return min((one.due_ms for key, one in self._timers.items() if self._still_counts(key)), default=None)
+
+    def _still_counts(self, timer: int | tuple[str, int]) -> bool:
+        if isinstance(timer, int):
+            return True
+        pending = self.machine.pending_step(timer[0])
+        return pending is not None and pending.phase is OPEN and pending.question_number == timer[1]
 
     @property
     def orphans(self) -> list[ChildRun]:

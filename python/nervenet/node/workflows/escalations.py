@@ -15,6 +15,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from nervenet.durable.pending import OPEN
+from nervenet.node.workflows.unloaded import Waiting
 from nervenet.records import Cancel, Escalated
 from nervenet.streams.listing import Listing
 from nervenet.wire import encode_entry
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
     from nervenet.durable import Expire
     from nervenet.node.context import NodeContext
+    from nervenet.node.timers import Timer
     from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.node.workflows.unloaded import UnloadedWorkflow
     from nervenet.node.workflows.wakes import Wakes
     from nervenet.records import Decided, Entry, Outcome
     from nervenet.streams.answers import Decision
@@ -76,7 +79,11 @@ class Escalations:
             self._list(coordinator, which, question.deadline_ms, OpenQuestion(question.source, entry.time_ms), False)
 
     def relist_questions(self, coordinator: Coordinator) -> None:
-        """After a replay: the previous owner may have died before it listed a question or removed one."""
+        """After a replay: the previous owner may have died before it listed a question or removed one.
+
+        One that comes back into memory has `listed_questions` already; nobody is told of those again.
+        """
+        before = coordinator.listed_questions or coordinator.questions()
         standing: set[tuple[str, int]] = set()
         times = _times_of_questions(coordinator)
         for pending in coordinator.machine.pending.values():
@@ -85,7 +92,7 @@ class Escalations:
                 which = f"{pending.step}#{pending.question_number}"
                 asked = OpenQuestion(pending.question.source, times.get(which, pending.since_ms))
                 self._list(coordinator, which, pending.question.deadline_ms, asked, True)
-        self._unlist(coordinator, [asked for asked in coordinator.questions() if asked not in standing])
+        self._unlist(coordinator, [asked for asked in before if asked not in standing])
 
     def list_again(self, coordinator: Coordinator) -> None:
         """Put this workflow's open questions on the list again: Redis may have lost it."""
@@ -98,13 +105,21 @@ class Escalations:
                     )
                 )
 
+    def list_unloaded_again(self, unloaded: UnloadedWorkflow) -> None:
+        """The same for a workflow that is out of memory."""
+        for asked in Waiting.unpacked(unloaded.waiting).questions:
+            which = (unloaded.workflow_id, asked.step, asked.question_number)
+            self._context.spawn(self._listing.escalation_set(*which, asked.deadline_ms))
+
     def _list(
         self, coordinator: Coordinator, which: str, deadline_ms: int | None, asked: OpenQuestion, adopted: bool
     ) -> None:
         step, _, k = which.rpartition("#")
         self.open[coordinator.workflow_id, step, int(k)] = asked
-        coordinator.listed_questions = (*coordinator.listed_questions, (step, int(k)))
         self._context.spawn(self._listing.escalation_set(coordinator.workflow_id, step, int(k), deadline_ms))
+        if (step, int(k)) in coordinator.listed_questions:
+            return
+        coordinator.listed_questions = (*coordinator.listed_questions, (step, int(k)))
         for tell in self._on_open:
             tell(coordinator.workflow_id, step, int(k), adopted)
 
@@ -117,8 +132,9 @@ class Escalations:
             self.open.pop((coordinator.workflow_id, step, k), None)
             self._context.spawn(self._listing.escalation_clear(coordinator.workflow_id, step, k))
 
-    def expire_at(self, coordinator: Coordinator, command: Expire) -> None:
-        self._context.timers.at(command.at_ms, self._expire, coordinator, command)
+    def expire_at(self, coordinator: Coordinator, command: Expire) -> Timer:
+        """Decide the question at its deadline, if nobody has by then."""
+        return self._context.timers.at(command.at_ms, self._expire, coordinator, command)
 
     def _expire(self, coordinator: Coordinator, command: Expire) -> None:
         pending = coordinator.machine.pending.get(command.step)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
+    from nervenet.node.workflows.unloaded import UnloadedWorkflow
 
 
 class Handover:
@@ -37,22 +38,23 @@ class Handover:
         if back:
             await ownership.own(node_id, *back)
 
-    async def hand_over(self, coordinator: Coordinator, target: str) -> bool:
+    async def hand_over(self, hosted: Coordinator | UnloadedWorkflow, target: str) -> bool:
         """Give a workflow to another node: its set, the owner, the wake, its set again (`disown`), then our own set.
 
         Returns whether this node has nothing to do with it any more: it may have closed meanwhile.
         """
-        context, workflow_id = self._context, coordinator.workflow_id
+        context, workflow_id = self._context, hosted.workflow_id
         async with self._hosted.lock(workflow_id):
-            if coordinator.dropped:
+            one = self._hosted.find(workflow_id)  # it may have left memory, or come back
+            if one is None:
                 return True
             await context.ownership.own(target, workflow_id)
             moved = await context.ownership.move(workflow_id, target, context.status.node_id)
             if moved.status not in ("moved", "mine"):
                 return moved.status == "closed"
             context.metrics.handovers.add()
-            self._hosted.forget(coordinator)
-            send_wake(context, target, workflow_id, coordinator.run, b"0-0", "")
+            self._hosted.forget_any(one)
+            send_wake(context, target, workflow_id, one.run, b"0-0", "")
             await context.ownership.own(target, workflow_id)
             await self.disown(context.status.node_id, workflow_id)
             return True

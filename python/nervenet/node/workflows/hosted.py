@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The registry of the workflows that this node hosts: their coordinators, and what arrives before a coordinator exists.
+"""The registry of the workflows that this node hosts: their coordinators, those that are out of memory because they only wait, and
+what arrives before a coordinator exists.
 
 Every operation that decides which node has a workflow (start, adopt, load, hand over, close) holds the lock of that
 workflow. Nothing in memory is the truth: `owned`, `running` and the head in Redis are, and the sweep compares.
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from nervenet.node.timers import Round
+from nervenet.node.workflows.unloaded import UnloadedWorkflow, UnloadedWorkflows
 from nervenet.timing import NODE_LEASE
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ class HostedWorkflows:
 
     def __init__(self, context: NodeContext) -> None:
         self.coordinators: dict[str, Coordinator] = {}
+        """Those in memory."""
+        self.unloaded = UnloadedWorkflows()
+        """Those that only wait. One is never in both."""
         self.to_look_at: Round[Coordinator] = Round(context.clock, LOOK_MS)
         """Each workflow from the time when it was hosted; the pending monitor looks at what is due."""
         self._early: dict[str, _Early] = {}
@@ -45,14 +50,31 @@ class HostedWorkflows:
         """Called with each workflow that becomes BLOCKED here."""
 
     def __repr__(self) -> str:
-        return f"<HostedWorkflows {len(self.coordinators)}>"
+        return f"<HostedWorkflows {len(self.coordinators)} in memory, {len(self.unloaded)} unloaded>"
+
+    def __len__(self) -> int:
+        return len(self.coordinators) + len(self.unloaded)
 
     def get(self, workflow_id: str) -> Coordinator | None:
+        """The coordinator of a workflow in memory."""
         return self.coordinators.get(workflow_id)
+
+    def find(self, workflow_id: str) -> Coordinator | UnloadedWorkflow | None:
+        """A workflow that is hosted here, in memory or not."""
+        return self.coordinators.get(workflow_id) or self.unloaded.get(workflow_id)
+
+    def all(self) -> list[Coordinator | UnloadedWorkflow]:
+        """All that are hosted here now, in memory or not."""
+        return [*self.coordinators.values(), *self.unloaded.items().values()]
 
     def here(self, workflow_id: str) -> bool:
         """Whether it is hosted, or a start or load of it is under way here."""
-        return workflow_id in self.coordinators or workflow_id in self._early
+        return workflow_id in self.coordinators or workflow_id in self.unloaded or workflow_id in self._early
+
+    def is_locked(self, workflow_id: str) -> bool:
+        """Whether it is being decided who hosts that workflow."""
+        lock = self._locks.get(workflow_id)
+        return lock is not None and lock.locked()
 
     def lock(self, workflow_id: str) -> asyncio.Lock:
         """Held while it is decided who hosts that workflow. It is one lock for as long as anybody holds or awaits it."""
@@ -93,7 +115,8 @@ class HostedWorkflows:
     # ── hosted, and no longer hosted ─────────────────────────────────────────────────────────────────────────────────
 
     def attach(self, coordinator: Coordinator) -> None:
-        """It is hosted here from now on."""
+        """It is hosted here, and in memory, from now on."""
+        self.unloaded.pop(coordinator.workflow_id)
         self.coordinators[coordinator.workflow_id] = coordinator
         coordinator.watched = self.to_look_at.put(coordinator)
 
@@ -105,6 +128,32 @@ class HostedWorkflows:
                 tell(close)
         coordinator.drop()
 
+    def unload(self, coordinator: Coordinator, unloaded: UnloadedWorkflow) -> None:
+        """It is still hosted here, and no longer in memory. Those who wait for its end continue to wait."""
+        if self.coordinators.get(coordinator.workflow_id) is coordinator:
+            del self.coordinators[coordinator.workflow_id]
+            self.unloaded.put(unloaded)
+            coordinator.drop()
+
+    def forget_unloaded(self, unloaded: UnloadedWorkflow) -> None:
+        """One that is out of memory is no longer hosted here. Those who wait for its end are told."""
+        if self.unloaded.get(unloaded.workflow_id) is unloaded:
+            self.unloaded.pop(unloaded.workflow_id)
+            for tell in self._on_close.pop(unloaded.workflow_id, ()):
+                tell(None)
+
+    def forget_all(self) -> None:
+        """Nothing is hosted here any more: this node leaves, or its id is another one."""
+        for one in self.all():
+            self.forget_any(one)
+
+    def forget_any(self, one: Coordinator | UnloadedWorkflow) -> None:
+        """One that is in memory or not is no longer hosted here."""
+        if isinstance(one, UnloadedWorkflow):
+            self.forget_unloaded(one)
+        else:
+            self.forget(one)
+
     def blocked(self, coordinator: Coordinator) -> None:
         """It is BLOCKED: tell those who want to know."""
         for tell in self.on_blocked:
@@ -115,7 +164,7 @@ class HostedWorkflows:
 
         Returns a function that ends it, or None when the workflow is not hosted here.
         """
-        if workflow_id not in self.coordinators:
+        if self.find(workflow_id) is None:
             return None
         waiting = self._on_close.setdefault(workflow_id, [])
         waiting.append(tell)

@@ -3,6 +3,10 @@
 
 It hides adoption: whose the workflow was, where its journal ended, which of its attempts agents still hold, and what
 happens with a workflow that killed every node that ran it.
+
+One of this node that left memory (`unloaded.py`) is replayed up to where it was then. What its journal got since is news, and
+counts as if the workflow had been in memory all the time. A journal that does not continue what the node remembers has lost
+something, so it is not loaded before that is written back.
 """
 
 from __future__ import annotations
@@ -11,13 +15,13 @@ import asyncio
 import json
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nervenet.clock import SYSTEM
 from nervenet.durable.declared import LANGUAGE
 from nervenet.durable.machine import canceled_close, unreadable
 from nervenet.node.guards.memory import cost_of
-from nervenet.node.workflows.owned_journal import blocked_json
+from nervenet.node.workflows.owned_journal import ENTRIES_AT_A_TIME, blocked_json
 from nervenet.node.workflows.tracing import export_recovered
 from nervenet.records import Cancel, Entry, Mismatch, Start, State, UnreadableEntry
 from nervenet.streams.answers import RawEntry
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.handover import Handover
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.node.workflows.placement import Placement
+    from nervenet.node.workflows.unloaded import UnloadedWorkflow
     from nervenet.records import Body
     from nervenet.streams.answers import Adopted
     from nervenet.streams.heads import Head
@@ -60,6 +65,16 @@ class LastLine(Protocol):
     def __call__(
         self, workflow: Workflow[Any, Any], workflow_id: str, run: int, entries: Sequence[Entry], codec: str | None, /
     ) -> str: ...
+
+
+class _Load(NamedTuple):
+    """One load: of which workflow, as which node, from which dead node, how often Redis had lost something before, and since when."""
+
+    workflow_id: str
+    node_id: str
+    dead: str | None
+    losses: int
+    began_ns: int
 
 
 class NewCoordinator(Protocol):
@@ -89,6 +104,8 @@ class Loader:
 
     Args:
         ready: returns when nothing is being written back to a Redis that has lost something.
+        losses: how often Redis may have lost something so far.
+        lost: what Redis has of an unloaded workflow is not what this node remembers; False: Redis has nothing of it.
         look_at: looks at the pending steps of workflows now.
         last_line: finds the line at which a run ended its process; None: no line is looked for.
     """
@@ -105,6 +122,8 @@ class Loader:
         *,
         new_coordinator: NewCoordinator,
         ready: Callable[[], Awaitable[None]],
+        losses: Callable[[], int],
+        lost: Callable[[UnloadedWorkflow, bool], None],
         look_at: Callable[[list[Coordinator]], Awaitable[None]],
         last_line: LastLine | None,
     ) -> None:
@@ -117,6 +136,8 @@ class Loader:
         self._bookkeeping = bookkeeping
         self._new_coordinator = new_coordinator
         self._ready = ready
+        self._losses = losses
+        self._lost = lost
         self._look_at = look_at
         self._last_line = last_line
         self.recovered = 0
@@ -145,8 +166,15 @@ class Loader:
                 self._idle.set()
 
     async def _load(self, workflow_id: str, dead: str | None) -> bool:
+        hosted = None
+        while hosted is None:
+            await self._ready()
+            hosted = await self._load_once(workflow_id, dead)
+        return hosted
+
+    async def _load_once(self, workflow_id: str, dead: str | None) -> bool | None:
+        """None: Redis may have lost meanwhile what was read of it."""
         context = self._context
-        await self._ready()
         if dead is not None and not self._admission.may_adopt():
             return False
         while workflow_id not in self._hosted.coordinators and not self._admission.memory.fits(0):  # noqa: ASYNC110 - memory has no event
@@ -161,26 +189,51 @@ class Loader:
             with self._hosted.expecting(workflow_id):
                 if dead is not None:
                     await context.ownership.own(node_id, workflow_id)
-                adopted = await context.journal.adopt(workflow_id, node_id, dead or node_id)
-                return await self._take(workflow_id, adopted, node_id, dead)
+                about = _Load(workflow_id, node_id, dead, self._losses(), SYSTEM.now_ns())
+                return await self._take(about, await context.journal.adopt(workflow_id, node_id, dead or node_id))
 
     async def _is_mine(self, workflow_id: str) -> bool:
         """Whether the head still names this node."""
         head = await self._context.journal.head(workflow_id, ("owner",))
         return head is not None and head.owner == self._context.status.node_id
 
-    async def _take(self, workflow_id: str, adopted: Adopted, node_id: str, dead: str | None) -> bool:
-        context, head, began_ns = self._context, adopted.head, SYSTEM.now_ns()
+    async def _take(self, about: _Load, adopted: Adopted) -> bool | None:
+        context, head, workflow_id, node_id = self._context, adopted.head, about.workflow_id, about.node_id
+        unloaded = self._hosted.unloaded.get(workflow_id)
         if adopted.status not in ("adopted", "mine") or head is None:
-            return await self._leave(workflow_id, adopted, node_id)
+            return await self._leave(workflow_id, adopted, node_id, unloaded)
         if adopted.status == "mine":  # a node that took it out of our set before this load read an older head
             await context.ownership.own(node_id, workflow_id)
         if not await self._has_code(head):
             _log.warning("%s: no code here for %s v%d of %s", node_id, head.definition, head.version, workflow_id)
             return False
+        raw = await self._entries(workflow_id, adopted)
+        if unloaded is not None and unloaded.run < head.run:
+            unloaded = None  # another node continued it, and began the next run
+        known = len(raw) if unloaded is None else _continued(raw, head, unloaded)
+        if unloaded is not None and not known:
+            self._lost(unloaded, True)
+            return False
+        return await self._host(about, adopted, head, raw[:known], raw[known:], unloaded)
+
+    async def _host(
+        self,
+        about: _Load,
+        adopted: Adopted,
+        head: Head,
+        raw: list[RawEntry],
+        news: list[RawEntry],
+        unloaded: UnloadedWorkflow | None,
+    ) -> bool | None:
+        context, workflow_id, node_id = self._context, about.workflow_id, about.node_id
         replay_began = SYSTEM.monotonic()
-        coordinator = await self._replay(workflow_id, adopted)
-        context.metrics.replayed("adopted" if adopted.status == "adopted" else "loaded", replay_began)
+        coordinator = await self._replay(workflow_id, adopted, raw, unloaded)
+        why = "adopted" if adopted.status == "adopted" else "loaded" if unloaded is None else "woken"
+        context.metrics.replayed(why, replay_began)
+        if about.losses != self._losses():
+            if coordinator is not None:
+                coordinator.drop()
+            return None
         if context.status.node_id != node_id:  # its head names our old id: it is adopted like any other orphan
             if coordinator is not None:
                 if coordinator.machine.blocked is None:  # the workflow did not cause that
@@ -195,14 +248,25 @@ class Loader:
         coordinator.mirrored = (head.state, head.note)
         self._hosted.attach(coordinator)
         if adopted.status == "adopted" or head.unconfirmed_adoptions:  # or taken over before, and the answer was lost
-            self._recovered(coordinator, head, dead, began_ns)
+            self._recovered(coordinator, head, about.dead, about.began_ns)
+        self._continue(coordinator, adopted, news)
+        if unloaded is not None and adopted.status == "mine":
+            coordinator.recovered = unloaded.recovered
+        return True
+
+    def _continue(self, coordinator: Coordinator, adopted: Adopted, news: list[RawEntry]) -> None:
+        """Carry out what is outstanding, then fold what arrived since it left memory."""
         claims = adopted.claims
         coordinator.continue_after_replay(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
+        if len(news) > ENTRIES_AT_A_TIME:
+            coordinator.catch_up()
+        else:
+            for one in news:
+                coordinator.feed(one.n, one.ms, one.name, one.data)
         self._hosted.feed_early(coordinator)
-        now = context.clock.now_ms()
+        now = self._context.clock.now_ms()
         if any(claim.until_ms < now for claim in claims.values()):  # its agent is gone: the next attempt is due
-            context.spawn(self._look_at([coordinator]))
-        return True
+            self._context.spawn(self._look_at([coordinator]))
 
     def _recovered(self, coordinator: Coordinator, head: Head, dead: str | None, began_ns: int) -> None:
         """It was replayed, and this node is alive: this adoption does not count against the workflow."""
@@ -215,9 +279,14 @@ class Loader:
         if coordinator.span_id and context.telemetry.on:
             export_recovered(context, coordinator, dead or "", began_ns)
 
-    async def _leave(self, workflow_id: str, adopted: Adopted, node_id: str) -> bool:
+    async def _leave(self, workflow_id: str, adopted: Adopted, node_id: str, unloaded: UnloadedWorkflow | None) -> bool:
         """It is closed, another node's, or does not exist. Returns whether no node needs to host it."""
         head = adopted.head
+        if unloaded is not None:
+            if head is None:
+                self._lost(unloaded, False)
+                return False
+            self._hosted.forget_unloaded(unloaded)
         if adopted.status == "closed":
             if head is not None:
                 self._bookkeeping.finish_by_head(workflow_id, head)
@@ -231,9 +300,11 @@ class Loader:
             return False
         return head.runtime != LANGUAGE or await self._stored.load(head.definition, head.version) is not None
 
-    async def _replay(self, workflow_id: str, adopted: Adopted) -> Coordinator | None:
+    async def _replay(
+        self, workflow_id: str, adopted: Adopted, raw: list[RawEntry], unloaded: UnloadedWorkflow | None
+    ) -> Coordinator | None:
         """None: not even its start can be read, so it stands BLOCKED without a coordinator."""
-        head, raw = adopted.head, await self._entries(workflow_id, adopted)
+        head = adopted.head
         assert head is not None
         self._admission.memory.promise(cost_of(*(one.data for one in raw[:MOST_WEIGHED])))
         entries = await self._decoded(workflow_id, raw)
@@ -243,6 +314,10 @@ class Loader:
             return None
         req = head.request_hash if head.run > 1 or self._context.blobs is not None else b""  # else the start tells it
         coordinator = self._new_coordinator(workflow_id, head.definition, head.version, head.run, start, req=req)
+        if unloaded is not None:
+            coordinator.listed_questions = unloaded.listed_questions
+            if coordinator.story is not None and unloaded.sendings is not None:
+                coordinator.story.sendings = unloaded.sendings
         adoptions = head.adoptions if adopted.status == "adopted" else head.unconfirmed_adoptions
         if adoptions > MOST_ADOPTIONS:
             self._stop_killer(coordinator, entries, head.blocked)
@@ -312,6 +387,12 @@ class Loader:
                 break
             page = await self._context.journal.read(workflow_id, page[-1].id)
         return entries
+
+
+def _continued(raw: list[RawEntry], head: Head, unloaded: UnloadedWorkflow) -> int:
+    """How many of these entries were folded before it left memory. 0: this is another journal, or it has lost its end."""
+    known = unloaded.applied - raw[0].n + 1 if raw and head.run == unloaded.run else 0
+    return known if 0 < known <= len(raw) and raw[known - 1].ms == unloaded.applied_ms else 0
 
 
 def _line_of(blocked: bytes) -> str:

@@ -71,6 +71,8 @@ class Repair:
 
     async def _retry(self, workflow_id: str) -> bool:
         async with self._hosted.lock(workflow_id):
+            if workflow_id in self._hosted.unloaded:  # one that only waits is not BLOCKED
+                return False
             coordinator = self._hosted.get(workflow_id)
             if coordinator is not None:
                 if coordinator.machine.blocked is None:

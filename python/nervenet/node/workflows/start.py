@@ -263,7 +263,7 @@ class Starter:
         if (
             head.owner == plan.owner == self._context.status.node_id
             and not head.closed
-            and workflow_id not in self._hosted.coordinators
+            and self._hosted.find(workflow_id) is None
         ):
             # my own creation whose answer was lost, or mine and not yet loaded
             await self._load(workflow_id)

@@ -17,7 +17,7 @@ import asyncio
 import os
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from nervenet.clock import SYSTEM
 from nervenet.records import Attempt, Close, Failure, FailureCode, Outcome, Start, State
@@ -65,6 +65,10 @@ class _Sending(NamedTuple):
     at_ms: int
 
 
+Sendings: TypeAlias = dict[tuple[str, int], _Sending]
+"""By step and attempt."""
+
+
 class Story:
     """What the journal of one run says of each step, entry by entry. It keeps no payload of a step."""
 
@@ -72,12 +76,13 @@ class Story:
         self.steps: dict[str, _Step] = {}
         self.start: Start | None = None
         self.close: Close | None = None
-        self._sendings: dict[tuple[str, int], _Sending] = {}
+        self.sendings: Sendings = {}
+        """When this node sent each attempt. No entry says it, so it is kept while the workflow is out of memory."""
         self._times: list[int] = []
 
     def sent(self, step: str, attempt: int, capability: str, at_ms: int) -> None:
         """This node sends an attempt; a second sending of the same attempt changes nothing."""
-        self._sendings.setdefault((step, attempt), _Sending(capability, at_ms))
+        self.sendings.setdefault((step, attempt), _Sending(capability, at_ms))
 
     def add(self, entry: Entry) -> None:
         """The next entry of the journal."""
@@ -115,7 +120,7 @@ class Story:
 
     def abandon_rest(self) -> None:
         """The run is over: what was still under way was sent by this node and recorded by nobody."""
-        for (name, n), sending in self._sendings.items():
+        for (name, n), sending in self.sendings.items():
             step = self._step(name, sending.capability)
             if n not in step.tries:
                 step.tries[n] = _Try(sending.at_ms, 0, step.ended_ms or self.ended_ms, "", "ABANDONED")
@@ -127,7 +132,7 @@ class Story:
 
     def _sent(self, name: str, n: int, by_ms: int) -> int:
         """When it was sent: as we know, or at the last entry before its handler began."""
-        if (known := self._sendings.get((name, n))) is not None:
+        if (known := self.sendings.get((name, n))) is not None:
             return min(known.at_ms, self._times[-1])
         return next((ms for ms in reversed(self._times[:-1]) if ms <= by_ms), self.began_ms)
 

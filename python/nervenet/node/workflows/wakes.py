@@ -50,7 +50,7 @@ class Wakes:
     """One for each node.
 
     Args:
-        load: hosts a workflow of this node that is not hosted yet.
+        load_soon: hosts a workflow of this node that is not hosted yet, or is out of memory.
         refused: an agent has left a task in its queue: send it again.
         look_at: looks at the pending steps of workflows now.
     """
@@ -60,7 +60,7 @@ class Wakes:
         context: NodeContext,
         hosted: HostedWorkflows,
         *,
-        load: Callable[[str], Awaitable[object]],
+        load_soon: Callable[[str], None],
         refused: Callable[[Coordinator, str], None],
         look_at: Callable[[list[Coordinator]], Awaitable[None]],
     ) -> None:
@@ -68,7 +68,7 @@ class Wakes:
         self._status = context.status
         self._hosted = hosted
         self._coordinators = hosted.coordinators
-        self._load = load
+        self._load_soon = load_soon
         self._refused = refused
         self._look_at = look_at
 
@@ -78,7 +78,7 @@ class Wakes:
         coordinator = self._coordinators.get(workflow_id)
         if coordinator is None:
             if (early := self._hosted.early(workflow_id)) is None:
-                self._context.spawn(self._load(workflow_id))
+                self._load_soon(workflow_id)
             elif data:
                 early.append((int(n), int(ms), name, data))
         elif data:
