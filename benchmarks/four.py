@@ -38,3 +38,17 @@ async def four(ctx: Context, text: str) -> str:
 async def parked(ctx: Context, text: str) -> str:
     """Waits for a signal that nobody sends."""
     return await ctx.receive(go)
+
+
+@mesh.workflow
+async def sleeper(ctx: Context, text: str) -> str:
+    """Waits for a signal, for at most a month."""
+    async with asyncio.timeout(30 * 24 * 3600):
+        return await ctx.receive(go)
+
+
+@mesh.workflow
+async def napper(ctx: Context, seconds: float) -> str:
+    """Waits for a timer."""
+    await asyncio.sleep(seconds)
+    return "rested"

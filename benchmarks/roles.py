@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 import tempfile
 import threading
@@ -17,13 +18,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
-from four import TEXT, four, mesh, parked
+from four import TEXT, four, go, mesh, napper, parked, sleeper
 from pump import take_orders
 from sampling import sampled
 
 from nervenet import Client, Mesh
 from nervenet.config import Config
 from nervenet.process import run_agent, run_node
+
+PAGE = 500
+"""Sleepers that are started or woken together."""
 
 
 def _ready(what: object) -> None:
@@ -68,6 +72,44 @@ async def parking() -> None:
             _ready("parked")
 
 
+async def sleeping() -> None:
+    """Starts sleepers {"start": 1000, "first": 0}, and wakes them {"wake": 1000, "first": 0}; then it says how long that took.
+
+    Each has a kilobyte of random hexadecimal digits, which packs to 60 %: text of an application packs better.
+    """
+    async with Client() as product:
+        _ready("ready")
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            order = json.loads(line)
+            began, first = time.monotonic(), order["first"]
+            if "start" in order:
+                for page in range(first, first + order["start"], PAGE):
+                    texts = {f"sleeper-{i}": random.Random(i).randbytes(511).hex() for i in range(page, page + PAGE)}
+                    await product.start_many(sleeper, texts)
+            else:
+                handles = [product.handle(f"sleeper-{i}", sleeper) for i in range(first, first + order["wake"])]
+                for page in range(0, len(handles), PAGE):
+                    await asyncio.gather(*(one.signal(go, "wake up") for one in handles[page : page + PAGE]))
+                await asyncio.gather(*(one.result() for one in handles))
+            _ready(time.monotonic() - began)
+
+
+async def asking() -> None:
+    """Asks the node for a workflow every 20 ms until it hears a line; then it says how long the longest answer took, in ms."""
+    async with Client() as product:
+        asked = await product.start(napper, 0.0)
+        await asked.result()
+        _ready("ready")
+        while await asyncio.to_thread(sys.stdin.readline):
+            stop, took = asyncio.create_task(asyncio.to_thread(sys.stdin.readline)), [0.0]
+            while not stop.done():
+                began = time.monotonic()
+                await asked.info()
+                took.append(time.monotonic() - began)
+                await asyncio.sleep(0.02)
+            _ready([1000 * sorted(took)[len(took) * 99 // 100], 1000 * max(took)])
+
+
 if __name__ == "__main__":
     tell = _ready if "--facts" in sys.argv else _tell_address
     match sys.argv[1]:
@@ -79,3 +121,7 @@ if __name__ == "__main__":
             uvloop.run(client())
         case "parking":
             uvloop.run(parking())
+        case "sleeping":
+            uvloop.run(sleeping())
+        case "asking":
+            uvloop.run(asking())

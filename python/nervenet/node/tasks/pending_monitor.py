@@ -51,6 +51,8 @@ _log = logging.getLogger(__name__)
 BATCH = 1_000
 HELD_PAGE = 500
 STEPS_AT_A_TIME = 50
+UNLOADED_AT_A_TIME = 25
+"""Their code ends and their entries are packed without a pause: about 10 ms."""
 QUIET_IN_MEMORY = 1_000
 """Workflows that only wait from which they leave memory sooner: about 7 MB."""
 
@@ -156,15 +158,17 @@ class PendingMonitor:
         finally:  # also when Redis is out of reach: they must be looked at again
             for coordinator in alive:
                 if not coordinator.dropped:
-                    self._look_later(coordinator)
+                    coordinator.watched = (self._awake if coordinator.busy else self._asleep).put(coordinator)
+        await self._unload([coordinator for coordinator in alive if not coordinator.busy])
         await self._look_at_unloaded()
 
-    def _look_later(self, coordinator: Coordinator) -> None:
-        """Look at it again after a while; one that only waits may leave memory, as there was nothing new."""
-        if coordinator.busy:
-            coordinator.watched = self._awake.put(coordinator)
-        elif not self._unloader.unload(coordinator, crowded=len(self._asleep) >= QUIET_IN_MEMORY):
-            coordinator.watched = self._asleep.put(coordinator)
+    async def _unload(self, quiet: list[Coordinator]) -> None:
+        """Those that only wait may leave memory: they were just looked at, and there was nothing new."""
+        for first in range(0, len(quiet), UNLOADED_AT_A_TIME):
+            for coordinator in quiet[first : first + UNLOADED_AT_A_TIME]:
+                if not coordinator.dropped:
+                    self._unloader.unload(coordinator, crowded=len(self._asleep) > QUIET_IN_MEMORY)
+            await asyncio.sleep(0)
 
     async def look_at(self, coordinators: list[Coordinator]) -> None:
         """Look at these now, because of a hint: an agent died, or Redis came back."""
