@@ -168,9 +168,16 @@ async def test_a_full_node_refuses(world: MetricWorld) -> None:
     node = await world.node(max_workflows=1)
     client = await world.client(node)
     await world.shows("nervenet.node.full", 0)
-    await client.start(app.sleeper, "the only one")
+    only = await client.start(app.sleeper, "the only one")
     await world.shows("nervenet.node.full", 1)
     await world.shows("nervenet.workflow.open", 1, definition="sleeper", state="parked")
+    await world.shows("nervenet.workflow.hosted", 1, memory="loaded")
+    assert node.unloader.unload_now(node.hosted.coordinators[only.id])
+    await world.shows("nervenet.workflow.hosted", 1, memory="unloaded")
+    await world.shows("nervenet.workflow.hosted", 0, memory="loaded")
+    await world.shows("nervenet.workflow.open", 1, definition="sleeper", state="parked")
+    async with world.moves("nervenet.workflow.replays", reason="woken"):
+        node.unloader.load_soon(only.id)
     async with world.moves("nervenet.workflow.refused", reason="NODE_FULL"):
         raw = await world.raw(node)
         with pytest.raises(NervenetError):

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from nervenet.clock import Clock
-from nervenet.node.timers import MeshClock, Round
+from nervenet.node.timers import LEAST_CROWDED, MeshClock, Round, Timers
 
 
 class Standing(Clock):
@@ -35,3 +37,17 @@ def test_what_is_over_takes_no_room() -> None:
     for n in range(1_000):
         watched.put(n).cancel()
     assert len(watched) == 1
+
+
+async def test_dates_that_were_cancelled_take_no_room_until_their_time() -> None:
+    fired: list[str] = []
+    timers = Timers(MeshClock(Standing()), asyncio.get_running_loop())
+    far = timers.clock.now_ms() + 86_400_000
+    timers.at(timers.clock.now_ms(), fired.append, "now")
+    for _ in range(5 * LEAST_CROWDED):
+        timers.at(far, fired.append, "never").cancel()
+    kept = timers.at(far, fired.append, "later")
+    assert len(timers) <= LEAST_CROWDED + 1
+    await asyncio.sleep(0.01)
+    assert fired == ["now"] and not kept.is_cancelled
+    timers.close()

@@ -20,6 +20,7 @@ from nervenet.node.recovery.remembered import (
     size_of,
 )
 from nervenet.node.workflows.start_plan import request_hash
+from nervenet.node.workflows.unloaded import UnloadedWorkflow, UnloadedWorkflows, packed_entries
 from nervenet.records import Close, Payload, Start, State
 from nervenet.streams.answers import Look, RawEntry
 from nervenet.timing import RECENT_WRITES_MS
@@ -134,6 +135,7 @@ class Hosted:
 
     def __init__(self) -> None:
         self.coordinators: dict[str, Any] = {}
+        self.unloaded = UnloadedWorkflows()
 
     def host(self, workflow_id: str, entries: list[RawEntry]) -> Any:
         log: EntryLog | None = None
@@ -206,3 +208,40 @@ async def test_above_its_limit_a_node_keeps_only_the_last_entries_of_the_journal
     kept.add_bytes(1)
     assert size_of(old.entry_log) == 10, "the common entry stays"
     assert size_of(new.entry_log) == 500, "that was enough"
+
+
+def unloaded(workflow_id: str, entries: list[RawEntry]) -> UnloadedWorkflow:
+    """A workflow that left memory after these entries."""
+    one, log = UnloadedWorkflow.__new__(UnloadedWorkflow), None
+    for entry in entries:
+        log = (log, entry.ms, entry.name, entry.data)
+    one.workflow_id, one.run, one.req, one.applied = workflow_id, 1, b"req", entries[-1].n
+    one.workflow = SimpleNamespace(name="waits", retention_ms=None)  # type: ignore[assignment]
+    one.state, one.listed_questions, one.packed = State.RUNNING, (), packed_entries(log)
+    return one
+
+
+def test_one_that_left_memory_is_a_journal_again() -> None:
+    one = unloaded("w", journal(4, size=200))
+    assert len(one.packed) < 4 * 200, "it is compressed"
+    again = Remembered.of_unloaded(one)
+    assert again is not None
+    assert again.entries() == journal(4, size=200)
+    assert (again.workflow_id, again.run, again.req, again.closed) == ("w", 1, b"req", None)
+
+
+async def test_above_its_limit_a_node_forgets_first_what_left_memory_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, hosted = Clock(), Hosted()
+    kept = RememberedWrites(clock, hosted)  # type: ignore[arg-type]
+    first, second = unloaded("first", journal(9)), unloaded("second", journal(9))
+    size = len(first.packed)
+    monkeypatch.setattr(remembered, "MEMORY_BYTES", 2 * size)
+    kept = RememberedWrites(clock, hosted)  # type: ignore[arg-type]
+    hosted.unloaded.put(first)
+    hosted.unloaded.put(second)
+    kept.add_bytes(0)
+    assert kept.size == 2 * size, "at the limit nothing is forgotten"
+    kept.add_bytes(1)
+    assert (first.packed, len(second.packed)) == (b"", size)
+    assert Remembered.of_unloaded(first) is None, "it cannot be written back any more"
+    assert kept.size == size + 1

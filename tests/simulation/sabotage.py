@@ -13,8 +13,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from nervenet.node.background import BackgroundTasks
+from nervenet.node.workflows.coordinator import Coordinator
 from nervenet.node.workflows.hosted import HostedWorkflows
 from nervenet.node.workflows.repair import Repair
+from nervenet.node.workflows.unloading import Unloader
 from tests.simulation.store import Store
 
 
@@ -65,6 +67,16 @@ def _a_restart_names_no_run(_: Store) -> None:
     Repair.restart, Repair._request = unnamed, after_any  # type: ignore[method-assign]  # that is the sabotage
 
 
+def _no_timer_loads(_: Store) -> None:
+    """What left memory does not come back when its timer is due."""
+    Unloader._load_due = lambda _: None  # type: ignore[method-assign]  # that is the sabotage
+
+
+def _tasks_may_be_under_way(_: Store) -> None:
+    """A workflow leaves memory in the middle of its work."""
+    Coordinator.is_quiet = property(lambda one: not one.dropped)  # type: ignore[assignment,method-assign]
+
+
 SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
     "write once": _in_both("if there then", "if false then"),
     "owner check": _in("journal_append", "by ~= '' and by ~= owner", "false"),
@@ -84,5 +96,7 @@ SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
     "a batch stays what it is": _in(
         "archive_seal", "redis.call('HSET', KEYS[5], batch, table.concat(lines, '\\n'))", ""
     ),
+    "a timer loads what left memory": _no_timer_loads,
+    "only what waits leaves memory": _tasks_may_be_under_way,
     "a claim is exclusive": _in("task_claim", "n == attempt and who ~= agent", "false"),
 }

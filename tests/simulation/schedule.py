@@ -256,7 +256,7 @@ class Schedule:
         chance = random.Random(f"unload {self.seed}")
         share = chance.choice((0.0, 0.3, 1.0))
         while share:
-            await asyncio.sleep(chance.random() * 0.4)
+            await asyncio.sleep(chance.random() * 0.15)
             for node in [member for member in self.members if member.kind == "node" and member.able]:
                 await node.process.run(said(self._unload_at(node.thing, chance, share)))
 
