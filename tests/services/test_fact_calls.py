@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -28,7 +29,8 @@ class Restarting:
 
 def calls(facts: Restarting) -> FactCalls:
     nothing = cast("Any", None)
-    return FactCalls(nothing, cast("Any", {}), cast("Any", facts), nothing, nothing)
+    hosted = cast("Any", SimpleNamespace(find=lambda _: None))
+    return FactCalls(nothing, hosted, cast("Any", facts), nothing, nothing)
 
 
 async def test_a_fact_follows_the_workflow_from_run_to_run() -> None:
