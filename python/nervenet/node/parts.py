@@ -128,6 +128,7 @@ class NodeParts:
             self.outliers,
             self.blame,
             self.recovery,
+            self.recovery.unloaded,
             self.unloader,
             self.children.look_at,
         )
@@ -217,7 +218,7 @@ class NodeParts:
 
     def _lost_while_unloaded(self, unloaded: UnloadedWorkflow, exists: bool) -> None:
         if exists:
-            self.recovery.reload_unloaded(unloaded, "its journal does not continue what was folded here")
+            self.recovery.unloaded.reload(unloaded, "its journal does not continue what was folded here")
         else:
             self.recovery.suspect(unloaded)
 

@@ -21,7 +21,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from nervenet.node.recovery.remembered import Remembered
-from nervenet.node.recovery.write_back import IN_PLACE
+from nervenet.node.recovery.unloaded_recovery import UnloadedRecovery
+from nervenet.node.recovery.write_back import AT_ONCE, IN_PLACE, PAUSE, is_whole, log_lost, patiently
 from nervenet.node.workflows.wakes import send_wake
 from nervenet.records import Mismatch
 from nervenet.redis_link.faults import LinkClosed, LinkError
@@ -44,9 +45,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PAGE: Final = 500
-AT_ONCE: Final = 50
 TRIES: Final = 20
-PAUSE: Final = 0.25
 
 
 class RedisRecovery:
@@ -78,11 +77,12 @@ class RedisRecovery:
         self._dispatcher = dispatcher
         self._stored = stored
         self._load = load
-        self._load_soon = load_soon
-        self._comparing: set[str] = set()
         self._look_at = look_at
         self.claims_return_ms = 0
         self.times = self.lost = 0
+        self.unloaded = UnloadedRecovery(
+            context, hosted, remembered, write_back, lambda: self.times, load=load, load_soon=load_soon
+        )
 
     def __repr__(self) -> str:
         back = self._write_back
@@ -136,14 +136,14 @@ class RedisRecovery:
         context, back = self._context, self._write_back
         entries, heads = back.entries, back.heads
         self._dispatcher.forget_queues()
-        await self._patiently(lambda: context.queues.make_wake(context.status.node_id))
-        await self._patiently(self._stored.write_back)
+        await patiently(context.status.node_id, lambda: context.queues.make_wake(context.status.node_id))
+        await patiently(context.status.node_id, self._stored.write_back)
         for i in range(0, len(coordinators), PAGE):
             page = coordinators[i : i + PAGE]
-            await self._patiently(lambda page=page: self._compare(page))  # type: ignore[misc]
+            await patiently(context.status.node_id, lambda page=page: self._compare(page))  # type: ignore[misc]
         for i in range(0, len(unloaded), PAGE):
             some = unloaded[i : i + PAGE]
-            await self._patiently(lambda some=some: self._compare_unloaded(some))  # type: ignore[misc]
+            await patiently(context.status.node_id, lambda some=some: self.unloaded.compare(some))  # type: ignore[misc]
         recent = self._recent()
         while turn == self.times and (again := list(itertools.islice(recent, PAGE))):
             await asyncio.gather(*map(self._settled, again))
@@ -169,7 +169,7 @@ class RedisRecovery:
     async def _look_later(self, coordinators: list[Coordinator]) -> None:
         """Look at every pending step, after agents have had time to take back the claims that Redis lost."""
         await asyncio.sleep(max(0, self.claims_return_ms - self._context.clock.now_ms()) / 1000)
-        await self._patiently(lambda: self._look_at(coordinators))
+        await patiently(self._context.status.node_id, lambda: self._look_at(coordinators))
 
     async def reclaim(self, workflow_id: str, owner: str) -> None:
         """Its head names a node that does not exist. This node has it in memory and adopts it without waiting for the sweep."""
@@ -197,7 +197,7 @@ class RedisRecovery:
             return
         _log.error("%s: %s; made again from memory", coordinator.workflow_id, why)
         coordinator.suspend()
-        await self._patiently(lambda: context.journal.discard(coordinator.workflow_id))
+        await patiently(context.status.node_id, lambda: context.journal.discard(coordinator.workflow_id))
         await self.reconcile(coordinator)
 
     def reload(self, coordinator: Coordinator, why: str) -> None:
@@ -209,19 +209,7 @@ class RedisRecovery:
 
     async def reconcile(self, coordinator: Coordinator) -> None:
         """Compare one coordinator whose journal is not what it has folded."""
-        await self._patiently(lambda: self._compare([coordinator]))
-
-    async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await work()
-            except LinkClosed:
-                raise
-            except LinkError as error:
-                _log.warning("%s: not yet written back: %s", self._context.status.node_id, error)
-                await asyncio.sleep(PAUSE)
-            else:
-                return
+        await patiently(self._context.status.node_id, lambda: self._compare([coordinator]))
 
     async def _settled(self, again: Callable[[], Awaitable[bool]]) -> None:
         for _ in range(TRIES):
@@ -232,7 +220,7 @@ class RedisRecovery:
                 settled = await again()
 
             try:
-                await self._patiently(once)
+                await patiently(self._context.status.node_id, once)
             except LinkClosed:
                 raise
             except Exception:  # noqa: BLE001 - one fact that can't be written back keeps no other from it
@@ -252,7 +240,7 @@ class RedisRecovery:
         found = [(c, await look) for c, look in zip(doubted, looks, strict=True)]
         if turn != self.times:  # yet another server: the answers of this one no longer count
             return
-        whole = [c for c, look in found if self._is_whole(c, look)]
+        whole = [c for c, look in found if is_whole(c, look, context.status.node_id)]
         for coordinator in whole:
             coordinator.resume()
         rest = [(c, look) for c, look in found if c.awaiting_reconciliation]
@@ -274,13 +262,6 @@ class RedisRecovery:
         _log.error("%s: not written back: %r", coordinator.workflow_id, error, exc_info=error)
         self._hosted.forget(coordinator)  # the sweep loads what Redis has of it
 
-    def _is_whole(self, c: Coordinator | UnloadedWorkflow, look: Look | None) -> bool:
-        return look is not None and (look.last, look.run, look.owner) == (
-            c.last_id.encode(),
-            c.run,
-            self._context.status.node_id,
-        )
-
     async def _put_back(self, coordinator: Coordinator, look: Look | None) -> None:
         context = self._context
         remembered = Remembered.of(coordinator)
@@ -294,101 +275,10 @@ class RedisRecovery:
             return
         self._hosted.forget(coordinator)
         if found is None or found.status == "unknown":
-            self._is_lost(coordinator)
+            self.lost += 1
+            log_lost(coordinator)
         elif found.status == "not_owner":
             send_wake(context, found.owner, coordinator.workflow_id, coordinator.run, found.last, "")
         else:
             _log.warning("%s: another journal is there (%s), read again", coordinator.workflow_id, found.status)
             context.spawn(self._load(coordinator.workflow_id))
-
-    # ── workflows that are out of memory ─────────────────────────────────────────────────────────────────────────────
-
-    def reload_unloaded(self, unloaded: UnloadedWorkflow, why: str) -> None:
-        """Its journal is not what this node remembers: write back what it lacks, then load it."""
-        if not unloaded.dropped and unloaded.workflow_id not in self._comparing:
-            _log.warning("%s: read again: %s", unloaded.workflow_id, why)
-            self._comparing.add(unloaded.workflow_id)
-            self._context.spawn(self._reconcile_unloaded(unloaded))
-
-    async def mend_unloaded(self, unloaded: UnloadedWorkflow, why: Unreadable) -> None:
-        """Its head or journal is unreadable: make it again from memory, if its beginning is there."""
-        context, remembered = self._context, Remembered.of_unloaded(unloaded)
-        if unloaded.dropped or self._remembered.being_written_back:
-            return
-        if remembered is None or not await self._write_back.may_make_heads():
-            context.link.skips.skip(why.where, why)
-            return
-        if await context.journal.is_damaged(unloaded.workflow_id):
-            _log.error("%s: %s; made again from memory", unloaded.workflow_id, why)
-            await self._patiently(lambda: context.journal.discard(unloaded.workflow_id))
-            await self._reconcile_unloaded(unloaded)
-
-    async def _reconcile_unloaded(self, unloaded: UnloadedWorkflow) -> None:
-        try:
-            await self._patiently(lambda: self._compare_unloaded([unloaded]))
-        finally:
-            self._comparing.discard(unloaded.workflow_id)
-        if not unloaded.dropped:
-            self._load_soon(unloaded.workflow_id)
-
-    async def _compare_unloaded(self, unloaded: Sequence[UnloadedWorkflow]) -> None:
-        """As `_compare`. They hold back no news: what is read of them is compared when they are loaded."""
-        context, turn = self._context, self.times
-        there = [one for one in unloaded if not one.dropped]
-        looks = [context.journal.look(one.workflow_id, ()) for one in there]
-        found = [(one, await look) for one, look in zip(there, looks, strict=True)]
-        if turn != self.times:
-            return
-        rest = [(one, look) for one, look in found if not self._is_whole(one, look) and not one.dropped]
-        for i in range(0, len(rest), AT_ONCE):
-            part = rest[i : i + AT_ONCE]
-            ends = await asyncio.gather(*(self._put_unloaded_back(*each) for each in part), return_exceptions=True)
-            for (one, _), error in zip(part, ends, strict=True):
-                self._unloaded_not_put_back(one, error)
-        hosted = {one.workflow_id: one.created_ms for one in there if not one.dropped}
-        if hosted:
-            await context.ownership.relist(context.status.node_id, hosted)
-
-    def _unloaded_not_put_back(self, unloaded: UnloadedWorkflow, error: BaseException | None) -> None:
-        if error is None:
-            return
-        if isinstance(error, LinkError) or not isinstance(error, Exception):
-            raise error
-        _log.error("%s: not written back: %r", unloaded.workflow_id, error, exc_info=error)
-        self._hosted.forget_unloaded(unloaded)  # the sweep loads what Redis has of it
-
-    async def _put_unloaded_back(self, unloaded: UnloadedWorkflow, look: Look | None) -> None:
-        remembered = Remembered.of_unloaded(unloaded)
-        if remembered is None:
-            self._without_memory(unloaded, look)
-            return
-        found = await self._write_back.write(remembered, look)
-        if unloaded.dropped:
-            return
-        if found is not None and found.status in IN_PLACE:
-            shows = unloaded.has_view or bool(unloaded.listed_questions)
-            if found.last != unloaded.last_id.encode() or (found.status == "created" and shows):
-                self._load_soon(unloaded.workflow_id)  # it has news, or people must see it again
-            return
-        self._hosted.forget_unloaded(unloaded)
-        if found is None or found.status == "unknown":
-            self._is_lost(unloaded)
-        elif found.status == "not_owner":
-            send_wake(self._context, found.owner, unloaded.workflow_id, unloaded.run, found.last, "")
-        else:
-            _log.warning("%s: another journal is there (%s), read again", unloaded.workflow_id, found.status)
-            self._context.spawn(self._load(unloaded.workflow_id))
-
-    def _without_memory(self, unloaded: UnloadedWorkflow, look: Look | None) -> None:
-        """There was no memory for its entries, so what Redis has of it counts."""
-        self._hosted.forget_unloaded(unloaded)
-        if look is None:
-            self._is_lost(unloaded)
-        elif look.owner == self._context.status.node_id:
-            self._context.spawn(self._load(unloaded.workflow_id))
-        elif not self._context.table.lives(look.owner):
-            self._context.spawn(self.reclaim(unloaded.workflow_id, look.owner))
-
-    def _is_lost(self, one: Coordinator | UnloadedWorkflow) -> None:
-        self.lost += 1
-        _log.error("%s is lost: Redis has forgotten it, and its beginning is not in memory", one.workflow_id)

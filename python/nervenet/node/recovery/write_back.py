@@ -7,24 +7,58 @@ It hides `journal_restore`: which entries are sent and in which parts, when a he
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from nervenet.node.recovery.remembered import chunks, head_of, lacking
+from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.ownership import ClosedWorkflow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from nervenet.node.context import NodeContext
     from nervenet.node.recovery.remembered import Remembered
     from nervenet.node.workflows.bookkeeping import CloseBookkeeping
+    from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.node.workflows.unloaded import UnloadedWorkflow
     from nervenet.records import State
     from nervenet.redis_link.connection import Arg
     from nervenet.streams.answers import Look, RawEntry, Restored
 
+_log = logging.getLogger(__name__)
+
 IN_PLACE: Final = frozenset({"whole", "restored", "created", "closed"})
 """Answers of `journal_restore` after which the journal has what this node remembers."""
 LEASE_CHECK: Final = 0.25
+AT_ONCE: Final = 50
+"""Journals that are written back together."""
+PAUSE: Final = 0.25
+"""Seconds until something is tried again that Redis did not take."""
+
+
+async def patiently(node_id: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Repeat it until Redis takes it."""
+    while True:
+        try:
+            await work()
+        except LinkClosed:
+            raise
+        except LinkError as error:
+            _log.warning("%s: not yet written back: %s", node_id, error)
+            await asyncio.sleep(PAUSE)
+        else:
+            return
+
+
+def is_whole(one: Coordinator | UnloadedWorkflow, look: Look | None, node_id: str) -> bool:
+    """Whether Redis has all that was folded of it, and this node as its owner."""
+    return look is not None and (look.last, look.run, look.owner) == (one.last_id.encode(), one.run, node_id)
+
+
+def log_lost(one: Coordinator | UnloadedWorkflow) -> None:
+    """Nobody can make it again."""
+    _log.error("%s is lost: Redis has forgotten it, and its beginning is not in memory", one.workflow_id)
 
 
 class WriteBack:

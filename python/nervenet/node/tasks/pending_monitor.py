@@ -95,14 +95,18 @@ class Recovery(Protocol):
     async def mend(self, coordinator: Coordinator, why: Unreadable) -> None:
         """Its head or journal is something else."""
 
-    def reload_unloaded(self, unloaded: UnloadedWorkflow, why: str) -> None:
-        """The same of one that is out of memory."""
-
-    async def mend_unloaded(self, unloaded: UnloadedWorkflow, why: Unreadable) -> None:
-        """The same of one that is out of memory."""
-
     async def reclaim(self, workflow_id: str, owner: str) -> None:
         """Its head names an owner that does not exist."""
+
+
+class UnloadedRecovery(Protocol):
+    """The same of a workflow that is out of memory."""
+
+    def reload(self, unloaded: UnloadedWorkflow, why: str) -> None:
+        """Its journal is not what was folded here."""
+
+    async def mend(self, unloaded: UnloadedWorkflow, why: Unreadable) -> None:
+        """Its head or journal is something else."""
 
 
 class PendingMonitor:
@@ -117,6 +121,7 @@ class PendingMonitor:
         outliers: OutlierEjection,
         blame: Blame,
         recovery: Recovery,
+        unloaded_recovery: UnloadedRecovery,
         unloader: Unloader,
         look_at_children: Callable[[Coordinator], Awaitable[None]],
     ) -> None:
@@ -127,6 +132,7 @@ class PendingMonitor:
         self._outliers = outliers
         self._blame = blame
         self._recovery = recovery
+        self._unloaded_recovery = unloaded_recovery
         self._unloader = unloader
         self._look_at_children = look_at_children
         self._groups = ConsumerGroups(context.link, context.keys)
@@ -206,7 +212,7 @@ class PendingMonitor:
             try:
                 found = await look
             except Unreadable as error:
-                self._context.spawn(self._recovery.mend_unloaded(one, error))
+                self._context.spawn(self._unloaded_recovery.mend(one, error))
             except RedisRefused as error:
                 if error.retry:
                     raise
@@ -228,7 +234,7 @@ class PendingMonitor:
             return
         ms, _, n = look.last.partition(b"-")
         if int(n) < one.applied or (int(n) == one.applied and int(ms) != one.applied_ms):
-            self._recovery.reload_unloaded(one, "history was rewritten")
+            self._unloaded_recovery.reload(one, "history was rewritten")
         elif int(n) > one.applied:
             self._unloader.load_soon(one.workflow_id)
 
