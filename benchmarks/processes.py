@@ -63,6 +63,11 @@ class Process(AbstractContextManager["Process"]):
         self._process.stdout.close()
         self._log.close()
 
+    def log(self) -> str:
+        """What it wrote to stderr so far."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
     def ask(self, **order: object) -> Any:
         """Give an order and wait for its answer."""
         self.tell(**order)

@@ -37,12 +37,12 @@ def in_memory(metrics: str) -> dict[str, int]:
     return found
 
 
-def until_unloaded(metrics: str, count: int) -> None:
+def until_unloaded(node: Process, count: int) -> None:
     """Wait until all have left memory. Raises TimeoutError."""
     until = time.monotonic() + PATIENCE_S
-    while (found := in_memory(metrics))["unloaded"] < count:
+    while (found := in_memory(node.ready["metrics"]))["unloaded"] < count:
         if time.monotonic() > until:
-            raise TimeoutError(f"after {PATIENCE_S:.0f} s {found} of {count}")
+            raise TimeoutError(f"after {PATIENCE_S:.0f} s {found} of {count}: {node.log()}")
         time.sleep(1)
 
 
@@ -57,14 +57,13 @@ def measure(sleepers: int, wake: int, home: Path = HOME) -> dict[str, Any]:
         env["NERVENET_ADDRESS"] = node.ready["address"]
         client = stack.enter_context(Process(roles, "sleeping", env=env))
         asker = stack.enter_context(Process(roles, "asking", env=env))
-        metrics = node.ready["metrics"]
-        idle, before = rss_mb(node.pid), cpu_ms(node.pid)
+        idle = rss_mb(node.pid)
         in_memory_ms = woken_ms(client, node, first=10_000_000, count=FEW, started=True)
         began = time.monotonic()
         client.ask(start=sleepers, first=0)
         started_s, most = time.monotonic() - began, rss_mb(node.pid)
         print(f"idle {idle:.0f} MB; {sleepers} started in {started_s:.0f} s, then {most:.0f} MB", flush=True)
-        until_unloaded(metrics, sleepers)
+        until_unloaded(node, sleepers)
         asleep = rss_mb(node.pid)
         print(f"all have left memory: {asleep:.0f} MB", flush=True)
         before, began = cpu_ms(node.pid), time.monotonic()

@@ -7,6 +7,7 @@ The nodes of these tests let them leave after a fifth of a second instead of hal
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ import pytest
 from nervenet import Client, Context, Mesh, Resolution, Signal, StartOptions, WorkflowHandle
 from nervenet.client.raw import RawClient
 from nervenet.dev.servers import Server, valkey
+from nervenet.durable import Machine
 from nervenet.errors import WorkflowCanceled, WorkflowFailed
 from nervenet.node.node import Node
 from nervenet.node.tasks import pending_monitor
@@ -99,6 +101,18 @@ async def test_a_signal_brings_it_back_and_it_leaves_again(node: Node, client: C
     await run.signal(word, "c")
     assert await result == "abc"
     assert len(node.hosted) == 0
+
+
+async def test_nothing_of_its_code_stays(node: Node, client: Client) -> None:
+    runs = list((await client.start_many(waits, {f"code-{i}": "a" for i in range(20)})).values())
+    await asleep(node, *runs)
+
+    def left() -> list[Machine]:
+        gc.collect()
+        machines = [one for one in gc.get_objects() if type(one) is Machine]
+        return [one for one in machines if one.workflow_id.startswith("code-")]
+
+    await until(lambda: not left(), "no machine and no coroutine is in memory")
 
 
 async def test_two_words_that_come_at_once_bring_it_back_once(node: Node, client: Client) -> None:
