@@ -97,6 +97,9 @@ class Surroundings:
         yield mock.patch.object(
             pending_monitor, "PENDING_MONITOR_TICK", 0.4
         )  # whether anything is due: four fifths of a node's timers
+        yield mock.patch.object(
+            pending_monitor, "IDLE_WORKFLOW_CHECK_MS", 2_000
+        )  # a node that lost a workflow which left its memory sees it then, not a minute after the story
 
     def time_ns(self) -> int:
         return int(self.loop.now * 1e9)

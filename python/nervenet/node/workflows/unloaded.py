@@ -186,7 +186,7 @@ class UnloadedWorkflows:
             self._asking[one.workflow_id] = one
 
     def pop(self, workflow_id: str) -> UnloadedWorkflow | None:
-        """It is not unloaded any more: loaded, another node's, or over."""
+        """It is no longer unloaded: loaded, another node's, or over."""
         one = self._all.pop(workflow_id, None)
         if one is None:
             return None
