@@ -49,6 +49,12 @@ def test_what_was_found_is_mended(seed: int, copies: int) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_a_schedule_ends_after_everybody_who_was_cut_off_has_a_new_id() -> None:
+    """Or the last walk finds nothing to clean up, and the old id of an agent has an inbox a moment later."""
+    done = simulate("--seed", "1700508")
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_seed_replays_exactly() -> None:
     first, second = simulate("--seed", "7").stdout, simulate("--seed", "7").stdout
     assert "fingerprint" in first
