@@ -4,7 +4,9 @@
 As in journal_restore.lua and node/recovery/write_back.py. The workflow calls `a`, then `b`; somebody sends a signal through another node.
 The owner remembers what it has folded, agents their outcomes, that other node its signal; each writes back when another
 server answers. An entry is (n, epoch, name): the epoch stands for the milliseconds of its id, so that an entry which takes a
-lost one's number is told apart. Not here: processes that die together with Redis' tail; what only they knew is lost.
+lost one's number is told apart. Once a look at the server says that its disk has the closed journal, the owner forgets it
+(docs/decisions/0057): from then on a crash loses nothing of it, and a FLUSHALL is not asked about any more. Not here: processes
+that die together with Redis' tail; what only they knew is lost. How a look tells what is on the disk: redis_link/persistence.py.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ class State(NamedTuple):
     done: frozenset[str] = frozenset()  # outcomes that agents remember
     again: frozenset[str] = frozenset()  # names that agents and the other node have yet to write back
     told: frozenset[str] = frozenset()
+    durable: int = 0  # entries that a crash can't take: they are on the disk, and on those of the replicas
+    look: bool = False  # the owner has asked whether all of a closed journal is, and has no answer yet
+    forgotten: bool = False  # the owner no longer remembers the closed journal
     faults: tuple[int, ...] = ()
 
 
@@ -52,6 +57,9 @@ class Restore(Model[State]):
     others_behind: bool = True
     by_name: bool = True
     agents_remember: bool = True
+    forgets: bool = False
+    asks_first: bool = True
+    of_one_server: bool = True
 
     LIMITED = ("losses", "owner_deaths", "signals")
 
@@ -74,6 +82,8 @@ class Restore(Model[State]):
             return ""
         if "task:b" in names and "task:a" not in names[: names.index("task:b")]:
             return "an answer stands before its question: the next replay is BLOCKED"
+        if s.forgotten:
+            return ""
         return (
             "" if s.folded == s.journal[: len(s.folded)] else "the owner has gone on from what the journal does not say"
         )
@@ -92,12 +102,28 @@ class Restore(Model[State]):
         if (after := self.spend(s, "signals")) is not None:
             signaled, status = self._append(after, "signal")
             yield Step(f"another node records a signal: {status}", _told(signaled, "signal", status))
+        if self.forgets:
+            yield from self._disk(s)
         if (after := self.spend(s, "losses")) is not None:
-            for kept in range(len(s.journal)):
+            # less than the disk has: a FLUSHALL or a lost disk, after which what is forgotten stays lost
+            for kept in range(s.durable if s.forgotten else 0, len(s.journal)):
                 yield Step(f"REDIS COMES BACK WITH {kept} ENTRIES", self._lost(after, kept), fault=True)
-        if not s.doubt and not s.again and (after := self.spend(s, "owner_deaths")) is not None:
+        if not s.doubt and not s.again and not s.forgotten and (after := self.spend(s, "owner_deaths")) is not None:
             replaced = after._replace(folded=s.journal, sent=self._asked(s.journal) & s.sent)
             yield Step("THE OWNER IS REPLACED", replaced, fault=True)
+
+    def _disk(self, s: State) -> Iterator[Step[State]]:
+        """The server syncs; the owner of a closed journal asks for that, and forgets."""
+        if s.durable < len(s.journal):
+            yield Step("all is synced to the disk", s._replace(durable=len(s.journal)))
+        if s.folded[-1].name != "close" or s.forgotten:
+            return
+        if not self.asks_first:
+            yield Step("the owner forgets what has closed", s._replace(forgotten=True))
+        elif not s.look and not s.doubt:
+            yield Step("the owner asks whether it is on the disk", s._replace(look=True))
+        elif s.look and s.durable == len(s.journal):
+            yield Step("it is: the owner forgets what has closed", s._replace(look=False, forgotten=True))
 
     def _append(self, s: State, name: str) -> tuple[State, str]:
         """journal_append. Without a head it is unknown: nothing is said about whether the workflow ever was."""
@@ -114,7 +140,10 @@ class Restore(Model[State]):
         """Everybody who lives learns that another server answers, before any other reply is read."""
         remembered = frozenset(f"task:{step}" for step in s.done) if self.agents_remember else frozenset()
         again = remembered | ({"signal"} & s.told)
-        return s._replace(journal=s.journal[:kept], epoch=s.epoch + 1, doubt=self.in_doubt, again=again)
+        look = s.look and not self.of_one_server
+        durable = min(s.durable, kept)
+        lost = s._replace(journal=s.journal[:kept], epoch=s.epoch + 1, doubt=self.in_doubt, again=again)
+        return lost._replace(durable=durable, look=look)
 
     def _asked(self, folded: tuple[Entry, ...]) -> frozenset[str]:
         """Steps that the code asks for after this many entries."""
@@ -122,6 +151,10 @@ class Restore(Model[State]):
         return frozenset(("a", "b") if "task:a" in names else ("a",))
 
     def _owner(self, s: State) -> Iterator[Step[State]]:
+        if s.forgotten:
+            if s.doubt:
+                yield Step("nothing of it is remembered, and nothing was lost", s._replace(doubt=False))
+            return
         if s.doubt or not s.journal:
             yield Step("journal_restore", self._restored(s))
             return
@@ -137,7 +170,7 @@ class Restore(Model[State]):
         elif s.folded[-1].name != "close" and any(entry.name == "task:b" for entry in s.folded):
             after, status = self._append(s, "close")
             folded = after.journal if status == "new" else s.folded
-            yield Step(f"owner closes: {status}", after._replace(folded=folded))
+            yield Step(f"owner closes: {status}", _told(after._replace(folded=folded), "close", status))
 
     def _restored(self, s: State) -> State:
         """What the owner remembers, under its old ids; what others appended meanwhile behind it, under new ones."""
