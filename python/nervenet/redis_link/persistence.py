@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from nervenet.redis_link.dial import info_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from nervenet.redis_link.link import Link
 
@@ -158,7 +158,7 @@ class DurableMarks(Generic[Mark]):
             self._looks.popleft()
         return next(self._safe(states), None)
 
-    def _safe(self, states: Sequence[ServerState]) -> Iterable[Any]:
+    def _safe(self, states: Sequence[ServerState]) -> Iterator[Mark]:
         servers = [self._servers[state.replid] for state in states]
         if not all(server.complete for server in servers):
             return

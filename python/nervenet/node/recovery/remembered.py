@@ -49,7 +49,7 @@ CHUNK_BYTES: Final = 1024 * 1024
 
 
 class Mark(NamedTuple):
-    """How much had been remembered at one moment: so many closed journals, and so many facts."""
+    """How much had been remembered up to one moment, counted since the node began: closed journals, and facts."""
 
     closed: int
     facts: int
