@@ -78,11 +78,7 @@ class Remembered(NamedTuple):
 
     def packed(self) -> Record:
         """As flat data, without the chain."""
-        entries: list[int | str | bytes] = []
-        log: EntryLog | None = self.entry_log
-        while log is not None:
-            log, ms, name, data = log
-            entries += (ms, name, data)
+        entries, _ = flattened(self.entry_log)
         closed = self.closed and self.closed.value
         return (self.workflow_id, self.run, self.req, self.applied, entries, closed, self.own_ms, self.definition)
 
@@ -144,6 +140,17 @@ def chunks(entries: Sequence[RawEntry]) -> Iterable[Sequence[RawEntry]]:
             yield entries[begin:i]
             begin, size = i - 1, len(entries[i - 1].data) + len(entry.data)
     yield entries[begin:]
+
+
+def flattened(log: EntryLog | None) -> tuple[list[int | str | bytes], int]:
+    """Time, name and data of each entry, the last one first; and how many bytes of data that is."""
+    entries: list[int | str | bytes] = []
+    size = 0
+    while log is not None:
+        log, ms, name, data = log
+        entries += (ms, name, data)
+        size += len(data)
+    return entries, size
 
 
 def size_of(log: EntryLog | None) -> int:
@@ -211,13 +218,18 @@ class RememberedWrites:
 
     def remember_closed(self, coordinator: Coordinator, close: Close) -> None:
         """Keep a closed journal: Redis may still lose its end, of which callers were told already."""
-        remembered = Remembered.of(coordinator, close.state)
-        if remembered is not None and remembered.entry_log[2] == "close":
-            now = self._clock.now_ms()
-            if self._ends.put(now, remembered.packed(), size_of(remembered.entry_log)):
+        log, workflow = coordinator.entry_log, coordinator.machine.workflow
+        if log is None:
+            return
+        entries, size = flattened(log)  # once, and no `Remembered` that is packed at once: every workflow comes by here
+        if log[2] == "close":
+            now, c = self._clock.now_ms(), coordinator
+            about = (close.state.value, workflow.retention_ms or 0, workflow.name)
+            if self._ends.put(now, (c.workflow_id, c.run, c.req, c.applied, entries, *about), size):
                 self.forget_past(now)
                 self._notice_many()
-        self.forget_entries(coordinator)
+        self._hosted_bytes -= size
+        coordinator.entry_log = None
 
     def remember(self, again: Callable[[], Awaitable[bool]]) -> None:
         """Keep a fact for a workflow of another node. `again` records it once more, and returns whether that is settled."""
