@@ -12,8 +12,9 @@ all that was acknowledged `SYNC_BEGINS_WITHIN` seconds before belongs to a sync 
 so once more, that sync has ended. With replicas a failover loses what these have not received: every replica must have
 confirmed the offset that the master had at that mark.
 
-WAITAOF would say it too, but not on all servers: since Redis 7.2.2, and in Valkey up to 9.1 at least, it replies before the sync
-with `everysec` (redis/redis#13793), and 6.2 and 7.0 do not have it. It also needs a connection of its own.
+WAITAOF would say it too, but not on all servers: on several releases of Redis, and on Valkey 9.1, it replies before the sync with
+`everysec` (redis/redis#13793), and Redis 6.2 and 7.0 do not have it. It also needs a connection of its own.
+`python -m tests.recovery.syncs` holds both against the system calls of a server.
 """
 
 from __future__ import annotations
