@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What parked workflows cost: resident memory of a node with a thousand of them, and of each by difference.
+"""What parked workflows cost: resident memory of a node with a thousand of them, and of each by difference. And what a busy
+node has.
 
     python benchmarks/memory.py [--parked 1000]
+    python benchmarks/memory.py --busy 20 [--beside REVISION]      # seconds under load, here and in an earlier build
 
-Each waits for a signal. What one costs is the difference between a thousand and two thousand of them: the first thousand
-also brings what their sudden arrival leaves behind in the process, once.
+Each parked one waits for a signal. What one costs is the difference between a thousand and two thousand of them: the first thousand
+also brings what their sudden arrival leaves behind in the process, once. The load is that of throughput.py, for longer than
+the ten seconds for which a node remembers what has closed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
+import tempfile
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from processes import HOME, Process, product_environment, rss_mb
+from processes import HOME, Process, cpu_ms, product_environment, rss_mb
 
 from nervenet.dev.servers import etcd, valkey
 
@@ -52,12 +58,75 @@ def measure(parked: int, home: Path = HOME) -> dict[str, Any]:
     return found
 
 
+def measure_busy(seconds: float, concurrency: int, home: Path = HOME) -> dict[str, Any]:
+    """Keep the node busy, and read /proc every fifth of a second. Half of the time is over before it counts."""
+    with ExitStack() as stack:
+        data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nervenet-bench-")))
+        store = stack.enter_context(valkey(data / "valkey", options={"auto-aof-rewrite-percentage": "0"}))
+        env = product_environment(store, stack.enter_context(etcd()), "memory", home)
+        roles = home / "benchmarks" / "roles.py"
+        node = stack.enter_context(Process(roles, "node", env=env))
+        env["NERVENET_ADDRESS"] = node.ready
+        agent = stack.enter_context(Process(roles, "agent", env=env))
+        client = stack.enter_context(Process(roles, "client", env=env))
+        client.ask(concurrency=concurrency, seconds=1)  # warm
+        used = cpu_ms(node.pid)
+        watched, over = [], threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.2):
+                watched.append((rss_mb(node.pid), rss_mb(agent.pid)))
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        answer = client.ask(concurrency=concurrency, seconds=seconds)
+        over.set()
+        watching.join()
+        used = cpu_ms(node.pid) - used
+    done, counted = len(answer["took_ms"]), watched[len(watched) // 2 :]
+    found = {
+        "workflows_per_s": round(done / answer["seconds"]),
+        "node_rss_mb": round(statistics.median(of_node for of_node, _ in counted), 1),
+        "node_most_mb": round(max(of_node for of_node, _ in counted), 1),
+        "agent_rss_mb": round(statistics.median(of_agent for _, of_agent in counted), 1),
+        "node_cpu_ms": round(used / done, 3),
+    }
+    print(
+        f"memory: at {found['workflows_per_s']} workflows/s a node has {found['node_rss_mb']} MB (at most"
+        f" {found['node_most_mb']}), an agent {found['agent_rss_mb']} MB; {found['node_cpu_ms']} ms of CPU in the node for each"
+    )
+    return found
+
+
+def busy(options: argparse.Namespace) -> dict[str, Any]:
+    """This build, and the one beside it, in turn."""
+    homes = {"this": HOME}
+    if options.beside:
+        from builds import lay_out  # it imports this module
+
+        homes["other"] = lay_out(options.beside)
+    found: dict[str, Any] = {name: [] for name in homes}
+    for _ in range(options.rounds):
+        for name, home in homes.items():
+            print(f"{name}: ", end="", flush=True)
+            found[name].append(measure_busy(options.busy, options.concurrency, home))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parked", type=int, default=1000)
+    parser.add_argument(
+        "--busy", type=float, default=0.0, metavar="SECONDS", help="a busy node instead of a parked one"
+    )
+    parser.add_argument("--concurrency", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument(
+        "--beside", default="", metavar="REVISION", help="another build, measured in turn with this one"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/bench/memory.json"))
     options = parser.parse_args()
-    found = measure(options.parked)
+    found = busy(options) if options.busy else measure(options.parked)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
 

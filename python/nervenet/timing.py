@@ -276,6 +276,10 @@ BODY_TURN: Final = 20.0
 
 RECENT_WRITES_MS: Final = 10_000
 """What a node wrote this recently it writes again when Redis may have lost it."""
+DURABILITY_LOOK_EVERY: Final = 0.4
+"""Between two looks of a node that remembers much at what Redis has on its disk."""
+DURABILITY_LOOK_AGAIN: Final = 10.0
+"""The same where the server does not say it, or keeps nothing on a disk."""
 CLAIM_TAKEN_BACK_MS: Final = 500
 """Time in which agents have taken back their claims when they meet another server: at once."""
 FLUSHED_CLAIM_TAKEN_BACK_MS: Final = 2_000

@@ -8,6 +8,9 @@ lost one's number is told apart. Not here: processes that die together with Redi
 
 The owner may unload the workflow where nothing is for it to do (docs/decisions/0056): what it remembers stays, packed. News
 loads it: it reads the journal, compares it with what it remembers, and folds what is new. A loss may come between any two of these.
+
+Once a look at the server says that its disk has the closed journal, the owner forgets it (docs/decisions/0057): from then on a
+crash loses nothing of it, and a FLUSHALL is not asked about any more. How a look tells what is on the disk: redis_link/persistence.py.
 """
 
 from __future__ import annotations
@@ -41,6 +44,9 @@ class State(NamedTuple):
     told: frozenset[str] = frozenset()
     unloaded: bool = False  # the owner has no code in memory: it sends, folds and closes nothing
     read: tuple[Entry, ...] | None = None  # what a load has read, and not yet folded
+    durable: int = 0  # entries that a crash can't take: they are on the disk, and on those of the replicas
+    look: bool = False  # the owner has asked whether all of a closed journal is, and has no answer yet
+    forgotten: bool = False  # the owner no longer remembers the closed journal
     faults: tuple[int, ...] = ()
 
 
@@ -65,6 +71,9 @@ class Restore(Model[State]):
     news_loads: bool = True
     compares_when_loaded: bool = True
     loads_again_after_a_loss: bool = True
+    forgets: bool = False
+    asks_first: bool = True
+    of_one_server: bool = True
 
     LIMITED = ("losses", "owner_deaths", "signals", "unloads")
 
@@ -87,6 +96,8 @@ class Restore(Model[State]):
             return ""
         if "task:b" in names and "task:a" not in names[: names.index("task:b")]:
             return "an answer stands before its question: the next replay is BLOCKED"
+        if s.forgotten:
+            return ""
         return (
             "" if s.folded == s.journal[: len(s.folded)] else "the owner has gone on from what the journal does not say"
         )
@@ -105,13 +116,29 @@ class Restore(Model[State]):
         if (after := self.spend(s, "signals")) is not None:
             signaled, status = self._append(after, "signal")
             yield Step(f"another node records a signal: {status}", _told(signaled, "signal", status))
+        if self.forgets:
+            yield from self._disk(s)
         if (after := self.spend(s, "losses")) is not None:
-            for kept in range(len(s.journal)):
+            # less than the disk has: a FLUSHALL or a lost disk, after which what is forgotten stays lost
+            for kept in range(s.durable if s.forgotten else 0, len(s.journal)):
                 yield Step(f"REDIS COMES BACK WITH {kept} ENTRIES", self._lost(after, kept), fault=True)
-        if not s.doubt and not s.again and (after := self.spend(s, "owner_deaths")) is not None:
+        if not s.doubt and not s.again and not s.forgotten and (after := self.spend(s, "owner_deaths")) is not None:
             sent = self._asked(s.journal) & s.sent
             replaced = after._replace(folded=s.journal, sent=sent, unloaded=False, read=None)
             yield Step("THE OWNER IS REPLACED", replaced, fault=True)
+
+    def _disk(self, s: State) -> Iterator[Step[State]]:
+        """The server syncs; the owner of a closed journal asks for that, and forgets."""
+        if s.durable < len(s.journal):
+            yield Step("all is synced to the disk", s._replace(durable=len(s.journal)))
+        if s.folded[-1].name != "close" or s.forgotten:
+            return
+        if not self.asks_first:
+            yield Step("the owner forgets what has closed", s._replace(forgotten=True))
+        elif not s.look and not s.doubt:
+            yield Step("the owner asks whether it is on the disk", s._replace(look=True))
+        elif s.look and s.durable == len(s.journal):
+            yield Step("it is: the owner forgets what has closed", s._replace(look=False, forgotten=True))
 
     def _append(self, s: State, name: str) -> tuple[State, str]:
         """journal_append. Without a head it is unknown: nothing is said about whether the workflow ever was."""
@@ -130,7 +157,8 @@ class Restore(Model[State]):
         again = remembered | ({"signal"} & s.told)
         read = None if self.loads_again_after_a_loss else s.read
         doubt = s.doubt or (self.in_doubt and not (self.silent and s.unloaded))
-        return s._replace(journal=s.journal[:kept], epoch=s.epoch + 1, doubt=doubt, again=again, read=read)
+        lost = s._replace(journal=s.journal[:kept], epoch=s.epoch + 1, doubt=doubt, again=again, read=read)
+        return lost._replace(durable=min(s.durable, kept), look=s.look and not self.of_one_server)
 
     def _asked(self, folded: tuple[Entry, ...]) -> frozenset[str]:
         """Steps that the code asks for after this many entries."""
@@ -138,6 +166,10 @@ class Restore(Model[State]):
         return frozenset(("a", "b") if "task:a" in names else ("a",))
 
     def _owner(self, s: State) -> Iterator[Step[State]]:
+        if s.forgotten:
+            if s.doubt:
+                yield Step("nothing of it is remembered, and nothing was lost", s._replace(doubt=False))
+            return
         if s.doubt or not s.journal:
             yield Step("journal_restore", self._restored(s))
             return
@@ -158,7 +190,7 @@ class Restore(Model[State]):
         elif s.folded[-1].name != "close" and any(entry.name == "task:b" for entry in s.folded):
             after, status = self._append(s, "close")
             folded = after.journal if status == "new" else s.folded
-            yield Step(f"owner closes: {status}", after._replace(folded=folded))
+            yield Step(f"owner closes: {status}", _told(after._replace(folded=folded), "close", status))
 
     def _is_quiet(self, s: State) -> bool:
         """Nothing is for the owner to do before there is news."""

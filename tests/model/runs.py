@@ -57,6 +57,7 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "restore: unloaded while it waits, Redis loses its tail": Restore(unloads=2),
     "restore: unloaded while it waits, Redis loses its tail, the owner dies": Restore(unloads=1, owner_deaths=1),
     "restore: unloaded, and nobody notices that Redis loses its tail": Restore(unloads=1, silent=True),
+    "restore: what has closed is forgotten once it is on the disk, a loss": Restore(forgets=True),
     "archive: begun again, an archiving node dies": Archive(restarts=1, crashes=1),
     "archive: an archiving node is slow, the bookkeeping is done again": Archive(slow=1, books_again=1),
 }
@@ -82,6 +83,9 @@ LONG: Final[dict[str, Model[Any]]] = {
     "runs: the code has an error in two of them, the owner dies": Renew(signals=0, doubles=1, owner_deaths=1, errors=1),
     "restore: Redis loses its tail three times": Restore(losses=3, owner_deaths=1),
     "restore: unloaded twice, Redis loses its tail twice, the owner dies": Restore(losses=2, owner_deaths=1, unloads=2),
+    "restore: what has closed is forgotten once it is on the disk, two losses": Restore(
+        losses=2, owner_deaths=1, forgets=True
+    ),
     "archive: all of it, two nodes die": Archive(restarts=1, crashes=2, slow=1, books_again=1),
 }
 KnockOut = tuple[Model[Any], str]
@@ -196,6 +200,14 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
         "the owner has gone on",
     ),
     "agents remember their outcomes": (Restore(agents_remember=False), "never again possible: what was"),
+    "what has closed is forgotten only when it is on the disk": (
+        Restore(forgets=True, asks_first=False),
+        "never again possible: what was",
+    ),
+    "an answer counts for the server that was asked": (
+        Restore(forgets=True, of_one_server=False),
+        "never again possible: what was",
+    ),
     "Redis waits for the archive": (Archive(waits=False), "Redis forgets a run"),
     "a run that is begun again is kept for the archive": (Archive(restarts=1, copies=False), "Redis forgets a run"),
     "what is in a batch is not listed again": (

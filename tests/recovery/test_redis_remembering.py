@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -179,6 +180,39 @@ async def test_what_closed_and_what_was_recorded_for_others_is_kept_for_some_sec
     kept.forget_past(clock.ms)
     assert not list(kept.closed_lately())
     assert not kept.facts()
+
+
+async def test_of_much_what_redis_has_on_its_disk_is_forgotten_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "DURABLE_BYTES", 100)
+    monkeypatch.setattr(remembered, "DURABLE_FACTS", 2)
+    clock, hosted = Clock(), Hosted()
+    kept = RememberedWrites(clock, hosted)  # type: ignore[arg-type]
+
+    def closes(first: int, count: int) -> None:
+        for n in range(first, first + count):
+            kept.add_bytes(10)
+            kept.remember_closed(hosted.host(f"w{n}", closing(clock.ms)), Close(State.SUCCEEDED, None, None))
+            kept.remember(settled)
+
+    closes(0, 16)
+    before = kept.mark()
+    closes(16, 16)
+    many = asyncio.create_task(kept.are_many())
+    await asyncio.wait_for(many, 5)
+    kept.hold()
+    kept.is_durable(before)
+    assert len(list(kept.closed_lately())) == 32, "Redis has just lost something"
+    kept.release()
+    kept.is_durable(before)
+    assert [one.workflow_id for one in kept.closed_lately()] == [f"w{n}" for n in range(16, 32)]
+    assert len(kept.facts()) == 16
+    kept.is_durable(kept.mark())
+    assert kept.size == 80, "pages of eight: what is left is below the limit"
+    assert len(kept.facts()) == 2
+    not_many = asyncio.create_task(kept.are_many())
+    await asyncio.wait((not_many,), timeout=0)
+    assert not not_many.done()
+    not_many.cancel()
 
 
 async def test_nothing_is_forgotten_while_it_is_written_back() -> None:

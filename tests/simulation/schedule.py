@@ -32,7 +32,7 @@ from tests.simulation.check import Ledger, journal_key
 from tests.simulation.clients import Clients, said
 from tests.simulation.flows import World
 from tests.simulation.loop import PROCESS, Stuck, VirtualLoop
-from tests.simulation.mesh import Member, Surroundings
+from tests.simulation.mesh import NAMESPACE, Member, Surroundings
 from tests.simulation.network import Network, Wire
 from tests.simulation.registry import Registry
 from tests.simulation.store import SCRIPTS, Store, Stream
@@ -238,6 +238,7 @@ class Schedule:
                     await member.settled()
             if turn == 0:
                 self._replace_those_that_gave_up()
+        await self._all_registered()
         if self.archive is not None:
             await self._complete(self.archive)
         for _ in range(6 + self._copies // 50):  # a thousand copies take their time
@@ -266,6 +267,15 @@ class Schedule:
                 self.counted["unloaded"] += 1
                 if chance.random() < 0.2:
                     node.unloader.load_soon(coordinator.workflow_id)
+
+    async def _all_registered(self) -> None:
+        """Who was cut off has noticed that its lease is gone, and has a new id: or it would get one after the last walk
+        (seed 1700508)."""
+        while not all(self._is_registered(member) for member in self.members if member.staying and member.up.is_set()):
+            await asyncio.sleep(0.2)
+
+    def _is_registered(self, member: Member) -> bool:
+        return f"/nervenet/{NAMESPACE}/{member.kind}s/{self._id(member)}" in self.registry.keys
 
     async def _complete(self, archive: ArchiveCheck) -> None:
         """The faults of the sink end; then everything that has closed comes into it."""

@@ -49,6 +49,13 @@ def test_what_was_found_is_mended(seed: int, copies: int) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("seed", [1700508, 1802216, 1802658])
+def test_what_was_wrong_in_the_simulation_itself_is_mended(seed: int) -> None:
+    """Its end came before an agent that was cut off had a new id; it took an earlier run in the archive's care for the open one."""
+    done = simulate("--seed", str(seed))
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_seed_replays_exactly() -> None:
     first, second = simulate("--seed", "7").stdout, simulate("--seed", "7").stdout
     assert "fingerprint" in first

@@ -48,6 +48,18 @@ def test_the_oldest_page_goes_first_and_at_last_the_one_that_is_written() -> Non
     assert list(pages.records()) == [record(21)]
 
 
+def test_a_page_goes_by_the_number_of_its_last_record_too() -> None:
+    pages = Pages(SPAN)
+    assert (pages.count, pages.oldest) == (0, 0)
+    for now in (0, 5, 20):
+        pages.put(now, record(now), 1)
+    assert (pages.count, pages.oldest) == (3, 2)
+    pages.forget_oldest()
+    assert (pages.count, pages.oldest) == (3, 3)
+    pages.forget_oldest()
+    assert (pages.count, pages.oldest) == (3, 0)
+
+
 def test_who_reads_sees_what_was_there_when_he_began() -> None:
     pages = Pages(SPAN)
     for now in (0, 20):

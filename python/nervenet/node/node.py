@@ -207,6 +207,7 @@ class Node(NodeParts):
                 self._sweeper.run,
                 self._reaper.run,
                 self.failure_detector.run,
+                self.durability.run,
                 self._housekeeping,
                 self.registration.report_room,
                 self.gateway.run,

@@ -13,6 +13,7 @@ from nervenet.durable import Machine
 from nervenet.durable.declared import LANGUAGE
 from nervenet.node.gateway.gateway import Gateway
 from nervenet.node.gauges import NodeGauges
+from nervenet.node.recovery.durability_watch import DurabilityWatch
 from nervenet.node.recovery.failure_detector import FailureDetector
 from nervenet.node.recovery.reaper import Reaper
 from nervenet.node.recovery.redis_recovery import RedisRecovery
@@ -74,6 +75,7 @@ class NodeParts:
         self.dispatcher = Dispatcher(context, self.blame, self.admission)
         self.attempts = Attempts(context, self.dispatcher)
         self.remembered = RememberedWrites(context.clock, hosted)
+        self.durability = DurabilityWatch(context, self.remembered)
         self.loader = Loader(
             context,
             hosted,

@@ -112,6 +112,10 @@ class ClusterLink(Link):
         return self._slots[0].server if self._slots[0] is not None else ServerIdentity("", "")
 
     @property
+    def fails_over(self) -> bool:
+        return bool(self._others)
+
+    @property
     def in_flight(self) -> int:
         return sum(shard.in_flight for shard in self._shards.values())
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nervenet.redis_link.connection import Arg, Connection
     from nervenet.redis_link.script import LuaScript
 
-__all__ = ["ServerIdentity", "dial", "dial_unchecked"]
+__all__ = ["ServerIdentity", "dial", "dial_unchecked", "info_fields"]
 
 _OLDEST: Final = (6, 2)
 _WAITS: Final = 5
@@ -191,7 +191,7 @@ async def _greet(
         ask(f"load the script {script.name}", "SCRIPT", "LOAD", script.source)
     replies = await _allowed_all(address, requests)
     infos = replies[len(replies) - len(scripts) - 2 :][:2]
-    return _identity(address, _info_fields(infos[0]) | _info_fields(infos[1]))
+    return _identity(address, info_fields(infos[0]) | info_fields(infos[1]))
 
 
 def _login(address: ServerAddress) -> tuple[Arg, ...]:
@@ -217,7 +217,8 @@ def _allowed(address: ServerAddress, what: str, reply: Any) -> Any:
     raise AuthenticationFailed(f"Redis at {address} did not let us {what} with {who} and {how}: {answer}")
 
 
-def _info_fields(info: bytes) -> dict[str, str]:
+def info_fields(info: bytes) -> dict[str, str]:
+    """The fields of a section of INFO."""
     lines = (line.partition(":") for line in info.decode(errors="replace").splitlines())
     return {key: value for key, colon, value in lines if colon}
 

@@ -150,6 +150,11 @@ class Link:
         return self._connection is not None
 
     @property
+    def fails_over(self) -> bool:
+        """Whether a replica may take the place of the server without a word to us before: sentinels decide, or a cluster."""
+        return self._sentinels is not None
+
+    @property
     def in_flight(self) -> int:
         """The number of commands that wait for their reply."""
         return self._connection.in_flight if self._connection else 0

@@ -24,13 +24,16 @@ NEVER: Final = float("-inf")
 
 Record: TypeAlias = tuple[Any, ...]
 """Numbers, str, bytes, and tuples and lists of them."""
-Page: TypeAlias = tuple[float, int, bytes]
-"""The time of the last record, the size of all records as the caller gave it, and their bytes. It is a plain tuple
-because the garbage collector stops tracking tuples of such values."""
+Page: TypeAlias = tuple[float, int, int, bytes]
+"""The time and the number of the last record, the size of all records as the caller gave it, and their bytes. It is a plain
+tuple because the garbage collector stops tracking tuples of such values."""
 
 
 class Pages:
-    """`span`: how much later than the first record of a page its last one may be, in the unit of the caller's times."""
+    """`span`: how much later than the first record of a page its last one may be, in the unit of the caller's times.
+
+    `count` is the number of records that were ever added: the first has the number 1.
+    """
 
     def __init__(self, span: float) -> None:
         self._span = span
@@ -38,7 +41,7 @@ class Pages:
         self._fresh: list[Record] = []
         self._fresh_size = 0
         self._until = self._latest = NEVER
-        self.size = 0
+        self.size = self.count = 0
 
     def put(self, now: float, record: Record, size: int) -> bool:
         """Add a record. True if it began a new page, which is a good moment to call `forget`. Times must not
@@ -50,12 +53,14 @@ class Pages:
         self._fresh.append(record)
         self._fresh_size += size
         self.size += size
+        self.count += 1
         self._latest = now
         return finished
 
     def _finish_page(self) -> None:
         if self._fresh:
-            self._full.append((self._latest, self._fresh_size, marshal.dumps(self._fresh, MARSHAL_VERSION)))
+            packed = marshal.dumps(self._fresh, MARSHAL_VERSION)
+            self._full.append((self._latest, self.count, self._fresh_size, packed))
             self._fresh, self._fresh_size, self._until = [], 0, NEVER
 
     def forget(self, before: float) -> None:
@@ -70,7 +75,12 @@ class Pages:
         if not self._full:
             self._finish_page()
         if self._full:
-            self.size -= self._full.popleft()[1]
+            self.size -= self._full.popleft()[2]
+
+    @property
+    def oldest(self) -> int:
+        """The number of the last record that `forget_oldest` drops; 0 if there is none."""
+        return self._full[0][1] if self._full else self.count if self._fresh else 0
 
     def records(self) -> Iterator[Record]:
         """All present records, the oldest first. Later changes do not affect the iterator."""
@@ -78,6 +88,6 @@ class Pages:
 
 
 def _unpacked(pages: Iterable[Page], fresh: Iterable[Record]) -> Iterator[Record]:
-    for _, _, packed in pages:
+    for _, _, _, packed in pages:
         yield from marshal.loads(packed)  # noqa: S302  # this process has packed it
     yield from fresh

@@ -5,7 +5,8 @@
   per entry; of a workflow that is out of memory they are kept compressed. A node keeps 64 MiB of them; beyond that only the last
   ten seconds of a journal remain, which is more than a crash loses, but not enough to make a head again.
 - For ten seconds, the journals that closed here, and the facts that this node recorded for workflows of other nodes
-  (starts, signals, cancels, decisions), which their owners may not have received.
+  (starts, signals, cancels, decisions), which their owners may not have received. Where these are many, those are forgotten
+  earlier that a crash of Redis can't take any more (`durability_watch.py`).
 
 It decides what is kept and which part of a journal Redis lacks. `WriteBack` and `RedisRecovery` send it.
 """
@@ -40,8 +41,19 @@ if TYPE_CHECKING:
 MEMORY_BYTES: Final = 64 * 1024 * 1024
 """Stored entries that a node keeps in memory. Above that, the journals hosted longest keep only their last entries."""
 SPAN_MS: Final = 1_000
+DURABLE_BYTES: Final = 8 * 1024 * 1024
+"""Closed journals that stay for their ten seconds although they are on the disk of Redis: a FLUSHALL takes these too."""
+DURABLE_FACTS: Final = 1_000
+"""The same for facts, in their number."""
 CHUNK_ENTRIES: Final = 500
 CHUNK_BYTES: Final = 1024 * 1024
+
+
+class Mark(NamedTuple):
+    """How much had been remembered up to one moment, counted since the node began: closed journals, and facts."""
+
+    closed: int
+    facts: int
 
 
 class Remembered(NamedTuple):
@@ -76,11 +88,7 @@ class Remembered(NamedTuple):
 
     def packed(self) -> Record:
         """As flat data, without the chain."""
-        entries: list[int | str | bytes] = []
-        log: EntryLog | None = self.entry_log
-        while log is not None:
-            log, ms, name, data = log
-            entries += (ms, name, data)
+        entries, _ = flattened(self.entry_log)
         closed = self.closed and self.closed.value
         return (self.workflow_id, self.run, self.req, self.applied, entries, closed, self.own_ms, self.definition)
 
@@ -144,6 +152,17 @@ def chunks(entries: Sequence[RawEntry]) -> Iterable[Sequence[RawEntry]]:
     yield entries[begin:]
 
 
+def flattened(log: EntryLog | None) -> tuple[list[int | str | bytes], int]:
+    """Time, name and data of each entry, the last one first; and how many bytes of data that is."""
+    entries: list[int | str | bytes] = []
+    size = 0
+    while log is not None:
+        log, ms, name, data = log
+        entries += (ms, name, data)
+        size += len(data)
+    return entries, size
+
+
 def size_of(log: EntryLog | None) -> int:
     """Bytes of the entries of a journal in memory."""
     size = 0
@@ -180,6 +199,8 @@ class RememberedWrites:
         self._most = MEMORY_BYTES
         self._ends = Pages(SPAN_MS)
         self._facts: deque[tuple[int, Callable[[], Awaitable[bool]]]] = deque()
+        self._facts_forgotten = 0
+        self._many = asyncio.Event()
         self._written_back = asyncio.Event()
         self._written_back.set()
 
@@ -211,26 +232,64 @@ class RememberedWrites:
 
     def remember_closed(self, coordinator: Coordinator, close: Close) -> None:
         """Keep a closed journal: Redis may still lose its end, of which callers were told already."""
-        remembered = Remembered.of(coordinator, close.state)
-        if remembered is not None and remembered.entry_log[2] == "close":
-            now = self._clock.now_ms()
-            if self._ends.put(now, remembered.packed(), size_of(remembered.entry_log)):
+        log, workflow = coordinator.entry_log, coordinator.machine.workflow
+        if log is None:
+            return
+        entries, size = flattened(log)  # once, and no `Remembered` that is packed at once: every workflow comes by here
+        if log[2] == "close":
+            now, c = self._clock.now_ms(), coordinator
+            about = (close.state.value, workflow.retention_ms or 0, workflow.name)
+            if self._ends.put(now, (c.workflow_id, c.run, c.req, c.applied, entries, *about), size):
                 self.forget_past(now)
-        self.forget_entries(coordinator)
+                self._notice_many()
+        self._hosted_bytes -= size
+        coordinator.entry_log = None
 
     def remember(self, again: Callable[[], Awaitable[bool]]) -> None:
         """Keep a fact for a workflow of another node. `again` records it once more, and returns whether that is settled."""
         now = self._clock.now_ms()
         self._facts.append((now, again))
         self.forget_past(now)
+        self._notice_many()
 
     def forget_past(self, now_ms: int) -> None:
-        """Forget closed journals and facts that Redis has for sure."""
+        """Forget closed journals and facts of more than ten seconds ago."""
         if not self.being_written_back:
             since = now_ms - RECENT_WRITES_MS
             self._ends.forget(since)
             while self._facts and self._facts[0][0] < since:
-                self._facts.popleft()
+                self._forget_fact()
+
+    def _forget_fact(self) -> None:
+        self._facts.popleft()
+        self._facts_forgotten += 1
+
+    # ── what is on the disk of Redis ─────────────────────────────────────────────────────────────────────────────────
+
+    def _notice_many(self) -> None:
+        if self._ends.size > DURABLE_BYTES or len(self._facts) > DURABLE_FACTS:
+            self._many.set()
+
+    async def are_many(self) -> None:
+        """Return once so much is remembered that what is on the disk of Redis is worth forgetting."""
+        self._many.clear()
+        self._notice_many()
+        await self._many.wait()
+
+    def mark(self) -> Mark:
+        """All that is remembered by now."""
+        return Mark(self._ends.count, self._facts_forgotten + len(self._facts))
+
+    def is_durable(self, mark: Mark) -> None:
+        """A crash of Redis can't take what was remembered up to this mark: forget it, except for what stays for a FLUSHALL."""
+        if self.being_written_back:
+            return
+        while self._ends.size > DURABLE_BYTES and self._ends.oldest <= mark.closed:
+            self._ends.forget_oldest()
+        while len(self._facts) > DURABLE_FACTS and self._facts_forgotten < mark.facts:
+            self._forget_fact()
+
+    # ── the limit ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _forget_old(self) -> None:
         since, enough = self._clock.now_ms() - RECENT_WRITES_MS, MEMORY_BYTES * 3 // 4
@@ -254,7 +313,7 @@ class RememberedWrites:
         return not self._written_back.is_set()
 
     def hold(self) -> None:
-        """Redis may have lost something: keep everything until `release`."""
+        """Redis may have lost something: keep everything until `release`. `losses` counts these calls."""
         self.losses += 1
         self._written_back.clear()
 
