@@ -109,6 +109,17 @@ class ConsumerGroups:
         async for keys in self._link.scan(self._keys.every(kind), count):
             yield [tag for key in keys if (tag := self._keys.tag_or_none(key)) is not None]
 
+    async def all_names(self) -> AsyncIterator[tuple[str, str]]:
+        """Kind (`inbox`, `wake`, `owned` or `queue`) and name of all these keys, in one walk over the keys of Redis."""
+        kinds = {
+            self._keys.every(kind).encode().removesuffix(b"*}"): kind for kind in ("inbox", "wake", "owned", "queue")
+        }
+        async for keys in self._link.scan(self._keys.processes_and_queues):
+            for key in keys:
+                kind = kinds.get(key[: key.find(b"{") + 1])
+                if kind is not None and (tag := self._keys.tag_or_none(key)) is not None:
+                    yield kind, tag
+
 
 def _name(raw: bytes) -> str:
     """A consumer's name. One that is no text is none of our agents, so an approximate text will do."""
