@@ -339,6 +339,7 @@ class _AsItIs(Codec[Payload]):
 
     def __init__(self) -> None:
         self.type = Payload
+        self.plain = None
 
     def encode(self, value: Payload, /) -> Payload:
         return value
