@@ -24,7 +24,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import FrameType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, final, overload
 
 from typing_extensions import ParamSpec, TypeForm, TypeVar
 
@@ -33,6 +33,7 @@ from nervenet.durable.children import ChildRun, OutgoingSignal
 from nervenet.durable.commands import ContinueRun
 from nervenet.durable.lines import Site
 from nervenet.durable.pending import Pending
+from nervenet.durable.retry import AttemptTally
 from nervenet.errors import CallFailed, CallTimedOut
 from nervenet.options import (
     CallOptions,
@@ -437,7 +438,16 @@ class Context(ContextBase):
         else:
             raise TypeError(f"ctx.call takes an agent, an agent's name or a workflow, not {target!r}")
         return _Calls(
-            target, options, Site(frame.f_code, frame.f_lineno), name, codec, output, resolved, version, codec.plain
+            target,
+            options,
+            Site(frame.f_code, frame.f_lineno),
+            name,
+            codec,
+            output,
+            resolved,
+            version,
+            codec.plain,
+            AttemptTally(resolved.max_attempts),
         )
 
     async def _outcome(self, call: Pending | _Calls, plain: Any = NOTHING, payload: Payload | None = None) -> Any:
@@ -449,21 +459,7 @@ class Context(ContextBase):
             payload: The input.
         """
         if type(call) is _Calls:
-            calls = call
-            if payload is None:
-                plain, payload = self._encoded(calls, plain)
-            digests = self._machine.codecs.digests(plain, self._fold.seed)
-            call = Pending(
-                "call",
-                calls.capability,
-                calls.output,
-                calls.site,
-                payload,
-                calls.options,
-                calls.version,
-                digests=digests,
-            )
-        assert isinstance(call, Pending)
+            call = self._pending(call, plain, payload)
         fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
         fold.issue(call)
         try:
@@ -474,6 +470,21 @@ class Context(ContextBase):
                 await call.future
             raise
         return _value(call, outcome)
+
+    def _pending(self, calls: _Calls, plain: Any, payload: Payload | None) -> Pending:
+        if payload is None:
+            plain, payload = self._encoded(calls, plain)
+        return Pending(
+            "call",
+            calls.capability,
+            calls.output,
+            calls.site,
+            payload,
+            calls.options,
+            calls.version,
+            digests=self._machine.codecs.digests(plain, self._fold.seed),
+            tally=calls.tally,
+        )
 
     async def _dropped(self) -> Fold:
         """The clean-up of a workflow that is being dropped waits here, and ends here. Were this to raise at once, code
@@ -792,6 +803,7 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
         self._machine.say(level, f"{words}: {error!r}" if isinstance(error, BaseException) else words)
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class _Calls:
     """What the calls at one position of the code have in common, as long as their target and options are these objects."""
@@ -806,6 +818,8 @@ class _Calls:
     version: str | None
     plain: type | None
     """The type of input that cannot change and always fits. None: there is no such type."""
+    tally: AttemptTally
+    """Of a step without attempts."""
 
 
 async def bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, concurrency: int) -> None:
