@@ -156,7 +156,9 @@ async def run(counts: list[int], seconds: float, rounds: int, idle_seconds: floa
             for count in counts:
                 await asyncio.to_thread(copy, link, "original", there, count)
                 there = max(there, count)
-                while link.info("persistence")["aof_rewrite_in_progress"]:  # a million copies make Valkey write its file anew
+                while link.info("persistence")[
+                    "aof_rewrite_in_progress"
+                ]:  # a million copies make Valkey write its file anew
                     await asyncio.sleep(0.5)
                 node.ask(take=True)
                 found = [await measure(client, raw, pids, seconds) for _ in range(rounds)]

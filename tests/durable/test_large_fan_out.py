@@ -101,7 +101,7 @@ def test_an_input_that_does_not_fit_is_refused_by_the_call_and_not_later() -> No
     assert machine.result.output.data == b'["InvalidPayload","InvalidPayload","PayloadTooLarge"]'
 
 
-@pytest.mark.parametrize("value", ["", "a\"\\\x00\x1f\x7f/", "\u00e9\u2028", "x" * 170, "x" * 171])
+@pytest.mark.parametrize("value", ["", 'a"\\\x00\x1f\x7f/', "\u00e9\u2028", "x" * 170, "x" * 171])
 def test_a_text_is_written_the_same_whenever_it_is_encoded(value: str) -> None:
     """A short plain text is encoded when its call becomes a step, any other at once."""
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
+
 from nervenet.records import State
 from nervenet.redis_link.opening import open_link
 from nervenet.streams.answers import Appended, NewWorkflow

@@ -14,7 +14,7 @@ from typing import Self
 
 
 class CollectorPause:
-    """One for each process. `hold` before workflow code runs; it ends by itself. A context manager, whose end ends it too."""
+    """One for each process. `hold` before workflow code runs; it ends on its own. A context manager, whose end ends it too."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
