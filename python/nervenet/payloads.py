@@ -64,11 +64,13 @@ class PayloadTooLarge(NervenetError, ValueError):
 class Codec(Generic[T]):
     """How the values of one type travel. Get one with `Codec.of`; they are shared and thread-safe."""
 
-    __slots__ = ("_adapter", "_plain", "_raw", "_read", "_write", "type")
+    __slots__ = ("_adapter", "_raw", "_read", "_write", "plain", "type")
 
     def __init__(self, type_: Any) -> None:
         self.type = type_
-        self._plain = type_ if type_ in _SCALARS else None
+        self.plain: type | None = (
+            type_ if type_ in _SCALARS else None
+        )  # a value of it needs no look before it is written
         members = get_args(type_) if get_origin(type_) in (Union, types.UnionType) else (type_,)
         self._raw = bytes in members or type_ is Any
         self._adapter = _adapter(type_)
@@ -109,7 +111,7 @@ class Codec(Generic[T]):
         if self.type is None:
             return _nothing(value)
         try:
-            if type(value) is self._plain:
+            if type(value) is self.plain:
                 return Payload("json", self._write(value))
             if self._raw and isinstance(value, (bytes, bytearray, memoryview)):
                 return Payload("bytes", bytes(value))
@@ -337,6 +339,7 @@ class _AsItIs(Codec[Payload]):
 
     def __init__(self) -> None:
         self.type = Payload
+        self.plain = None
 
     def encode(self, value: Payload, /) -> Payload:
         return value

@@ -159,6 +159,25 @@ async def test_a_queue_that_nobody_serves_is_listed_with_its_age(world: World) -
     assert (queue.capability, queue.waiting, queue.agents) == ("greet", 1, 0)
 
 
+async def test_where_the_walk_over_all_keys_is_slow_the_queues_of_served_capabilities_are_listed_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nervenet.node.services.queued.QUICK", 0.0)
+    monkeypatch.setattr("nervenet.node.services.queued.FRESH_FOR", 1e6)
+    raw = await world.raw(await world.node())
+    assert not (await raw.call("ListAgents")).queues
+    await raw.call("StartWorkflow", workflow_id="c", definition="calls", input={"json": '"Ada"'})
+    assert not (await raw.call("ListAgents")).queues, "the first walk counts"
+    await register(raw)
+    await seen(raw)
+
+    async def queued() -> Any:
+        return list((await raw.call("ListAgents")).queues)
+
+    (queue,) = await until(queued)
+    assert (queue.capability, queue.waiting) == ("greet", 1)
+
+
 async def test_a_watch_tells_what_stands_then_what_changes_and_resumes_by_revision(world: World) -> None:
     await world.node()  # so that there is a past before the node that is asked
     raw = await world.raw(await world.node())

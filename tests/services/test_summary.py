@@ -90,14 +90,14 @@ def test_tokens_of_all_steps_are_counted() -> None:
     assert summarize(member(f"ask.{n}", usage=used) for n in range(11)).usage == {"small": (33, 11), "large": (110, 22)}
 
 
-def test_what_is_told_and_what_is_counted_are_all_steps() -> None:
+async def test_what_is_told_and_what_is_counted_are_all_steps() -> None:
     found = history(
         *((f"task:fetch.{n}", n, outcome(n, n + 1, n + 2)) for n in range(15)),
         ("attempt:pay#1", 20, attempt(16, 17, 20)),
         ("task:pay", 30, outcome(25, 26, 30)),
     )
     told = workflow_pb2.Workflow(workflow_id="w", run=1)
-    kept = tell_summary(told, [*found.steps.values()], ())
+    kept = await tell_summary(told, [*found.steps.values()], ())
     for step in kept:
         tell_task(told.tasks.add(), "w", 1, step, pb.GetWorkflowRequest(), lambda size: True)  # type: ignore[arg-type]
     (group,) = told.task_groups

@@ -263,7 +263,7 @@ class Store:
         return 0
 
     def do_scan(self, cursor: Any, *words: Any) -> Any:
-        pattern = text(words[words.index("MATCH") + 1]).decode().replace("[", "[[]")
+        pattern = text(words[words.index("MATCH") + 1]).decode()
         return [b"0", [key for key in sorted(self.data) if fnmatch.fnmatchcase(key.decode(), pattern)]]
 
     # ── hashes ───────────────────────────────────────────────────────────────────────────────────────────────────────

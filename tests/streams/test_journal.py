@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
+
 from nervenet.records import State
 from nervenet.redis_link.opening import open_link
 from nervenet.streams.answers import Appended, NewWorkflow
@@ -132,6 +134,22 @@ async def test_an_outcome_takes_claim_and_checkpoint_with_it_but_not_those_of_ot
     assert look is not None
     assert (look.done, list(look.claims)) == ({"a"}, ["b"])
     assert await store.link.call("HKEYS", store.keys.checkpoints(workflow)) == [b"b"]
+
+
+async def test_a_look_at_many_steps_is_made_in_parts_and_says_the_same(
+    store: DataPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow, journal = await store.start(), store.journal
+    steps = [f"step.{n}" for n in range(2, 42)]
+    for step in steps[::7]:
+        await journal.claim(workflow, 1, step, 1, "agent-1")
+    for step in steps[::5]:
+        await journal.append(workflow, 1, f"task:{step}", b"done")
+    whole = await journal.look(workflow, steps)
+    monkeypatch.setattr("nervenet.streams.journal.STEPS_OF_A_LOOK", 3)
+    assert whole is not None and await journal.look(workflow, steps) == whole
+    assert (whole.done, len(whole.claims)) == (set(steps[::5]), 4)
+    assert await journal.look("nobody", steps) is None
 
 
 async def test_ids_are_dense_and_never_go_back_even_when_the_clock_does(store: DataPlane) -> None:

@@ -81,7 +81,7 @@ async def test_finishing_moves_a_closed_workflow_from_running_to_its_day(store: 
     assert await owned(store, OWNER) == set()
     day = day_of(head.closed_ms)
     assert await store.listing.closed(day) == [Listed(head.created_ms, workflow)]
-    assert [name async for page in store.groups.names("closed") for name in page] == [day]
+    assert [store.keys.tag(key) async for page in store.link.scan(store.keys.every("closed")) for key in page] == [day]
 
 
 async def test_the_books_of_an_end_leave_the_next_run_among_the_running(store: DataPlane) -> None:

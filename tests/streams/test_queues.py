@@ -181,8 +181,17 @@ async def test_the_pending_list_goes_on_behind_an_id_and_other_errors_are_not_sw
         await store.groups.pending(store.keys.view("w"))
 
 
-async def test_names_finds_who_left_keys_behind(store: DataPlane) -> None:
+async def test_one_walk_finds_all_processes_and_queues_and_sees_no_key_of_a_workflow(store: DataPlane) -> None:
     for process in (FIRST, SECOND):
         await store.queues.make_inbox(process)
-    assert {name async for page in store.groups.names("inbox") for name in page} == {FIRST, SECOND}
-    assert [page async for page in store.groups.names("wake")] == []
+    await store.queues.make_wake(FIRST)
+    await store.queues.make_queue("ocr")
+    await store.queues.make_queue("ocr", "a1b2", b"{}")
+    await store.ownership.own(SECOND, await store.start())
+    await store.link.call("SET", store.keys.every("inbox").partition("{")[0] + "no-braces", "of another program")
+    assert {each async for each in store.groups.all_names()} == {
+        ("inbox", FIRST), ("inbox", SECOND), ("wake", FIRST), ("owned", SECOND),
+        ("owned", OWNER), ("queue", "ocr"), ("queue", "ocr/a1b2")
+    }  # fmt: skip
+    seen = [key async for page in store.link.scan(store.keys.processes_and_queues) for key in page]
+    assert not [key for key in seen if b":wf:" in key]

@@ -24,7 +24,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import FrameType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, final, overload
 
 from typing_extensions import ParamSpec, TypeForm, TypeVar
 
@@ -33,6 +33,7 @@ from nervenet.durable.children import ChildRun, OutgoingSignal
 from nervenet.durable.commands import ContinueRun
 from nervenet.durable.lines import Site
 from nervenet.durable.pending import Pending
+from nervenet.durable.retry import AttemptTally
 from nervenet.errors import CallFailed, CallTimedOut
 from nervenet.options import (
     CallOptions,
@@ -60,6 +61,10 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 VIEW_LIMIT = 64 << 10
+MOST_BYTES = 6
+"""Of one ASCII character in JSON."""
+LARGE = 1 << 63
+"""A number below it is never above the limit of a payload."""
 _TEXT: Codec[str] = Codec.of(str)
 
 
@@ -173,6 +178,7 @@ class Context(ContextBase):
         self._fold = machine._fold
         self._random: random.Random | None = None
         self._uuids = 0
+        self._calls = machine.workflow._calls
 
     def __repr__(self) -> str:
         return f"<Context of {self.workflow_id}>"
@@ -284,10 +290,44 @@ class Context(ContextBase):
         options: CallOptions | None = None,
         **unknown: object,
     ) -> Coroutine[Any, Any, Any]:
+        """Only what must be done at once: thousands of calls may be made in one callback, and the node does nothing else meanwhile.
+        What the calls of one line have in common is made once."""
         if too_many or unknown:
             _refuse(target, too_many, unknown)
-        if not isinstance(target, Workflow):
-            return self._outcome(self._prepare(frame, target, input, options=options))
+        calls: _Calls | None = self._calls.get(frame.f_lasti)
+        if (
+            calls is None
+            or calls.target is not target
+            or calls.given is not options
+            or calls.site.code is not frame.f_code
+        ):
+            if isinstance(target, Workflow):
+                return self._call_child(frame, target, input, options)
+            calls = self._calls[frame.f_lasti] = self._calls_of(frame, target, options)
+        machine = self._machine
+        kind = type(input)
+        if (
+            kind is calls.plain and not machine.codecs.on
+        ):  # it cannot change: it is encoded when the call becomes a step
+            if kind is str:
+                if input.isascii() and MOST_BYTES * len(input) + 2 <= machine.payload_limit:
+                    return self._outcome(calls, input)
+            elif kind is not int or -LARGE < input < LARGE:
+                return self._outcome(calls, input)
+        return self._outcome(calls, *self._encoded(calls, input))
+
+    def _encoded(self, calls: _Calls, input: Any) -> tuple[Payload, Payload]:
+        """The input before and after codecs."""
+        machine = self._machine
+        plain = NOTHING if input is None and calls.input is ANY else calls.input.encode(input)
+        payload = machine.codecs.encode(plain) if machine.codecs.on else plain
+        if len(payload.data) > machine.payload_limit:
+            check_size(payload, machine.payload_limit, f"{calls.capability}: input")
+        return plain, payload
+
+    def _call_child(
+        self, frame: FrameType, target: Workflow[Any, Any], input: Any, options: CallOptions | None
+    ) -> Coroutine[Any, Any, Any]:
         resolved = resolve(self._machine.workflow.defaults, options)
         start = resolve_start(target.options)
         if resolved.labels:
@@ -383,10 +423,7 @@ class Context(ContextBase):
             for task in tasks:
                 task.cancel()
 
-    def _prepare(
-        self, frame: FrameType, target: Any, input: Any = None, /, *, options: CallOptions | None = None
-    ) -> _Prepared:
-        """Only what must be done at once: thousands of calls may be made in one callback, and the node does nothing else meanwhile."""
+    def _calls_of(self, frame: FrameType, target: Any, options: CallOptions | None) -> _Calls:
         defaults = self._machine.workflow.defaults
         version = None
         codec, output = ANY, ANY
@@ -400,18 +437,29 @@ class Context(ContextBase):
             resolved = resolve(defaults, options)
         else:
             raise TypeError(f"ctx.call takes an agent, an agent's name or a workflow, not {target!r}")
-        plain = NOTHING if input is None and codec is ANY else codec.encode(input)
-        payload = self._machine.codecs.encode(plain)
-        if len(payload.data) > self._machine.payload_limit:
-            check_size(payload, self._machine.payload_limit, f"{name}: input")
-        return _Prepared(name, output, plain, payload, resolved, version, Site(frame.f_code, frame.f_lineno))
+        return _Calls(
+            target,
+            options,
+            Site(frame.f_code, frame.f_lineno),
+            name,
+            codec,
+            output,
+            resolved,
+            version,
+            codec.plain,
+            AttemptTally(resolved.max_attempts),
+        )
 
-    async def _outcome(self, call: Pending | _Prepared) -> Any:
-        """Make the call a step, wait for its outcome, and give its value or raise its failure."""
-        if isinstance(call, _Prepared):
-            name, output, plain, payload, resolved, version, site = call
-            digests = self._machine.codecs.digests(plain, self._fold.seed)
-            call = Pending("call", name, output, site, payload, resolved, version, digests=digests)
+    async def _outcome(self, call: Pending | _Calls, plain: Any = NOTHING, payload: Payload | None = None) -> Any:
+        """Make the call a step, wait for its outcome, and give its value or raise its failure.
+
+        Args:
+            call: The step; or what its calls have in common, then the input is given too.
+            plain: The input before codecs. Without `payload`: the input as the code gave it.
+            payload: The input.
+        """
+        if type(call) is _Calls:
+            call = self._pending(call, plain, payload)
         fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
         fold.issue(call)
         try:
@@ -422,6 +470,21 @@ class Context(ContextBase):
                 await call.future
             raise
         return _value(call, outcome)
+
+    def _pending(self, calls: _Calls, plain: Any, payload: Payload | None) -> Pending:
+        if payload is None:
+            plain, payload = self._encoded(calls, plain)
+        return Pending(
+            "call",
+            calls.capability,
+            calls.output,
+            calls.site,
+            payload,
+            calls.options,
+            calls.version,
+            digests=self._machine.codecs.digests(plain, self._fold.seed),
+            tally=calls.tally,
+        )
 
     async def _dropped(self) -> Fold:
         """The clean-up of a workflow that is being dropped waits here, and ends here. Were this to raise at once, code
@@ -740,16 +803,23 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
         self._machine.say(level, f"{words}: {error!r}" if isinstance(error, BaseException) else words)
 
 
-class _Prepared(NamedTuple):
-    """A call that was made and is not a step yet, because its coroutine has not begun. `plain` is the input before codecs."""
+@final
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """What the calls at one position of the code have in common, as long as their target and options are these objects."""
 
-    name: str
+    target: Any
+    given: CallOptions | None
+    site: Site
+    capability: str
+    input: Codec[Any]
     output: Codec[Any]
-    plain: Payload
-    payload: Payload
     options: Resolved
     version: str | None
-    site: Site
+    plain: type | None
+    """The type of input that cannot change and always fits. None: there is no such type."""
+    tally: AttemptTally
+    """Of a step without attempts."""
 
 
 async def bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, concurrency: int) -> None:
@@ -762,13 +832,17 @@ async def bounded(work: Callable[[int], Coroutine[Any, Any, None]], count: int, 
         for index in todo:
             await work(index)
 
-    workers = [asyncio.create_task(worker()) for _ in range(min(concurrency, count))]
+    create_task = asyncio.get_running_loop().create_task
+    workers = [create_task(worker()) for _ in range(min(concurrency, count))]
     try:
         await asyncio.gather(*workers)
     except BaseException:
-        for task in workers:
+        # After a cancellation all of them have ended. One is awaited all the same, so that the code goes on in the turn of its loop
+        # in which it did in earlier releases: journals of theirs are replayed.
+        rest = [task for task in workers if not task.done()] or workers[-1:]
+        for task in rest:
             task.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await asyncio.gather(*rest, return_exceptions=True)
         raise
 
 

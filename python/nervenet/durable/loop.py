@@ -8,7 +8,7 @@ NotDurable with the line and the remedy. `run()` runs callbacks until none is le
 
 Only sets would be random in CPython: `asyncio.wait` and `as_completed` iterate over sets of tasks, which hash by
 address. Tasks and futures of this loop hash by their creation number. A task computes its hash while it is constructed,
-so the number is set before `super().__init__`.
+so the number is set before asyncio's constructor runs.
 
 Rejected: a loop that subclasses `BaseEventLoop` (it owns a selector and 600 bytes of deque), and an import sandbox
 (it fights every library that users bring).
@@ -73,30 +73,26 @@ class _StoppedTimers:
 
 
 class DurableHandle(asyncio.Handle):
-    """A callback to run: asyncio's handle without its debugging fields."""
+    """A callback to run: asyncio's handle without its debugging fields. A cancelled one has no callback.
+
+    `call_soon` makes one for each task and each wake-up, and sets its three fields itself: a call of `__init__` would cost as much
+    as all three.
+    """
 
     __slots__ = ()
-
-    def __init__(
-        self,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: DurableLoop,
-        context: contextvars.Context | None,
-    ) -> None:
-        self._callback: Any = callback
-        self._args = args
-        self._loop = loop
-        self._context = contextvars.copy_context() if context is None else context
-        self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
+    _callback: Any
+    _args: tuple[Any, ...]
+    _context: contextvars.Context
+    _repr = None
+    _source_traceback = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._callback!r}{' cancelled' if self._cancelled else ''}>"
+        return f"<{type(self).__name__} {self._callback!r}>"
+
+    def cancelled(self) -> bool:
+        return self._callback is None
 
     def cancel(self) -> None:
-        self._cancelled = True
         self._callback = None
         self._args = ()
 
@@ -114,7 +110,10 @@ class DurableTimer(DurableHandle):
         loop: DurableLoop,
         context: contextvars.Context | None,
     ) -> None:
-        super().__init__(callback, args, loop, context)
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = contextvars.copy_context() if context is None else context
         self.due_ms = due_ms
         self.since_ms = loop.timers.now_ms
         self.number = 0
@@ -128,7 +127,7 @@ class DurableTimer(DurableHandle):
         return self.due_ms / 1000
 
     def cancel(self) -> None:
-        if not self._cancelled:
+        if self._callback is not None:
             super().cancel()
             self._loop.timers.stop_timer(self.number)
 
@@ -144,17 +143,25 @@ class DurableFuture(asyncio.Future[Any]):
 
 
 class DurableTask(asyncio.Task[Any]):
-    """A task whose position in a set is the same in each process, and which may be dropped without a warning."""
+    """A task whose position in a set is the same in each process, and which may be dropped without a warning.
+
+    Made by `DurableLoop.create_task` only.
+    """
 
     __slots__ = ("number",)
-
-    def __init__(self, coro: Any, loop: DurableLoop, name: str | None, context: contextvars.Context | None) -> None:
-        loop.created = self.number = loop.created + 1
-        super().__init__(coro, loop=loop, name=name or f"Task-{self.number}", context=context)
-        self._log_destroy_pending = False
+    number: int
+    _log_destroy_pending: bool
 
     def __hash__(self) -> int:
         return self.number
+
+    def get_name(self) -> str:
+        return super().get_name() or f"Task-{self.number}"
+
+
+_new_handle = functools.partial(DurableHandle.__new__, DurableHandle)
+_new_task = functools.partial(DurableTask.__new__, DurableTask)
+_begin_task: Any = asyncio.Task.__init__
 
 
 _Base: Any = asyncio.AbstractEventLoop
@@ -195,7 +202,7 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
                 for handle in batch:
                     if self.stop_now:
                         return True
-                    if handle._cancelled:
+                    if handle._callback is None:
                         continue
                     if (budget := budget - 1) < least:
                         if budget < 0:
@@ -246,7 +253,10 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> DurableHandle:
-        handle = DurableHandle(callback, args, self, context)
+        handle = _new_handle()
+        handle._callback = callback
+        handle._args = args
+        handle._context = contextvars.copy_context() if context is None else context
         if not self._closed:
             self._ready.append(handle)
         return handle
@@ -287,7 +297,10 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
     ) -> DurableTask:
         if eager_start:
             raise self.not_durable("create_task(eager_start=True)", "Create the task without eager_start.")
-        task = DurableTask(coro, self, name, context)
+        task = _new_task()
+        self.created = task.number = self.created + 1  # before its constructor, which computes the hash
+        _begin_task(task, coro, loop=self, name=name or "", context=context)
+        task._log_destroy_pending = False
         # Held here until done: asyncio keeps weak references only, and a task that the garbage collector takes at a
         # moment of its own choosing would be chance.
         self._tasks.append(task)
@@ -306,8 +319,8 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
         """Whether code runs whose calls have an effect, unlike that of a workflow which is being dropped."""
         return self._running and not self._closed
 
-    def get_debug(self) -> bool:
-        return False
+    get_debug = bool
+    """asyncio asks this of every new task and future: `bool()` is False, and is no call of Python code."""
 
     def set_debug(self, enabled: bool) -> None:
         """Has no effect: asyncio's debug mode reads clocks and stacks."""

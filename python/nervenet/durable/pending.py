@@ -93,6 +93,7 @@ class Pending:
         version: str | None = None,
         question: Question | None = None,
         digests: tuple[bytes, ...] = (),
+        tally: AttemptTally | None = None,
     ) -> None:
         self.step = ""
         self.kind = kind
@@ -104,7 +105,7 @@ class Pending:
         self.options = options
         self.site = site
         self.attempt = 0
-        self.tally = AttemptTally(options.max_attempts)
+        self.tally = AttemptTally(options.max_attempts) if tally is None else tally
         self.since_ms = self.at_ms = self.asked_ms = self.born = self.question_number = 0
         self.last_failed: FailedAttempt | None = None
         self.total_due_ms: int | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nervenet.config import Config
     from nervenet.definitions import Workflow
     from nervenet.node.background import BackgroundTasks
+    from nervenet.node.guards.collector import CollectorPause
     from nervenet.node.guards.replay_process import ReplayProcess
     from nervenet.node.guards.watchdog import Watchdog
     from nervenet.node.metrics import NodeMetrics
@@ -62,6 +63,7 @@ class NodeContext:
     clock: MeshClock
     timers: Timers
     watchdog: Watchdog
+    collector_pause: CollectorPause
     replay_process: ReplayProcess | None
     """Checks each run for determinism in another process; only `nervenet dev` has one."""
     entropy: Entropy

@@ -179,6 +179,7 @@ class Node(NodeParts):
                 clock=parts.clock,
                 timers=timers,
                 watchdog=parts.watchdog,
+                collector_pause=parts.collector_pause,
                 replay_process=parts.replay_process,
                 entropy=entropy,
                 telemetry=telemetry.current(),

@@ -19,6 +19,7 @@ from nervenet.clock import SYSTEM, Clock
 from nervenet.codecs import open_codecs
 from nervenet.metrics.loop_lag import LoopLagMeter
 from nervenet.metrics.process import read_process
+from nervenet.node.guards.collector import CollectorPause
 from nervenet.node.guards.replay_process import ReplayProcess
 from nervenet.node.guards.watchdog import Watchdog
 from nervenet.node.timers import MeshClock
@@ -52,6 +53,7 @@ class ProcessParts:
     etcd: Etcd
     clock: MeshClock
     watchdog: Watchdog
+    collector_pause: CollectorPause
     replay_process: ReplayProcess | None
 
     @classmethod
@@ -96,6 +98,7 @@ class ProcessParts:
                 etcd=etcd,
                 clock=mesh_clock,
                 watchdog=stack.enter_context(Watchdog(clock)),
+                collector_pause=stack.enter_context(CollectorPause()),
                 replay_process=(
                     stack.enter_context(ReplayProcess(workflows.values(), config.codec))
                     if config.replay_check

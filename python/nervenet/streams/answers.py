@@ -246,6 +246,15 @@ class Look(NamedTuple):
             () if len(claims) == len(claimed) else tuple(step for step in claimed if step not in claims),
         )
 
+    def with_more(self, more: Look) -> Look:
+        """This look, and one at further steps a moment later."""
+        return self._replace(
+            closed=more.closed,
+            done=self.done | more.done,
+            claims=self.claims | more.claims,
+            unreadable=self.unreadable + more.unreadable,
+        )
+
 
 def parse_entries(reply: Sequence[Any]) -> list[RawEntry]:
     """From a page of a journal: a list of `[id, [b"n", name, b"e", data]]`. An entry of another form gets the name "":

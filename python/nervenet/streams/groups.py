@@ -104,10 +104,16 @@ class ConsumerGroups:
         """The number of entries in the stream: those that wait, and those that an agent works on."""
         return int(await self._link.call("XLEN", stream))
 
-    async def names(self, kind: str, count: int = 1_000) -> AsyncIterator[list[str]]:
-        """The text between the braces of all keys of a kind (`inbox`, `wake`, `owned`, `queue`, …), in pages."""
-        async for keys in self._link.scan(self._keys.every(kind), count):
-            yield [tag for key in keys if (tag := self._keys.tag_or_none(key)) is not None]
+    async def all_names(self) -> AsyncIterator[tuple[str, str]]:
+        """Kind (`inbox`, `wake`, `owned` or `queue`) and name of all these keys, in one walk over the keys of Redis."""
+        kinds = {
+            self._keys.every(kind).encode().removesuffix(b"*}"): kind for kind in ("inbox", "wake", "owned", "queue")
+        }
+        async for keys in self._link.scan(self._keys.processes_and_queues):
+            for key in keys:
+                kind = kinds.get(key[: key.find(b"{") + 1])
+                if kind is not None and (tag := self._keys.tag_or_none(key)) is not None:
+                    yield kind, tag
 
 
 def _name(raw: bytes) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from nervenet.records import State
@@ -50,6 +51,8 @@ PAGE_ENTRIES: Final = 500
 PAGE_BYTES: Final = 1024 * 1024
 ADOPT_ENTRIES: Final = 100
 ADOPT_BYTES: Final = 256 * 1024
+STEPS_OF_A_LOOK: Final = 500
+"""Two fields of the head for each are read in one command."""
 NOTE_BYTES: Final = 60
 CUT: Final = "…"
 
@@ -348,10 +351,21 @@ class JournalStore:
 
     def look(self, workflow_id: str, steps: Sequence[str]) -> Awaitable[Look | None]:
         """Which of these pending steps are over, and which agents run the others. None: no head. Raises
-        `Unreadable`."""
+        `Unreadable`. Thousands are read in parts, one after another: neither Redis nor this process is held up for long."""
+        if len(steps) > STEPS_OF_A_LOOK:
+            return _InParts(partial(self._look_in_parts, workflow_id, steps))
         fields = [f"{kind}:{step}" for step in steps for kind in ("e:task", "c")]
         reply = self._link.call("HMGET", self._keys.head(workflow_id), "run", "closed", "owner", "last", *fields)
         return _parsed(reply, lambda values: Look.parse(steps, values), workflow_id)
+
+    async def _look_in_parts(self, workflow_id: str, steps: Sequence[str]) -> Look | None:
+        whole: Look | None = None
+        for first in range(0, len(steps), STEPS_OF_A_LOOK):
+            part = await self.look(workflow_id, steps[first : first + STEPS_OF_A_LOOK])
+            if part is None or (whole is not None and (part.run, part.owner) != (whole.run, whole.owner)):
+                return part  # of another run or owner: what was read before counts no more
+            whole = part if whole is None else whole.with_more(part)
+        return whole
 
     def set_head(
         self,
@@ -462,6 +476,18 @@ class JournalStore:
     ) -> tuple[Arg, ...]:
         head, _, checkpoints = self._keys.written(workflow_id)
         return ("EVALSHA", self._claim, 2, head, checkpoints, run, step, attempt, agent_id, ttl_ms)
+
+
+class _InParts(Awaitable[_T]):
+    """Work that begins when it is awaited. It is no coroutine, for the reason that `_parsed` gives."""
+
+    __slots__ = ("_begin",)
+
+    def __init__(self, begin: Callable[[], Awaitable[_T]]) -> None:
+        self._begin = begin
+
+    def __await__(self) -> Generator[Any, Any, _T]:
+        return self._begin().__await__()
 
 
 class _parsed(Awaitable[_T]):  # noqa: N801 - it is used like a function

@@ -160,6 +160,11 @@ class Keys:
         """The SCAN pattern for all keys of a kind: `inbox`, `wake`, `owned`, `queue`, `queues`, `closed`."""
         return f"nn:{self.namespace}:{kind}:{{*}}"
 
+    @property
+    def processes_and_queues(self) -> str:
+        """The SCAN pattern for `inbox`, `wake`, `owned`, `queue` and few others. No key of a workflow matches it: there may be millions."""
+        return f"nn:{self.namespace}:[iowq]?[bnke]*:{{*}}"
+
     def tag(self, key: bytes) -> str:
         """The text between the braces of a key or channel: a workflow id, a process id, a capability or a day."""
         return key[key.index(b"{") + 1 : key.rindex(b"}")].decode()

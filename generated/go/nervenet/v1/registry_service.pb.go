@@ -924,6 +924,7 @@ type ListAgentsResponse struct {
 	// Empty = this was the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// Queues with something in them; on the first page only.
+	// Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
 	Queues []*QueueInfo `protobuf:"bytes,3,rep,name=queues,proto3" json:"queues,omitempty"`
 	// The queues are not known, because Redis does not answer; why, for people. Empty = they are known.
 	QueuesProblem string `protobuf:"bytes,4,opt,name=queues_problem,json=queuesProblem,proto3" json:"queues_problem,omitempty"`

@@ -291,7 +291,10 @@ export interface ListAgentsResponse {
   agents: AgentEntry[];
   /** Empty = this was the last page. */
   nextPageToken: string;
-  /** Queues with something in them; on the first page only. */
+  /**
+   * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
+   */
   queues: QueueInfo[];
   /** The queues are not known, because Redis does not answer; why, for people. Empty = they are known. */
   queuesProblem: string;

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shared queues as people see them: what waits in each, since when, and who could take it."""
+"""The shared queues as people see them: what waits in each, since when, and who could take it.
+
+Which queues there are only a walk over all keys of Redis tells. While it is quick each request makes one. With many
+closed workflows it takes seconds: then the last walk counts for fifty times as long as it took, and the queues of all
+capabilities that an agent serves are asked for in any case.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from nervenet.clock import SYSTEM
 from nervenet.redis_link.faults import RedisRefused
 from nervenet.registry.selection import Requirement, require
 from nervenet.streams.groups import ConsumerGroups
@@ -17,20 +23,47 @@ if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
 
 
+QUICK: Final = 0.2
+"""Seconds. A walk that takes less is made for each request."""
+FRESH_FOR: Final = 50
+"""How many times as long as it took a slow walk counts."""
+
+
 class Queued:
     """One for each node."""
 
     def __init__(self, context: NodeContext) -> None:
         self._context = context
         self._groups = ConsumerGroups(context.link, context.keys)
+        self._walked: set[str] = set()
+        self._fresh_until = 0.0
+        self._walking = asyncio.Lock()
 
     async def all(self) -> list[pb.QueueInfo]:
         """Those in which something waits, by capability."""
-        found: list[str] = []
-        async for page in self._groups.names("queue"):
-            found += page
-        told = await asyncio.gather(*(self._one_or_none(tag) for tag in sorted(set(found))))
+        names = await self._names()
+        told = await asyncio.gather(*(self._one_or_none(tag) for tag in sorted(names)))
         return [info for info in told if info is not None]
+
+    async def _names(self) -> set[str]:
+        async with self._walking:
+            if SYSTEM.monotonic() >= self._fresh_until:
+                began = SYSTEM.monotonic()
+                self._walked = {name async for kind, name in self._groups.all_names() if kind == "queue"}
+                took = SYSTEM.monotonic() - began
+                self._fresh_until = 0.0 if took < QUICK else began + took * FRESH_FOR
+                return self._walked
+        return self._walked | await self._served()
+
+    async def _served(self) -> set[str]:
+        """The queues of the capabilities that agents serve."""
+        served = {name for agent in tuple(self._context.table.agents.values()) for name in agent.capabilities}
+        known = await asyncio.gather(*map(self._context.queues.queues, sorted(served)))
+        return {
+            f"{name}/{hash_}" if hash_ else name
+            for name, hashes in zip(sorted(served), known, strict=True)
+            for hash_ in hashes
+        }
 
     async def _one_or_none(self, tag: str) -> pb.QueueInfo | None:
         try:

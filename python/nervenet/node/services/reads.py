@@ -20,7 +20,7 @@ from nervenet.node.services.history import History, Span, Step
 from nervenet.node.services.pages import Room
 from nervenet.node.services.payloads import shaped
 from nervenet.node.services.step_messages import escalation_of, tell_summary, tell_task, tell_times
-from nervenet.node.services.waits import blocked_waits, max_attempts, queued_since
+from nervenet.node.services.waits import Reasons, blocked_waits, max_attempts, queued_since
 from nervenet.node.workflows.owned_journal import blocked_json
 from nervenet.payloads import InvalidPayload, check_json
 from nervenet.records import Payload, State
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
 TASK_BYTES: Final = 4 << 20
 """Of all inputs and outputs of tasks in one answer; those beyond it tell their size only."""
-AT_A_TIME: Final = 500
-"""Steps that are told without a pause: about 10 ms."""
+AT_A_TIME: Final = 200
+"""Steps that are told without a pause: about 5 ms."""
 MOST_INPUTS: Final = 100
 """Steps of which one request may want the inputs."""
 
@@ -164,8 +164,10 @@ class Reads:
             following = asyncio.ensure_future(self._context.journal.read(workflow_id, page[-1].id))
             try:
                 await asyncio.sleep(0)
-                for raw in page:
+                for count, raw in enumerate(page, 1):
                     history.add(decode_entry(raw.name, raw.data, raw.n, raw.ms))
+                    if count % AT_A_TIME == 0:
+                        await asyncio.sleep(0)
                 page = await following
             finally:
                 following.cancel()
@@ -278,7 +280,7 @@ class Reads:
             pending = await self._open(told, head, coordinator, history)
         sources: list[Step | task_pb2.Task] = [*_past(history, pending), *pending.values()]
         if request.summarize_tasks:
-            sources = tell_summary(told, sources, request.input_steps)
+            sources = await tell_summary(told, sources, request.input_steps)
         await self._tell_tasks(told, sources, request)
         told.open_escalations.extend(
             escalation_id(workflow_id, asked.step, asked.k) for asked in history.asked if asked.state == "OPEN"
@@ -337,20 +339,22 @@ class Reads:
         pendings = dict(coordinator.machine.pending)
         look = await self._context.journal.look(coordinator.workflow_id, list(pendings)) if pendings else None
         claims: Mapping[str, Claim] = look.claims if look is not None else {}
-        waits = self._waits.one(coordinator, claims)
+        waits = await self._waits.one(coordinator, claims)
         told.waits.extend(waits.waits)
         told.more_waits = waits.more_waits
         for name, number, oldest_ms in coordinator.machine.unread_signals():
             told.unread_signals.add(signal=name, count=number, oldest_time=timestamp(oldest_ms))
-        found = {}
-        for name, pending in pendings.items():
+        found, reasons = {}, self._waits.reasons()
+        for count, (name, pending) in enumerate(pendings.items(), 1):
             step = history.steps.get(name) or Step(name)
             if step.outcome is None:
-                found[name] = self._pending_task(coordinator, pending, step, claims.get(name))
+                found[name] = self._pending_task(coordinator, pending, step, claims.get(name), reasons)
+            if count % AT_A_TIME == 0:
+                await asyncio.sleep(0)
         return found
 
     def _pending_task(
-        self, coordinator: Coordinator, pending: Pending, step: Step, claim: Claim | None
+        self, coordinator: Coordinator, pending: Pending, step: Step, claim: Claim | None, reasons: Reasons
     ) -> task_pb2.Task:
         sent = coordinator.sent.get(pending.step)
         running = claim if claim is not None and claim.attempt == pending.attempt else None
@@ -376,15 +380,15 @@ class Reads:
         elif human:
             told.waits_for = "a human's answer"
         else:
-            told.waits_for = "blocked" if coordinator.machine.blocked else self._why(pending, sent)
+            told.waits_for = "blocked" if coordinator.machine.blocked else self._why(pending, sent, reasons)
         return told
 
-    def _why(self, pending: Pending, sent: DispatchedAttempt | None) -> str:
+    def _why(self, pending: Pending, sent: DispatchedAttempt | None, reasons: Reasons) -> str:
         """In words, why nobody runs it."""
         now = self._context.clock.now_ms()
         if pending.at_ms > now:
             return f"attempt {pending.attempt} in {(pending.at_ms - now) / 1000:.1f} s"
-        return self._waits.reason(pending, sent).words
+        return reasons.of(pending, sent).words
 
     def _open_spans(self, pending: Pending, step: Step, running: Claim | None) -> list[Span]:
         """What a pending step does since its last entry."""

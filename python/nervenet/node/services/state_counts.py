@@ -10,7 +10,6 @@ more thing that a crash between two writes leaves wrong.
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -70,12 +69,23 @@ class StateCounts:
 
     async def _count(self) -> Counter[State]:
         running = await self._listing.running(None, MOST_COUNTED, newest=True)
-        closed = await asyncio.gather(*(self._listing.closed(day, None, MOST_COUNTED) for day in await self._days()))
-        rows: list[Listed] = [*running, *list(heapq.merge(*closed, reverse=True))[:MOST_COUNTED]]
-        ids = list(dict.fromkeys(row.member for row in rows))
+        ids = list(dict.fromkeys(row.member for row in [*running, *await self._closed()]))
         counts: Counter[State] = Counter()
         for start in range(0, len(ids), AT_A_TIME):
             for _, head in await self._context.journal.heads(ids[start : start + AT_A_TIME], ("state",)):
                 if head is not None:
                     counts[head.state] += 1
         return counts
+
+    async def _closed(self) -> list[Listed]:
+        """Of the days on which they closed the last one first, in pages: some days have a million."""
+        rows: list[Listed] = []
+        for day in await self._days():
+            after: Listed | None = None
+            while len(rows) < MOST_COUNTED:
+                page = await self._listing.closed(day, after, AT_A_TIME)
+                rows += page
+                if len(page) < AT_A_TIME:
+                    break
+                after = page[-1]
+        return rows[:MOST_COUNTED]

@@ -7,6 +7,7 @@ another.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from nervenet.blobs import size_of
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["escalation_of", "tell_summary", "tell_task", "tell_times"]
 
+AT_A_TIME: Final = 1_000
+"""Steps that are prepared for the summary without a pause: a few milliseconds."""
 _TOTALS: Final = {
     "QUEUED": "queued_duration",
     "RUNNING": "run_duration",
@@ -100,11 +103,15 @@ def _tell_outcome(
         told.usage.add(model=used.model, input_tokens=used.input_tokens, output_tokens=used.output_tokens)
 
 
-def tell_summary(
+async def tell_summary(
     told: workflow_pb2.Workflow, sources: Sequence[Step | task_pb2.Task], wanted: Sequence[str]
 ) -> list[Step | task_pb2.Task]:
-    """Write what there is in short; returns the steps that are told themselves."""
-    found = summarize(map(_member, sources), frozenset(wanted))
+    """Write what there is in short; returns the steps that are told themselves. Thousands are gone through in parts."""
+    members: list[Member] = []
+    for first in range(0, len(sources), AT_A_TIME):
+        members += map(_member, sources[first : first + AT_A_TIME])
+        await asyncio.sleep(0)
+    found = summarize(members, frozenset(wanted))
     told.task_count = len(sources)
     for model, (read, written) in found.usage.items():
         told.usage.add(model=model, input_tokens=read, output_tokens=written)

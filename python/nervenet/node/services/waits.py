@@ -45,6 +45,8 @@ MOST_CLAIMS: Final = 100
 """Of one workflow's steps, how many claims are read for a list. Of the others memory says who runs them, a lease ago."""
 MOST_WORKFLOWS: Final = 1_000
 """In one question to an owner."""
+STEPS_AT_A_TIME: Final = 500
+"""Steps of one workflow that are gone through without a pause: a few milliseconds."""
 
 
 _NO_FAILURE: Final = frozenset({FailureCode.AGENT_DRAINED})
@@ -86,6 +88,15 @@ class WaitGroups:
     def __init__(self) -> None:
         self._groups: dict[tuple[object, ...], workflow_pb2.Wait] = {}
         self._order: dict[tuple[object, ...], int] = {}
+
+    def counts(self, kind: workflow_pb2.WaitKind, order: int, *alike: object) -> bool:
+        """Count one more of a group that is known and begins earlier. False: `add` it. Of thousands that are alike few are added."""
+        key = (kind, *alike)
+        least = self._order.get(key)
+        if least is None or order < least:
+            return False
+        self._groups[key].count += 1
+        return True
 
     def add(self, kind: workflow_pb2.WaitKind, order: int, *alike: object, count: int = 1, **fields: Any) -> None:
         key = (kind, *alike)
@@ -180,7 +191,7 @@ class Waits:
         looks = [(one, self._look(one)) for one in hosted if not isinstance(one, UnloadedWorkflow)]
         for coordinator, look in looks:
             claims: Mapping[str, Claim] = await look if look is not None else {}
-            told.append(self.one(coordinator, claims, stuck))
+            told.append(await self.one(coordinator, claims, stuck))
         return told
 
     def _look(self, coordinator: Coordinator) -> asyncio.Task[Mapping[str, Claim]] | None:
@@ -198,27 +209,21 @@ class Waits:
             return {}
         return {} if look is None else look.claims
 
-    def one(
+    async def one(
         self, coordinator: Coordinator, claims: Mapping[str, Claim], stuck: StuckAfter | None = None
     ) -> pb.WorkflowWaits:
-        """What one workflow waits for."""
+        """What one workflow waits for. Thousands of steps are gone through in parts."""
         machine, limits = coordinator.machine, stuck or StuckAfter()
         groups = WaitGroups()
         if (blocked := machine.blocked) is not None:
             groups.add(workflow_pb2.WAIT_KIND_BLOCKED, 0, reason=blocked.note, stuck=True)
             return groups.result(coordinator.workflow_id, coordinator.run)
         now = self._context.clock.now_ms()
-        reasons: dict[tuple[object, ...], Reason] = {}
-        for call in machine.pending.values():
-            if call.phase is SENT and call.at_ms > now and call.last_failed is not None:
-                _retry(groups, call)
-            elif call.phase is SENT:
-                sent = coordinator.sent.get(call.step)
-                run = _run_of(call, sent, claims.get(call.step))
-                if run is not None:
-                    _running(groups, call, run, stuck=0 < run.alive_ms < now - limits.silent_ms)
-                else:
-                    self._queued(groups, call, sent, reasons, now, limits)
+        reasons = self.reasons()
+        for number, call in enumerate(list(machine.pending.values()), 1):
+            self._step(groups, coordinator, call, claims.get(call.step), reasons, now, limits)
+            if number % STEPS_AT_A_TIME == 0:
+                await asyncio.sleep(0)
         for child in machine.children.values():
             at, kind = child.since_ms, workflow_pb2.WAIT_KIND_CHILD
             groups.add(kind, at, child.definition, step=child.step, workflow_id=child.id, since_time=timestamp(at))
@@ -228,38 +233,49 @@ class Waits:
         _add_waiting(groups, coordinator.workflow_id, Waiting.of(machine))
         return groups.result(coordinator.workflow_id, coordinator.run)
 
-    def _queued(
+    def reasons(self) -> Reasons:
+        """For the tasks of one workflow, now."""
+        return Reasons(self._context, self._admission)
+
+    def _step(
         self,
         groups: WaitGroups,
+        coordinator: Coordinator,
         call: Pending,
-        sent: DispatchedAttempt | None,
-        reasons: dict[tuple[object, ...], Reason],
+        claim: Claim | None,
+        reasons: Reasons,
         now_ms: int,
         limits: StuckAfter,
     ) -> None:
-        since = queued_since(call)
+        if call.phase is SENT and call.at_ms > now_ms and call.last_failed is not None:
+            _retry(groups, call)
+        elif call.phase is SENT:
+            sent = coordinator.sent.get(call.step)
+            run = _run_of(call, sent, claim)
+            if run is not None:
+                _running(groups, call, run, stuck=0 < run.alive_ms < now_ms - limits.silent_ms)
+            else:
+                _queued(groups, call, reasons.of(call, sent), now_ms, limits)
+
+
+class Reasons:
+    """Why nobody runs the tasks of one workflow. What is alike for many of them is found out once."""
+
+    def __init__(self, context: NodeContext, admission: Admission) -> None:
+        self._context = context
+        self._admission = admission
+        self._known: dict[tuple[object, ...], Reason] = {}
+
+    def of(self, call: Pending, sent: DispatchedAttempt | None) -> Reason:
+        """Why nobody runs a task that is due."""
         agent_id = "" if sent is None else sent.agent_id
         key = (call.capability, call.version, call.options.match, agent_id, sent is None, bool(sent and sent.stream))
-        reason = reasons.get(key)
-        if reason is None:
-            reason = reasons[key] = self.reason(call, sent)
-        stuck = reason.unserved and now_ms - since > limits.unserved_ms
-        groups.add(
-            workflow_pb2.WAIT_KIND_QUEUED,
-            since,
-            call.capability,
-            reason.group,
-            stuck,
-            _has_failed(call),
-            agent_id=reason.agent_id,
-            reason=reason.words,
-            stuck=stuck,
-            since_time=timestamp(since),
-            **_task(call),
-        )
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._find(call, sent)
+        return found
 
-    def reason(self, call: Pending, sent: DispatchedAttempt | None) -> Reason:
-        """Why nobody runs a task that is due."""
+    def _find(self, call: Pending, sent: DispatchedAttempt | None) -> Reason:
         options = call.options
         requirement = require(call.capability, options.match, call.version)
         choice = self._context.table.pools.explain(requirement).choice
@@ -350,6 +366,23 @@ def _task(call: Pending) -> dict[str, Any]:
     }
 
 
+def _queued(groups: WaitGroups, call: Pending, reason: Reason, now_ms: int, limits: StuckAfter) -> None:
+    since, kind = queued_since(call), workflow_pb2.WAIT_KIND_QUEUED
+    stuck = reason.unserved and now_ms - since > limits.unserved_ms
+    alike = (call.capability, reason.group, stuck, _has_failed(call))
+    if not groups.counts(kind, since, *alike):
+        groups.add(
+            kind,
+            since,
+            *alike,
+            agent_id=reason.agent_id,
+            reason=reason.words,
+            stuck=stuck,
+            since_time=timestamp(since),
+            **_task(call),
+        )
+
+
 def _retry(groups: WaitGroups, call: Pending) -> None:
     failed = call.last_failed
     assert failed is not None
@@ -359,19 +392,19 @@ def _retry(groups: WaitGroups, call: Pending) -> None:
 
 
 def _running(groups: WaitGroups, call: Pending, run: _Run, *, stuck: bool) -> None:
-    groups.add(
-        workflow_pb2.WAIT_KIND_RUNNING,
-        run.since_ms,
-        call.capability,
-        stuck,
-        _has_failed(call),
-        agent_id=run.agent_id,
-        stuck=stuck,
-        since_time=timestamp(run.since_ms),
-        alive_time=timestamp(run.alive_ms),
-        fraction=run.fraction if run.fraction > 0 else None,  # a claim has no other word for unknown
-        **_task(call),
-    )
+    kind, alike = workflow_pb2.WAIT_KIND_RUNNING, (call.capability, stuck, _has_failed(call))
+    if not groups.counts(kind, run.since_ms, *alike):
+        groups.add(
+            kind,
+            run.since_ms,
+            *alike,
+            agent_id=run.agent_id,
+            stuck=stuck,
+            since_time=timestamp(run.since_ms),
+            alive_time=timestamp(run.alive_ms),
+            fraction=run.fraction if run.fraction > 0 else None,  # a claim has no other word for unknown
+            **_task(call),
+        )
 
 
 def _run_of(call: Pending, sent: DispatchedAttempt | None, claim: Claim | None) -> _Run | None:

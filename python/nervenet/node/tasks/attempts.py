@@ -7,17 +7,38 @@ Every end is an entry of the owner (`attempt:…`, `task:…`). Folding it decid
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.node.workflows.attempt import DispatchedAttempt
 from nervenet.records import Attempt, Failure, FailureCode, Outcome
+from nervenet.redis_link.faults import LinkError
 from nervenet.timing import STOPPED_TASK_ASK_AGAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nervenet.durable import Dispatch, Withdraw
     from nervenet.node.context import NodeContext
     from nervenet.node.tasks.dispatcher import Dispatcher
     from nervenet.node.workflows.coordinator import Coordinator
+
+_log = logging.getLogger(__name__)
+
+STEPS_AT_A_TIME: Final = 50
+"""Steps of one workflow that are withdrawn with one look at their claims."""
+MOST_BATCHES: Final = 4
+"""Batches under way. A fan-out of thousands that is canceled would bring all answers in one turn of the event loop otherwise."""
+
+
+class _Withdrawal(NamedTuple):
+    """A step that a workflow no longer wants, and what its journal will say."""
+
+    coordinator: Coordinator
+    command: Withdraw
+    was_sent: bool
+    outcome: Outcome
 
 
 class Attempts:
@@ -26,6 +47,8 @@ class Attempts:
     def __init__(self, context: NodeContext, dispatcher: Dispatcher) -> None:
         self._context = context
         self._dispatcher = dispatcher
+        self._withdrawals: deque[_Withdrawal] = deque()
+        self._batches = 0
 
     def dispatch(self, coordinator: Coordinator, command: Dispatch) -> None:
         """Send an attempt as soon as it is due, and limit its time."""
@@ -97,16 +120,52 @@ class Attempts:
         failure = Failure(FailureCode.CANCELED, "the workflow gave it up", "Canceled", attempt=command.attempt)
         capability, digest = ("", b"") if sent is None else (sent.dispatch.capability, sent.dispatch.digest)
         outcome = Outcome(None, failure, capability, digest, command.attempt)
-        self._context.spawn(self._withdraw(coordinator, command, sent is not None, outcome))
+        if command.wait:
+            self._context.spawn(self._stop_and_withdraw(coordinator, command, outcome))
+            return
+        self._withdrawals.append(_Withdrawal(coordinator, command, sent is not None, outcome))
+        if self._batches < MOST_BATCHES:
+            self._batches += 1
+            self._context.spawn(self._withdraw_all())
 
-    async def _withdraw(self, coordinator: Coordinator, command: Withdraw, sent: bool, outcome: Outcome) -> None:
-        step, attempt = command.step, command.attempt
-        holder = await self._holder(coordinator, step) if sent or command.wait else ""
-        if holder and command.wait:
+    async def _withdraw_all(self) -> None:
+        try:
+            while self._withdrawals:
+                await self._withdraw_batch(self._next_batch())
+        finally:
+            self._batches -= 1
+
+    def _next_batch(self) -> list[_Withdrawal]:
+        """The next steps, all of one workflow."""
+        waiting = self._withdrawals
+        batch = [waiting.popleft()]
+        while waiting and len(batch) < STEPS_AT_A_TIME and waiting[0].coordinator is batch[0].coordinator:
+            batch.append(waiting.popleft())
+        return batch
+
+    async def _withdraw_batch(self, batch: list[_Withdrawal]) -> None:
+        coordinator = batch[0].coordinator
+        sent = [one.command.step for one in batch if one.was_sent]
+        try:
+            holders = await self._holders(coordinator, sent) if sent else {}
+        except LinkError as error:
+            _log.warning("%s: agents are not told to stop: %s", coordinator.workflow_id, error)
+            holders = {}  # they stop when they cannot renew their claims
+        ends = (coordinator.append(f"task:{one.command.step}", one.outcome) for one in batch)
+        for one, answer in zip(batch, await asyncio.gather(*ends, return_exceptions=True), strict=True):
+            step, attempt = one.command.step, one.command.attempt
+            if isinstance(answer, LinkError):  # the coordinator repeats it
+                _log.warning("%s: %s is withdrawn later: %s", coordinator.workflow_id, step, answer)
+            elif isinstance(answer, BaseException):
+                _log.error("%s: %s is not withdrawn", coordinator.workflow_id, step, exc_info=answer)
+            elif holder := holders.get(step):
+                self._dispatcher.tell_to_stop(coordinator, step, holder, attempt, "canceled")
+
+    async def _stop_and_withdraw(self, coordinator: Coordinator, command: Withdraw, outcome: Outcome) -> None:
+        """The code waits until the agent has stopped."""
+        if holder := await self._holder(coordinator, command.step):
             await self._stopped(coordinator, command, holder, outcome)
-        await coordinator.append(f"task:{step}", outcome)
-        if holder and not command.wait:
-            self._dispatcher.tell_to_stop(coordinator, step, holder, attempt, "canceled")
+        await coordinator.append(f"task:{command.step}", outcome)
 
     async def _stopped(self, coordinator: Coordinator, command: Withdraw, agent_id: str, outcome: Outcome) -> None:
         """Wait until the agent has stopped the task. An agent that can't be asked notices it when it renews its claim."""
@@ -124,9 +183,12 @@ class Attempts:
 
     async def _holder(self, coordinator: Coordinator, step: str) -> str:
         """The id of the agent that claims a step now; "" if none does."""
-        look = await self._context.journal.look(coordinator.workflow_id, (step,))
-        claim = look.claims.get(step) if look is not None else None
-        return claim.agent_id if claim is not None else ""
+        return (await self._holders(coordinator, (step,))).get(step, "")
+
+    async def _holders(self, coordinator: Coordinator, steps: Sequence[str]) -> dict[str, str]:
+        """The ids of the agents that claim these steps now."""
+        look = await self._context.journal.look(coordinator.workflow_id, steps)
+        return {} if look is None else {step: claim.agent_id for step, claim in look.claims.items()}
 
     async def _is_claimed(self, coordinator: Coordinator, step: str, attempt: int) -> bool:
         """Whether an agent holds this attempt and has renewed its claim in time."""

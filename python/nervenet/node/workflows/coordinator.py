@@ -187,6 +187,7 @@ class Coordinator(OwnedJournal):
             self.story.add(entry)
         if self._entries is not None:
             self._entries.append(entry)
+        self._context.collector_pause.hold()
         self._context.watchdog.enter(self.machine)
         self.machine.apply(entry, replaying=True, most=CALLBACKS_AT_A_TIME)
         self._context.watchdog.leave()
@@ -195,6 +196,7 @@ class Coordinator(OwnedJournal):
         """Run the next part of a large entry. Returns whether there was one: call it again then."""
         if not self.machine.unfinished:
             return False
+        self._context.collector_pause.hold()
         self._context.watchdog.enter(self.machine)
         self.machine.go_on(CALLBACKS_AT_A_TIME)
         self._context.watchdog.leave()
@@ -256,7 +258,9 @@ class Coordinator(OwnedJournal):
             self._attempt_failed(entry, name[8:])
         elif name.startswith(("decided:", "escalated:")):
             self._effects.question_entry(self, entry)
-        watchdog = self._context.watchdog
+        context = self._context
+        context.collector_pause.hold()
+        watchdog = context.watchdog
         watchdog.applying = (machine,)
         commands = machine.apply(entry, most=CALLBACKS_AT_A_TIME)
         watchdog.applying = None
@@ -280,6 +284,7 @@ class Coordinator(OwnedJournal):
         """Run the next part of a large entry. Entries that arrive meanwhile are read again after it."""
         if self.dropped:
             return
+        self._context.collector_pause.hold()
         self._context.watchdog.enter(self.machine)
         commands = self.machine.go_on(CALLBACKS_AT_A_TIME)
         self._context.watchdog.leave()

@@ -162,6 +162,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
    * </pre>
    *
    * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -173,6 +174,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
    * </pre>
    *
    * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -185,6 +187,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
    * </pre>
    *
    * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -196,6 +199,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
    * </pre>
    *
    * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -207,6 +211,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
    * </pre>
    *
    * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1248,6 +1253,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1262,6 +1268,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1276,6 +1283,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1290,6 +1298,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1311,6 +1320,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1329,6 +1339,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1349,6 +1360,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1370,6 +1382,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1388,6 +1401,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1406,6 +1420,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1425,6 +1440,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1442,6 +1458,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1459,6 +1476,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1470,6 +1488,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1484,6 +1503,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1499,6 +1519,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1510,6 +1531,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -1522,6 +1544,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Queues with something in them; on the first page only.
+     * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
      * </pre>
      *
      * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>

@@ -75,6 +75,7 @@ public interface ListAgentsResponseOrBuilder extends
   /**
    * <pre>
    * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
    * </pre>
    *
    * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -84,6 +85,7 @@ public interface ListAgentsResponseOrBuilder extends
   /**
    * <pre>
    * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
    * </pre>
    *
    * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -92,6 +94,7 @@ public interface ListAgentsResponseOrBuilder extends
   /**
    * <pre>
    * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
    * </pre>
    *
    * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -100,6 +103,7 @@ public interface ListAgentsResponseOrBuilder extends
   /**
    * <pre>
    * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
    * </pre>
    *
    * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
@@ -109,6 +113,7 @@ public interface ListAgentsResponseOrBuilder extends
   /**
    * <pre>
    * Queues with something in them; on the first page only.
+   * Where Redis has millions of keys, a queue that no agent serves appears some minutes late.
    * </pre>
    *
    * <code>repeated .nervenet.v1.QueueInfo queues = 3 [json_name = "queues"];</code>
