@@ -12,12 +12,14 @@ import signal
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nervenet.dev.servers import Server, etcd, valkey
+from tests.support.forked import forking
 from tests.support.permissions import nothing_is_refused
 
 if TYPE_CHECKING:
@@ -64,6 +66,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: min((ranks.get(part, len(ranks)) for part in item.path.parts[len(here.parts) :]), default=0)
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_processes() -> Iterator[None]:
+    """Nodes, agents and commands need not import nervenet again and again (`tests.support.forked`). EXEC=1: they do."""
+    with forking() if "EXEC" not in os.environ else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")
