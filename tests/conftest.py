@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def forked_processes() -> Iterator[None]:
     """Nodes, agents and commands need not import nervenet again and again (`tests.support.forked`). EXEC=1: they do."""
-    with forking() if "EXEC" not in os.environ else nullcontext():
+    with forking() if not os.environ.get("EXEC") else nullcontext():
         yield
 
 

@@ -28,7 +28,9 @@ import struct
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 PACKAGES = ("cli", "client", "process", "node", "agent", "http")
@@ -41,7 +43,8 @@ def import_all() -> None:
     for package in PACKAGES:
         found = import_module(f"nervenet.{package}")
         for module in pkgutil.walk_packages(found.__path__, f"{found.__name__}."):
-            import_module(module.name)
+            with suppress(ImportError):  # of a library that this environment does not have
+                import_module(module.name)
 
 
 def serve(asking: socket.socket) -> list[str] | None:
@@ -80,10 +83,8 @@ def report(selector: selectors.BaseSelector, pidfd: int, pid: int, answer: int) 
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     selector.unregister(pidfd)
     os.close(pidfd)
-    try:
+    with suppress(BrokenPipeError):  # nobody waits for it
         os.write(answer, struct.pack("i", code))
-    except BrokenPipeError:
-        pass  # nobody waits for it
     os.close(answer)
 
 
@@ -105,7 +106,7 @@ def become(request: dict[str, Any], streams: list[int]) -> list[str]:
 def main() -> list[str] | None:
     import_all()
     assert threading.active_count() == 1, threading.enumerate()
-    assert len(os.listdir("/proc/self/task")) == 1, "an import has started a thread"
+    assert len(list(Path("/proc/self/task").iterdir())) == 1, "an import has started a thread"
     gc.collect()
     gc.freeze()  # or the first collection of each process would copy the memory that all of them share
     return serve(socket.socket(fileno=int(sys.argv[1])))
