@@ -97,7 +97,7 @@ def become(request: dict[str, Any], streams: list[int]) -> list[str]:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    sys.path[0] = os.getcwd()  # as `python -m` has it
+    sys.path[0] = str(Path.cwd())  # as `python -m` has it
     arguments: list[str] = request["arguments"]
     sys.orig_argv[1:] = ["-m", "nervenet", *arguments]
     return arguments

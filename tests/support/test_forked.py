@@ -16,7 +16,9 @@ from tests.support.environment import NERVENET, clean_environment
 from tests.support.forked import ForkedProcess, ForkServers, can_fork, run_nervenet
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(bool(os.environ.get("EXEC")) or sys.platform != "linux", reason="this run starts interpreters")
+pytestmark = pytest.mark.skipif(
+    bool(os.environ.get("EXEC")) or sys.platform != "linux", reason="this run starts interpreters"
+)
 
 APP = """
 import json, os, signal, sys, threading, time
