@@ -7,6 +7,7 @@ their function-scoped loops. Tests that kill or reconfigure a server start their
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nervenet.dev.servers import Server, etcd, valkey
+from nervenet.heap import collect_seldom
 from tests.support.forked import forking
 from tests.support.permissions import nothing_is_refused
 
@@ -34,6 +36,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # all of nervenet.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     sys.dont_write_bytecode = False
+
+PACE = gc.get_threshold()
+collect_seldom()  # until all tests are imported: at Python's own pace that takes half as long again
 
 collect_ignore = [
     *([] if "NERVENET_FRAMEWORKS" in os.environ else ["frameworks"]),
@@ -66,6 +71,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: min((ranks.get(part, len(ranks)) for part in item.path.parts[len(here.parts) :]), default=0)
     )
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # all tests, which stay
+    gc.set_threshold(*PACE)
 
 
 @pytest.fixture(scope="session", autouse=True)
