@@ -43,6 +43,9 @@ export INTEROP JAEGER LOGS
 # Which environments `make frameworks` runs.
 export FRAMEWORKS
 
+# EXEC=1: the tests fork no process, but start an interpreter for each (tests/README.md).
+export EXEC
+
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 

@@ -7,17 +7,21 @@ their function-scoped loops. Tests that kill or reconfigure a server start their
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nervenet.dev.servers import Server, etcd, valkey
+from nervenet.heap import collect_seldom
+from tests.support.forked import forking
 from tests.support.permissions import nothing_is_refused
 
 if TYPE_CHECKING:
@@ -32,6 +36,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # all of nervenet.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     sys.dont_write_bytecode = False
+
+PACE = gc.get_threshold()
+collect_seldom()  # until all tests are imported: at Python's own pace that takes half as long again
 
 collect_ignore = [
     *([] if "NERVENET_FRAMEWORKS" in os.environ else ["frameworks"]),
@@ -64,6 +71,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: min((ranks.get(part, len(ranks)) for part in item.path.parts[len(here.parts) :]), default=0)
     )
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # all tests, which stay
+    gc.set_threshold(*PACE)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_processes() -> Iterator[None]:
+    """Nodes, agents and commands need not import nervenet again and again (`tests.support.forked`). EXEC=1: they do."""
+    with forking() if not os.environ.get("EXEC") else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.metadata import PathDistribution
 from pathlib import Path, PurePosixPath
 
@@ -17,11 +18,15 @@ from examples.licence_audit.models import Clause, Declared, Distribution, Facts,
 from examples.licence_audit.summarize import summarize
 from examples.licence_audit.validate import validate
 
-HERE = {distribution.name: distribution for distribution in installed()}
+
+@cache
+def here() -> dict[str, Distribution]:
+    """Each distribution of this environment; read once, by the first test that asks."""
+    return {distribution.name: distribution for distribution in installed()}
 
 
 def text_of(name: str) -> str:
-    return HERE[name].files[0].text
+    return here()[name].files[0].text
 
 
 def shipping(*texts: str) -> Distribution:
@@ -32,10 +37,10 @@ def shipping(*texts: str) -> Distribution:
 
 
 def test_every_distribution_is_found_once_and_always_in_the_same_order() -> None:
-    assert list(HERE.values()) == installed()
-    names = [documents.canonical(name) for name in HERE]
+    assert list(here().values()) == installed()
+    names = [documents.canonical(name) for name in here()]
     assert names == sorted(set(names)) and {"pytest", "pydantic"} <= set(names)
-    assert HERE["pytest"].files and HERE["pytest"].version
+    assert here()["pytest"].files and here()["pytest"].version
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,7 @@ def test_texts_beyond_a_payload_are_cut_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_well_known_text_is_recognised() -> None:
-    found = classify(HERE["click"])
+    found = classify(here()["click"])
     assert found.found == "BSD-3-Clause" and found.confidence > 0.95 and found.method == "rules"
 
 
@@ -99,18 +104,15 @@ def test_what_merely_lies_among_the_licences_does_not_count() -> None:
     assert classify(Distribution(name="x", files=[story, licence])).found == "MIT"
 
 
-APACHE = HERE["buf-bin"].files[0].text
-
-
 def test_an_apache_licence_without_its_appendix_is_one() -> None:
     """Its text alone resembles Pixar's variant more: requests and packaging ship it so."""
-    terms, _, _ = APACHE.partition("   END OF TERMS AND CONDITIONS")
+    terms, _, _ = text_of("buf-bin").partition("   END OF TERMS AND CONDITIONS")
     assert classify(shipping(terms)).found == "Apache-2.0"
     assert classify(shipping(terms + "   END OF TERMS AND CONDITIONS")).found == "Apache-2.0"
 
 
 def test_pixars_variant_is_still_told_from_it() -> None:
-    terms, _, _ = APACHE.partition("   END OF TERMS AND CONDITIONS")
+    terms, _, _ = text_of("buf-bin").partition("   END OF TERMS AND CONDITIONS")
     modified = terms.replace("Apache License\n", "Modified Apache 2.0 License\n")
     modified = re.sub(
         r"trademarks, service marks,\s+or product names of the Licensor,.*?NOTICE file\.",
@@ -147,7 +149,7 @@ def test_pixars_variant_is_still_told_from_it() -> None:
 )
 def test_distributions_that_somebody_read(name: str, found: str, agrees: bool) -> None:
     """Checked by eye, against the texts that they ship."""
-    distribution = HERE[name]
+    distribution = here()[name]
     classified = classify(distribution)
     assert classified.found == found
     assert validate(distribution.declared, found).agrees is agrees
@@ -156,7 +158,7 @@ def test_distributions_that_somebody_read(name: str, found: str, agrees: bool) -
 @pytest.mark.long
 def test_no_apache_licence_here_is_taken_for_a_variant_of_it() -> None:
     """With the appendix and without it: texts that begin as the Apache licence does are one."""
-    files = [file for distribution in HERE.values() for file in distribution.files if file.kind == "licence"]
+    files = [file for distribution in here().values() for file in distribution.files if file.kind == "licence"]
     apache = [file for file in files if "Apache License" in file.text[:100] and len(file.text) < 12_000]
     assert len(apache) > 10
     assert {tuple(match(file).found) for file in apache} == {("Apache-2.0",)}
@@ -199,7 +201,7 @@ def test_years_of_one_holder_are_gathered_over_all_files() -> None:
 
 
 def test_each_clause_carries_the_sentence_it_was_found_in() -> None:
-    facts = extract(HERE["buf-bin"])
+    facts = extract(here()["buf-bin"])
     assert {"use", "modification", "use of patents"} <= {clause.label for clause in facts.permits}
     assert "keeping the NOTICE file" in {clause.label for clause in facts.requires}
     assert "using trademarks" in {clause.label for clause in facts.forbids}

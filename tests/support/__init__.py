@@ -6,6 +6,7 @@
 | `waiting` | `until` (async), `wait_until` (sync), `keep_asking`: every wait has a deadline and says what it waited for |
 | `environment` | `clean_environment`, where the repository is, how to run `nervenet`, a mute TCP server |
 | `processes` | `Process` and `NervenetProcess`: started with a log, killed with us, ready when they say so |
+| `forked`, `fork_server` | nodes, agents and commands without the half second that their imports take |
 | `mesh` | `ProcessMesh`: nodes and agents as processes, `mesh_alone` with servers of its own, `Supervised` |
 | `dev` | `Dev`: a `nervenet dev` |
 | `running` | `Running`: servers and nodes that end together |

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.forked import can_fork, run_nervenet
+
 ROOT = Path(__file__).parents[2]
 """The repository."""
 NERVENET = [sys.executable, "-m", "nervenet"]
@@ -33,8 +35,11 @@ def nervenet(
     *arguments: str, env: Mapping[str, str], cwd: Path = ROOT, stdin: str | None = None, within: float = 60
 ) -> Result:
     """Run `nervenet …` to its end; a traceback is a failure whatever was asked."""
-    command = [*NERVENET, *arguments]
-    result = subprocess.run(command, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, timeout=within)
+    if can_fork(env):
+        result = run_nervenet(arguments, stdin=stdin, cwd=cwd, env=env, timeout=within)
+    else:
+        command = [*NERVENET, *arguments]
+        result = subprocess.run(command, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, timeout=within)
     assert "Traceback" not in result.stderr, result.stderr
     return result
 

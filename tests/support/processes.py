@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, Self
 
 from nervenet.dev.servers import tied
 from tests.support.environment import NERVENET, ROOT
+from tests.support.forked import ForkedProcess, can_fork, start_nervenet
 from tests.support.waiting import until, wait_until
 
 READY_WITHIN = 60.0
@@ -24,7 +26,13 @@ class Process:
         self, command: Sequence[str], log_file: Path, env: Mapping[str, str] | None = None, *, cwd: Path = ROOT
     ) -> None:
         self.log_file = log_file
+        self.process: subprocess.Popen[bytes] | ForkedProcess
         with log_file.open("ab") as log:
+            if [*command[: len(NERVENET)]] == NERVENET and can_fork(env):
+                with Path(os.devnull).open() as null:
+                    files = {"stdin": null.fileno(), "stdout": log.fileno(), "stderr": log.fileno()}
+                    self.process = start_nervenet(command[len(NERVENET) :], **files, cwd=cwd, env=env)
+                return
             self.process = subprocess.Popen(
                 tied(command),
                 cwd=cwd,

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from moto.server import ThreadedMotoServer
-
 REGION: Final = "us-east-1"
 
 
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Its URL. It is empty: all such servers of a process share what they hold."""
+    from moto.server import ThreadedMotoServer  # a second, for those who need it
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

@@ -17,11 +17,14 @@ from collections.abc import Sequence
 
 from nervenet.cli.arguments.tree import complete, parse
 from nervenet.cli.failures import report
+from nervenet.heap import collect_seldom
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; `argv` is without the program's name."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its C core would write between our lines
+    if argv is None:  # this process is ours alone
+        collect_seldom()
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from nervenet import telemetry
 from nervenet.errors import ConfigError
-from nervenet.heap import return_free_memory
+from nervenet.heap import collect_seldom, return_free_memory
 from nervenet.imports import refuse_here
 from nervenet.process import logs
 from nervenet.process.exporting import exporting
@@ -166,6 +166,7 @@ def run_mesh(mesh: MeshDefinitions, config: Config, *, node: bool, agents: bool 
 
 def _run(main: Callable[[ShutdownSignals], Any], mesh: MeshDefinitions, config: Config, role: str, quiet: bool) -> int:
     refuse_here(f"mesh {mesh.name}")
+    collect_seldom()  # until it serves
     logs.set_up(config.log, config.log_level, process_number=config.process)
     if quiet:
         logging.getLogger("nervenet.process").setLevel(logging.WARNING)

@@ -16,14 +16,16 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from nervenet.clock import SYSTEM, Clock
 from nervenet.config import is_loopback
 from nervenet.security.refusals import bad_token, keys_unknown
 from nervenet.timing import JWKS_GRACE, JWKS_LOOK_AGAIN, JWKS_LOOK_EVERY, JWKS_READ_WITHIN
+
+if TYPE_CHECKING:
+    from urllib.request import OpenerDirector
 
 __all__ = ["CannotRead", "IssuerKeys", "PublicKey", "read_keys"]
 
@@ -165,11 +167,15 @@ def _can_verify(key: object) -> bool:
     return isinstance(key, dict) and key.get("kty") in ("RSA", "EC", "OKP") and key.get("use", "sig") == "sig"
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    """Another address than the configured one must not decide whose signatures count."""
+def _opener() -> OpenerDirector:
+    """One that follows no redirect: another address than the configured one must not decide whose signatures count."""
+    from urllib.request import HTTPRedirectHandler, build_opener  # 10 ms, for those who have an issuer
 
-    def redirect_request(self, *_: Any) -> None:
-        return None
+    class NoRedirects(HTTPRedirectHandler):
+        def redirect_request(self, *_: Any) -> None:
+            return None
+
+    return build_opener(NoRedirects)
 
 
 def _is_safe(url: str) -> bool:
@@ -181,8 +187,9 @@ def _read_json(url: str) -> dict[str, Any]:
     ends = time.monotonic() + JWKS_READ_WITHIN
     data = b""
     try:
-        request = Request(url, headers={"Accept": "application/json", "User-Agent": "nervenet"})  # noqa: S310  # _is_safe
-        with build_opener(_NoRedirects).open(request, timeout=JWKS_READ_WITHIN) as answer:
+        opener = _opener()
+        opener.addheaders = [("Accept", "application/json"), ("User-Agent", "nervenet")]
+        with opener.open(url, timeout=JWKS_READ_WITHIN) as answer:
             while part := answer.read1(65_536):
                 data += part
                 if len(data) > _LARGEST or time.monotonic() > ends:

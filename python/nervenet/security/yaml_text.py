@@ -11,13 +11,12 @@ wrong in a list, so that one run of a check tells all mistakes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import MappingNode, Node
 
 __all__ = ["MOST_VALUES", "Mistake", "Mistakes", "Place", "Reader", "Value", "parse"]
 
@@ -51,6 +50,8 @@ class Value:
     """A node of the file. Exactly one of `text`, `items` and `entries` is not None."""
 
     def __init__(self, node: Node, source: list[str]) -> None:
+        from ruamel.yaml.nodes import ScalarNode
+
         self.place = Place(node.start_mark.line + 1, node.start_mark.column + 1)
         self._node = node
         self._source = source
@@ -77,6 +78,9 @@ class Value:
 
 def parse(text: str, name: str) -> Value:
     """The file as a tree of values. Raises Mistakes."""
+    from ruamel.yaml import YAML  # 15 ms, for those who have a policy
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
     try:
         node = YAML(typ="safe", pure=True).compose(text)
         if node is None:
@@ -101,6 +105,8 @@ class _Tree:
         self._left = MOST_VALUES
 
     def value(self, node: Node, above: frozenset[int] = frozenset()) -> Value:
+        from ruamel.yaml.nodes import MappingNode, SequenceNode
+
         value = Value(node, self._source)
         if id(node) in above:
             raise Mistakes(self._name, [Mistake(value.place, "a value cannot contain itself")])
@@ -122,6 +128,8 @@ class _Tree:
 
 
 def _pairs(node: MappingNode, name: str) -> Iterator[tuple[str, Place, Node]]:
+    from ruamel.yaml.nodes import ScalarNode
+
     for key, value in node.value:
         place = Place(key.start_mark.line + 1, key.start_mark.column + 1)
         if not isinstance(key, ScalarNode):

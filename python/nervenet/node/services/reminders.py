@@ -15,8 +15,6 @@ import logging
 import os
 import shlex
 import signal
-import urllib.request
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.json_format import MessageToDict
@@ -146,6 +144,9 @@ class Reminders:
 async def post(url: str, key: str, body: bytes) -> None:
     """Raises HookFailed unless the answer is a 2xx."""
     headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "nervenet"}
+    import urllib.request  # 10 ms, for those who have a webhook
+    from http.client import HTTPException
+
     request = urllib.request.Request(url, body, headers)  # noqa: S310  # the operator's own, http or https
 
     def send() -> None:
