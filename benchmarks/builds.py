@@ -6,6 +6,7 @@
 The other build is any git revision whose `benchmarks/roles.py` takes the same orders; it is laid out under build/ and runs on
 this environment's libraries. Workload, servers and measuring are those of throughput.py and memory.py. Half of the rounds run
 on processes that were started in the other order: where a process comes to lie in memory is worth some per cent too.
+Other Pythons and libraries: variants.py.
 """
 
 from __future__ import annotations

@@ -34,11 +34,11 @@ def environment(name: str) -> Path:
     ready = folder / ".ready"
     if not (ready.exists() and ready.stat().st_mtime > lock.stat().st_mtime):
         print(f"Installing what {lock.relative_to(HOME)} names into {folder} (once).", file=sys.stderr)
-        _run([str(HOME / "tools/venv"), str(folder), *PYTHONS])
+        run([str(HOME / "tools/venv"), str(folder), *PYTHONS])
         pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--no-compile", "--use-pep517"]
-        _run([*pip, "--require-hashes", "-r", str(lock)])
+        run([*pip, "--require-hashes", "-r", str(lock)])
         if name in WITH_NERVENET:
-            _run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(HOME)])
+            run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(HOME)])
         ready.touch()
     return folder / "bin/python"
 
@@ -53,7 +53,7 @@ def npm_program(folder: Path, pattern: str) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(folder / name, target)
-        _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(target)])
+        run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(target)])
         (target / ".ready").touch()
     found = sorted(target.glob(f"node_modules/{pattern}"))
     if not found:
@@ -71,7 +71,8 @@ def version(python: Path, *distributions: str) -> str:
     return ", ".join(f"{name} {number}" for name, number in zip(distributions, numbers, strict=True))
 
 
-def _run(command: list[str]) -> None:
+def run(command: list[str]) -> None:
+    """Run a step of an installation."""
     env = {key: value for key, value in os.environ.items() if key != "PIP_FIND_LINKS"}
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env=env | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}

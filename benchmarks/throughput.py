@@ -15,12 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import redis
@@ -105,15 +107,22 @@ def start_pump(stack: ExitStack, store: Server, work_ms: int) -> System:
 
 
 def start_product(
-    stack: ExitStack, store: Server, members: Server, work_ms: int, name: str = PRODUCT, home: Path = HOME
+    stack: ExitStack,
+    store: Server,
+    members: Server,
+    work_ms: int,
+    name: str = PRODUCT,
+    home: Path = HOME,
+    python: str = sys.executable,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> System:
     """The product of a checkout, by its own benchmark's roles."""
-    env = product_environment(store, members, name, home) | {"NERVENET_BENCH_WORK_MS": str(work_ms)}
+    env = product_environment(store, members, name, home) | {"NERVENET_BENCH_WORK_MS": str(work_ms)} | dict(environment)
     roles = home / "benchmarks" / "roles.py"
-    node = stack.enter_context(Process(roles, "node", env=env))
+    node = stack.enter_context(Process(roles, "node", env=env, python=python))
     env["NERVENET_ADDRESS"] = node.ready
-    agent = stack.enter_context(Process(roles, "agent", env=env))
-    client = stack.enter_context(Process(roles, "client", env=env))
+    agent = stack.enter_context(Process(roles, "agent", env=env, python=python))
+    client = stack.enter_context(Process(roles, "client", env=env, python=python))
     who = {"client": client, "node": node, "agent": agent, "valkey": store, "etcd": members}
     return System(name, name, client, node.pid, {role: each.pid for role, each in who.items()})
 

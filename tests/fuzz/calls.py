@@ -191,7 +191,7 @@ def _judged(error: grpc.aio.AioRpcError, method: RpcMethod) -> str:
     if code == "DEADLINE_EXCEEDED":
         return "" if method.name in _WAITS else "never answered"
     info, bad = details.ErrorInfo(), details.BadRequest()
-    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    packed = dict([*(error.trailing_metadata() or ())]).get("grpc-status-details-bin", b"")
     for part in status_pb2.Status.FromString(packed).details:
         _ = part.Unpack(info) or part.Unpack(bad)
     if info.domain != "nervenet" or not info.reason:

@@ -50,7 +50,7 @@ def failed(task: task_pb2.TaskEnvelope, message: str, **more: Any) -> pb.TaskCom
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """The reason of a status, from our ErrorInfo."""
-    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    packed = dict([*(error.trailing_metadata() or ())]).get("grpc-status-details-bin", b"")
     info = error_details_pb2.ErrorInfo()
     for part in status_pb2.Status.FromString(packed).details:
         if part.Unpack(info) and info.domain == "nervenet":

@@ -89,6 +89,28 @@ def test_an_image_is_pinned_and_runs_as_nobody_in_particular() -> None:
     assert {f"!{source}" for source in copied - {"."}} <= set(context)
 
 
+def test_an_image_is_built_only_on_an_optimized_python_unless_told_otherwise(tmp_path: Path) -> None:
+    """The check of the Dockerfile itself, on stand-ins for the base's Python that tell how they were built."""
+    text = (ROOT / "deploy" / "Dockerfile").read_text().replace("\\\n", "")
+    check = next(line for line in text.splitlines() if line.startswith("RUN ") and "--enable-optimizations" in line)
+
+    def build(arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "sysconfig.py").write_text(f"def get_config_var(name): return {arguments!r}\n")
+        (tmp_path / "python").unlink(missing_ok=True)
+        (tmp_path / "python").symlink_to(sys.executable)
+        path = f"{tmp_path}:/usr/bin:/bin"
+        return subprocess.run(
+            ["sh", "-c", check.removeprefix("RUN ")],
+            env={"PATH": path, "PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1", **env},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    assert build("'--enable-optimizations' '--with-lto'").returncode == 0
+    refused = build("'--enable-shared'")
+    assert refused.returncode == 1 and "--build-arg ANY_PYTHON=1" in refused.stderr
+    assert build("'--enable-shared'", ANY_PYTHON="1").returncode == 0
+
+
 def sources(copy: str) -> list[str]:
     """The sources of a COPY line: its words without flags and without the last, where they go."""
     return [word for word in copy.split()[1:-1] if not word.startswith("--")]

@@ -57,6 +57,25 @@ def test_an_older_python_first_on_the_path_is_passed_over(tmp_path: Path, bare_p
     assert (tmp_path / "made").read_text() == "-m venv --clear folder\n"
 
 
+def test_a_python_that_was_built_with_optimizations_is_preferred_to_a_newer_one(
+    tmp_path: Path, bare_path: Path
+) -> None:
+    """Stand-ins: the script asks whether a Python is suitable, and then how it was built."""
+    for name, optimized in {"python3.14": 1, "python3.13": 0, "python3.12": 1}.items():
+        launcher(
+            bare_path,
+            name,
+            f'[ "$1" = -m ] && {{ echo {name} > {tmp_path}/made; exit; }}\n'
+            f'case "$2" in *enable-optimizations*) exit {optimized};; *) exec {sys.executable} "$@";; esac',
+        )
+    make = [ROOT / "tools/venv", "folder", "3.11", "3.14"]
+    subprocess.run(make, env={"PATH": str(bare_path)}, check=True)
+    assert (tmp_path / "made").read_text() == "python3.13\n"
+    (bare_path / "python3.13").unlink()
+    subprocess.run(make, env={"PATH": str(bare_path)}, check=True)
+    assert (tmp_path / "made").read_text() == "python3.14\n"  # where none is, the newest
+
+
 def test_a_named_python_is_found_among_the_versions_of_pyenv_and_missing_ones_are_named(
     tmp_path: Path, bare_path: Path
 ) -> None:

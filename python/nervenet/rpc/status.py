@@ -227,7 +227,8 @@ def _duration(span: timedelta) -> Duration:
 def error_of(error: grpc.aio.AioRpcError, where: str) -> RequestError:
     """The error of the other side. Without our details: `where` cannot be reached."""
     code = error.code()
-    packed = dict(error.trailing_metadata() or ()).get(DETAILS_KEY)
+    # Pairs, because the keys() of grpc.aio's metadata are pairs too before grpcio 1.80, and dict() would ask for them.
+    packed = dict([*(error.trailing_metadata() or ())]).get(DETAILS_KEY)
     if not isinstance(packed, bytes):
         return _transport_error(code, error.details() or code.name, where)
     status = status_pb2.Status.FromString(packed)
