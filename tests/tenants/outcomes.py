@@ -104,7 +104,9 @@ def plain(heard: Sequence[Any], things: Belongings) -> str:
 
 
 def _refusal(error: grpc.aio.AioRpcError) -> dict[str, Any]:
-    status = status_pb2.Status.FromString(dict([*(error.trailing_metadata() or ())]).get("grpc-status-details-bin", b""))
+    status = status_pb2.Status.FromString(
+        dict([*(error.trailing_metadata() or ())]).get("grpc-status-details-bin", b"")
+    )
     details = []
     for packed in status.details:
         for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo):
