@@ -12,7 +12,8 @@ import os
 from nervenet import Context, Mesh, Signal
 
 WORK_S = int(os.environ.get("NERVENET_BENCH_WORK_MS", "0")) / 1000
-TEXT = "x" * int(os.environ.get("NERVENET_BENCH_BYTES", "1022"))  # with its quotes, 1 KB of JSON
+TEXT = "x" * int(os.environ.get("NERVENET_BENCH_BYTES", "1022"))
+"""With its quotes, 1 KB of JSON if nothing else is said."""
 
 mesh = Mesh("four")
 go = Signal("go", str)

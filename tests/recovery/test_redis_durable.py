@@ -221,7 +221,12 @@ async def at_once(ctx: Context, n: int) -> int:
 
 @asynccontextmanager
 async def busy_node(
-    server: Server, etcd_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch, *, durable_bytes: int = 0
+    server: Server | Replicated,
+    etcd_url: str,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    durable_bytes: int = 0,
 ) -> AsyncIterator[Node]:
     """A node that remembers for an hour, and nothing longer than a crash of Redis can take it."""
     monkeypatch.setattr(remembered, "RECENT_WRITES_MS", 3_600_000)
@@ -264,6 +269,23 @@ async def test_what_is_on_the_disk_is_forgotten_and_the_tail_is_written_back(
         await server.restart()
         await until(lambda: node.recovery.times > times and not node.remembered.being_written_back, "Redis is back", 30)
         assert node.recovery._write_back.entries, f"something was lost with the {cut} bytes that were cut off"
+        assert await closed(node, early + late) == early + late
+
+
+async def test_what_every_replica_has_is_forgotten_and_a_failover_loses_nothing(
+    etcd_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        Replicated(options={"appendonly": "yes"}) as redis,
+        busy_node(redis, etcd_url, namespace, monkeypatch) as node,
+    ):
+        early = await close(node, 0)
+        await until(lambda: not closed_lately(node), "the disk and the replica have all of it", 40)
+        monkeypatch.setattr(remembered, "DURABLE_BYTES", 1 << 30)  # what closes now stays in memory
+        late = await close(node, 100)
+        times = node.recovery.times
+        await redis.failover(signal.SIGKILL)
+        await until(lambda: node.recovery.times > times and not node.remembered.being_written_back, "Redis is back", 40)
         assert await closed(node, early + late) == early + late
 
 
