@@ -22,8 +22,7 @@ __all__ = ["collect_seldom", "memory_in_use", "return_free_memory"]
 def collect_seldom() -> None:
     """Let Python look for garbage after 200,000 new objects, and not after 700: for a process that begins to import.
 
-    An import makes many objects and no garbage. A node that imports at CPython's own pace needs a quarter more CPU to start,
-    a command a tenth.
+    An import makes many objects and no garbage. At CPython's own pace a node needs about a tenth more CPU to start.
     """
     gc.set_threshold(200_000, 20, 50)
 
