@@ -2,12 +2,15 @@
 """What parked workflows cost: resident memory of a node with a thousand of them, and of each by difference. And what a busy
 node has.
 
-    python benchmarks/memory.py [--parked 1000]
+    python benchmarks/memory.py [--parked 1000] [--sleepers 100000]
     python benchmarks/memory.py --busy 20 [--beside REVISION]      # seconds under load, here and in an earlier build
 
 Each parked one waits for a signal. What one costs is the difference between a thousand and two thousand of them: the first thousand
 also brings what their sudden arrival leaves behind in the process, once. The load is that of throughput.py, for longer than
 the ten seconds for which a node remembers what has closed.
+
+Those that are parked are measured before they leave memory, and the last of all when all have left. With `--sleepers`, `sleepers.py` runs
+behind it.
 """
 
 from __future__ import annotations
@@ -22,10 +25,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import sleepers
 from processes import HOME, Process, cpu_ms, product_environment, rss_mb
 
 from nervenet.dev.servers import etcd, valkey
 
+LEFT_S = 40.0  # by then what only waits has left memory
 SETTLE_S = 2.0  # for what a start leaves for later: the watch's first look, replies that are still parsed
 
 
@@ -44,16 +49,20 @@ def measure(parked: int, home: Path = HOME) -> dict[str, Any]:
             client.ask(workflows=parked)
             time.sleep(SETTLE_S)
             seen.append(rss_mb(node.pid))
+        time.sleep(LEFT_S)
+        asleep = rss_mb(node.pid)
     idle, once, twice = seen
     found = {
         "parked": parked,
         "node_rss_mb": round(once, 1),
+        "left_rss_mb": round(asleep, 1),
         "idle_rss_mb": round(idle, 1),
         "kb_per_workflow": round((twice - once) * 1000 / parked, 2),
     }
     print(
         f"memory: a node with {parked} parked workflows has {found['node_rss_mb']} MB, without them"
-        f" {found['idle_rss_mb']} MB; each more costs {found['kb_per_workflow']} KB"
+        f" {found['idle_rss_mb']} MB; each more costs {found['kb_per_workflow']} KB; when {2 * parked} have left memory"
+        f" it has {found['left_rss_mb']} MB"
     )
     return found
 
@@ -125,8 +134,11 @@ def main() -> None:
         "--beside", default="", metavar="REVISION", help="another build, measured in turn with this one"
     )
     parser.add_argument("--out", type=Path, default=Path("build/bench/memory.json"))
+    parser.add_argument("--sleepers", type=int, default=0)
     options = parser.parse_args()
     found = busy(options) if options.busy else measure(options.parked)
+    if options.sleepers:
+        found |= sleepers.measure(options.sleepers, wake=5_000)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
 

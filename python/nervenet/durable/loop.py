@@ -244,6 +244,8 @@ class DurableLoop(_Base):  # type: ignore[misc]  # typeshed has 60 abstract meth
                     _drop(task.get_coro())
         finally:
             entered.leave()
+        for task in tasks:
+            _cut_off(task)
 
     # ── called by asyncio ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -473,6 +475,18 @@ def _drop(code: Any) -> None:
     with suppress(BaseException):
         for _ in range(MOST_DROPS):
             code.throw(_Dropped())
+
+
+def _cut_off(task: DurableTask) -> None:
+    """Let a dropped task and what it waited for refer to each other no longer, so that both are freed at once.
+
+    asyncio has all tasks of a process in one set, in which those of workflows are found slowly: their hash is their number in their
+    workflow. What waits for the garbage collector stays in it.
+    """
+    for future in (task, getattr(task, "_fut_waiter", None)):
+        if future is not None and not future.done():
+            for callback, _ in future._callbacks or ():
+                future.remove_done_callback(callback)
 
 
 def _line_of(handle: DurableHandle) -> str:

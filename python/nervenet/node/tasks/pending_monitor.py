@@ -175,6 +175,7 @@ class PendingMonitor:
                 if not coordinator.dropped:
                     self._unloader.unload(coordinator, crowded=len(self._asleep) > QUIET_IN_MEMORY)
             await asyncio.sleep(0)
+        self._unloader.return_memory()
 
     async def look_at(self, coordinators: list[Coordinator]) -> None:
         """Look at these now, because of a hint: an agent died, or Redis came back."""

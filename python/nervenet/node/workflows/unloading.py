@@ -17,6 +17,7 @@ import heapq
 import logging
 from typing import TYPE_CHECKING, Final
 
+from nervenet.heap import return_free_memory
 from nervenet.node.workflows.unloaded import UnloadedWorkflow
 from nervenet.redis_link.faults import LinkError
 from nervenet.timing import CROWDED_WORKFLOW_UNLOADED_MS, LOAD_AGAIN_MS, QUIET_WORKFLOW_UNLOADED_MS
@@ -36,6 +37,8 @@ LOADS_AT_A_TIME: Final = 16
 DUE_AT_A_TIME: Final = 1_000
 """Workflows whose timers are due that are put into the queue without a pause: about a millisecond."""
 LEAST_CROWDED: Final = 1_000
+MANY_UNLOADED: Final = 500
+"""Workflows that have left memory, about 3 MB, after which the C library is asked to give it back."""
 
 
 class Unloader:
@@ -50,6 +53,7 @@ class Unloader:
         self._alarm: Timer | None = None
         self._wanted: dict[str, None] = {}
         self._loading = 0
+        self._untrimmed = 0
 
     def __repr__(self) -> str:
         return f"<Unloader {len(self._hosted.unloaded)} unloaded, {len(self._wanted)} wait for their load>"
@@ -72,9 +76,16 @@ class Unloader:
             return False
         unloaded = UnloadedWorkflow(coordinator)
         self._hosted.unload(coordinator, unloaded)
+        self._untrimmed += 1
         if unloaded.due_ms is not None:
             self._wait_until(unloaded.due_ms, unloaded.workflow_id)
         return True
+
+    def return_memory(self) -> None:
+        """Give back to the system what many workflows have left: glibc keeps a third of it otherwise."""
+        if self._untrimmed >= MANY_UNLOADED:
+            self._untrimmed = 0
+            self._context.spawn(asyncio.to_thread(return_free_memory))
 
     def close(self) -> None:
         """The node stops: load nothing more."""
