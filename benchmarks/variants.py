@@ -132,9 +132,9 @@ def interleaved(variants: list[Variant], concurrency: list[int], rounds: int, se
 
 
 def _rotated(variants: list[Variant], number: int) -> list[Variant]:
-    """Another one first for each number, and in the other order for every second one."""
-    begin = number % len(variants)
-    return (variants[begin:] + variants[:begin])[:: -1 if number % 2 else 1]
+    """Another one first for each number, and in the other order once each has been first."""
+    times, begin = divmod(number, len(variants))
+    return (variants[begin:] + variants[:begin])[:: -1 if times % 2 else 1]
 
 
 def _start(stack: ExitStack, variants: list[Variant]) -> Bench:

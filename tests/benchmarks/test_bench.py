@@ -87,3 +87,24 @@ def test_tokens_reach_their_watchers_all_and_in_order(tmp_path: Path) -> None:
     ]
     assert all(0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"] for row in found["rows"])
     assert "Redis commands" in printed
+
+
+@pytest.mark.long
+def test_variants_measures_each_environment_in_turn(tmp_path: Path) -> None:
+    small = ("--concurrency", "1", "--rounds", "2", "--seconds", "0.3")
+    printed, found = bench("variants.py", tmp_path / "variants.json", "NERVENET_LOG_LEVEL=error", *small)
+
+    assert [(row["round"], row["system"]) for row in found["rows"]] == [
+        (0, "this"),
+        (0, "NERVENET_LOG_LEVEL=error"),
+        (1, "NERVENET_LOG_LEVEL=error"),
+        (1, "this"),
+    ]
+    assert all(row["cpu_ms"] > row["client"] > 0 and row["waits"]["node"] > 1 for row in found["rows"])
+    assert "1 at once" in printed
+
+
+def test_variants_says_what_a_variant_is(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "variants.py"), "grpcio"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 1 and "use python=COMMAND, rev=REVISION, NAME==VERSION or NAME=VALUE" in done.stderr
