@@ -36,13 +36,13 @@ class Asked(NamedTuple):
     machine: dict[str, Any]
 
 
-def command_line(doc: str | None, name: str) -> Asked:
+def command_line(doc: str | None, name: str, concurrency: int = 200) -> Asked:
     """Read it, and print the machine."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two rounds of a second each")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--concurrency", type=int, default=200)
+    parser.add_argument("--concurrency", type=int, default=concurrency)
     parser.add_argument("--out", type=Path, default=Path(f"build/bench/{name}.json"))
     options = parser.parse_args()
     rounds, seconds = (2, 1.0) if options.quick else (options.rounds, options.seconds)
