@@ -157,7 +157,8 @@ def closed(systems: Mapping[str, Measured], plan: Plan) -> list[Row]:
                     say(f"{name} is too slow for {concurrency} at once: left out")
                     continue
                 row = closed_slot(systems[name], concurrency, work_ms, plan.seconds)
-                pace[name] = row["workflows_per_s"]
+                if concurrency > 1:  # one alone that sleeps says nothing about many
+                    pace[name] = row["workflows_per_s"]
                 found[work_ms, concurrency, name].append(row)
                 say(f"round {i + 1} of {plan.rounds}, {_described(row)}")
     place = {name: number for number, name in enumerate(systems)}
