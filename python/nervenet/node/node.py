@@ -205,6 +205,7 @@ class Node(NodeParts):
             works = (
                 self._wake_reader.run,
                 self.monitor.run,
+                self.monitor.unload_crowds,
                 self._sweeper.run,
                 self._reaper.run,
                 self.failure_detector.run,

@@ -55,16 +55,19 @@ class MeshClock:
 class Timer:
     """One date; `cancel` makes it nothing."""
 
-    __slots__ = ("_args", "_call", "due_ms")
+    __slots__ = ("_args", "_call", "_timers", "due_ms")
 
-    def __init__(self, due_ms: int, call: Callable[..., object], args: tuple[Any, ...]) -> None:
+    def __init__(self, due_ms: int, call: Callable[..., object], args: tuple[Any, ...], timers: Timers) -> None:
         self.due_ms = due_ms
+        self._timers = timers
         self._call: Callable[..., object] | None = call
         self._args = args
 
     def cancel(self) -> None:
-        self._call = None
-        self._args = ()
+        if self._call is not None:
+            self._call = None
+            self._args = ()
+            self._timers.count_cancelled()
 
     @property
     def is_cancelled(self) -> bool:
@@ -87,25 +90,26 @@ class Timers:
         self._count = itertools.count()
         self._handle: asyncio.TimerHandle | None = None
         self._closed = False
-        self._crowded = LEAST_CROWDED
+        self._cancelled = 0  # at least as many of the heap are
 
     def __len__(self) -> int:
         return len(self._heap)
 
     def at(self, due_ms: int, call: Callable[..., object], *args: Any) -> Timer:
-        timer = Timer(due_ms, call, args)
-        if len(self._heap) >= self._crowded:
-            self._forget_cancelled()
+        timer = Timer(due_ms, call, args, self)
         heapq.heappush(self._heap, (due_ms, next(self._count), timer))
         if self._heap[0][2] is timer:
             self._arm()
         return timer
 
-    def _forget_cancelled(self) -> None:
-        """A cancelled timer would stay until its time: a workflow that waits for a year is unloaded and loaded often."""
-        self._heap = [entry for entry in self._heap if not entry[2].is_cancelled]
-        heapq.heapify(self._heap)
-        self._crowded = max(LEAST_CROWDED, 2 * len(self._heap))
+    def count_cancelled(self) -> None:
+        """One of them was. A cancelled timer would stay until its time, which may be in a year, so all are removed when they are half
+        of the heap."""
+        self._cancelled += 1
+        if self._cancelled > max(LEAST_CROWDED, len(self._heap) // 2):
+            self._heap = [entry for entry in self._heap if not entry[2].is_cancelled]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
 
     def close(self) -> None:
         self._closed = True
