@@ -24,6 +24,10 @@ FOUND = {
     (83996, 10): "an entry whose reply was lost, and that was pending no more, stayed in the inbox of a living agent",
     (91802, 10): "a node that left in the middle of an adoption was taken for a victim of what it adopted",
     (104307, 10): "so was one that was robbed of it before it could say that it lives",
+    (
+        2003200,
+        1,
+    ): "what a queue had handed to an agent that was cut off was not read again, because the queue was younger than its list of names",
     (4053, 10): "an agent whose first connection was cut never read again what it had been handed there",
 }
 """Seeds and copies that found a defect of the product, which is fixed. As code changes they become seeds like any other."""

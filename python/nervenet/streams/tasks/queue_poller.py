@@ -202,8 +202,12 @@ class QueuePoller:
         complete = await self._reread_stream(reader, inbox, None)
         # What was delivered and is no longer pending is lost, and its owner sends it again.
         await self._groups.trim(inbox)
-        for queue in [queue for queue in self.queues if queue.listed]:
-            complete = await self._reread_stream(reader, queue.stream, queue) and complete
+        for queue in list(self.queues):
+            try:
+                complete = await self._reread_stream(reader, queue.stream, queue) and complete
+            except RedisRefused as error:
+                if queue.listed or error.code != "NOGROUP":  # else nobody has made it yet
+                    raise
         return complete
 
     async def _reread_stream(self, reader: Reader, stream: bytes, queue: KnownQueue | None) -> bool:
