@@ -213,9 +213,8 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(
-        10_000, 1, 500
-    )  # the second generation is small too: what it goes through is a pause of milliseconds
+    # the second generation is small too: what it goes through is a pause of milliseconds
+    gc.set_threshold(10_000, 1, 500)
 
 
 def write_whole(file: Path, text: str) -> None:

@@ -202,9 +202,8 @@ class Loader:
         unloaded = self._hosted.unloaded.get(workflow_id)
         if adopted.status not in ("adopted", "mine") or head is None:
             return await self._leave(workflow_id, adopted, node_id, unloaded)
-        if (
-            adopted.status == "mine" and unloaded is None
-        ):  # a node that took it out of our set before this load read an older head
+        if adopted.status == "mine" and unloaded is None:
+            # a node that took it out of our set before this load read an older head
             await context.ownership.own(node_id, workflow_id)
         if not await self._has_code(head):
             _log.warning("%s: no code here for %s v%d of %s", node_id, head.definition, head.version, workflow_id)
