@@ -158,7 +158,7 @@ async def run(counts: list[int], seconds: float, rounds: int, idle_seconds: floa
                 there = max(there, count)
                 while link.info("persistence")[
                     "aof_rewrite_in_progress"
-                ]:  # a million copies make Valkey write its file anew
+                ]:  # a million copies make Valkey rewrite its file
                     await asyncio.sleep(0.5)
                 node.ask(take=True)
                 found = [await measure(client, raw, pids, seconds) for _ in range(rounds)]

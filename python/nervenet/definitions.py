@@ -209,7 +209,7 @@ class Workflow(Target[[In], Out], Generic[In, Out]):
     retention: timedelta | None = None
     signals: tuple[Signal[Any], ...] | None = None  # what its author says that it receives; None: found in its code
     _fingerprint: str = field(default="", kw_only=True)
-    _calls: dict[int, Any] = field(default_factory=dict, init=False)
+    _call_sites: dict[int, Any] = field(default_factory=dict, init=False)
     """What the calls of one line have in common (`durable/context.py`), for all runs of this process."""
 
     @overload

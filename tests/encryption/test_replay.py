@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -228,18 +229,18 @@ def test_a_replay_does_not_touch_the_file_of_the_keys(tmp_path: Path, monkeypatc
     os.mkfifo(file)
     touched: list[str] = []
 
-    def noted(name: str, arguments: tuple[object, ...]) -> None:
-        if name == "open" and str(tmp_path) in str(arguments[0]):
-            touched.append(str(arguments[0]))
+    def note(module: Any, name: str) -> None:
+        real = getattr(module, name)
 
-    real = os.stat
+        def noting(path: Any, *arguments: Any, **named: Any) -> Any:
+            if str(tmp_path) in str(path):
+                touched.append(f"{name} {path}")
+            return real(path, *arguments, **named)
 
-    def stat(path: Any, *arguments: Any, **named: Any) -> os.stat_result:
-        noted("open", (path,))
-        return real(path, *arguments, **named)
+        monkeypatch.setattr(module, name, noting)
 
-    monkeypatch.setattr(os, "stat", stat)
-    sys.addaudithook(noted)
+    for module, name in ((os, "stat"), (os, "open"), (io, "open"), (builtins, "open")):
+        note(module, name)
     now = SYSTEM.monotonic()
     monkeypatch.setattr(SYSTEM, "monotonic", lambda: now + 3600, raising=False)  # any look would be due
     unknown = Entry("signal:1", Signaled("more", other.encode(Payload("json", b'" more"'))), 3, 1003)

@@ -178,7 +178,7 @@ class Context(ContextBase):
         self._fold = machine._fold
         self._random: random.Random | None = None
         self._uuids = 0
-        self._calls = machine.workflow._calls
+        self._call_sites = machine.workflow._call_sites
 
     def __repr__(self) -> str:
         return f"<Context of {self.workflow_id}>"
@@ -294,35 +294,35 @@ class Context(ContextBase):
         What the calls of one line have in common is made once."""
         if too_many or unknown:
             _refuse(target, too_many, unknown)
-        calls: _Calls | None = self._calls.get(frame.f_lasti)
+        shared: _CallSite | None = self._call_sites.get(frame.f_lasti)
         if (
-            calls is None
-            or calls.target is not target
-            or calls.given is not options
-            or calls.site.code is not frame.f_code
+            shared is None
+            or shared.target is not target
+            or shared.given is not options
+            or shared.site.code is not frame.f_code
         ):
             if isinstance(target, Workflow):
                 return self._call_child(frame, target, input, options)
-            calls = self._calls[frame.f_lasti] = self._calls_of(frame, target, options)
+            shared = self._call_sites[frame.f_lasti] = self._call_site_of(frame, target, options)
         machine = self._machine
         kind = type(input)
         if (
-            kind is calls.plain and not machine.codecs.on
+            kind is shared.plain and not machine.codecs.on
         ):  # it cannot change: it is encoded when the call becomes a step
             if kind is str:
                 if input.isascii() and MOST_BYTES * len(input) + 2 <= machine.payload_limit:
-                    return self._outcome(calls, input)
+                    return self._outcome(shared, input)
             elif kind is not int or -LARGE < input < LARGE:
-                return self._outcome(calls, input)
-        return self._outcome(calls, *self._encoded(calls, input))
+                return self._outcome(shared, input)
+        return self._outcome(shared, *self._encoded(shared, input))
 
-    def _encoded(self, calls: _Calls, input: Any) -> tuple[Payload, Payload]:
+    def _encoded(self, shared: _CallSite, input: Any) -> tuple[Payload, Payload]:
         """The input before and after codecs."""
         machine = self._machine
-        plain = NOTHING if input is None and calls.input is ANY else calls.input.encode(input)
+        plain = NOTHING if input is None and shared.input is ANY else shared.input.encode(input)
         payload = machine.codecs.encode(plain) if machine.codecs.on else plain
         if len(payload.data) > machine.payload_limit:
-            check_size(payload, machine.payload_limit, f"{calls.capability}: input")
+            check_size(payload, machine.payload_limit, f"{shared.capability}: input")
         return plain, payload
 
     def _call_child(
@@ -423,7 +423,7 @@ class Context(ContextBase):
             for task in tasks:
                 task.cancel()
 
-    def _calls_of(self, frame: FrameType, target: Any, options: CallOptions | None) -> _Calls:
+    def _call_site_of(self, frame: FrameType, target: Any, options: CallOptions | None) -> _CallSite:
         defaults = self._machine.workflow.defaults
         version = None
         codec, output = ANY, ANY
@@ -437,7 +437,7 @@ class Context(ContextBase):
             resolved = resolve(defaults, options)
         else:
             raise TypeError(f"ctx.call takes an agent, an agent's name or a workflow, not {target!r}")
-        return _Calls(
+        return _CallSite(
             target,
             options,
             Site(frame.f_code, frame.f_lineno),
@@ -450,7 +450,7 @@ class Context(ContextBase):
             AttemptTally(resolved.max_attempts),
         )
 
-    async def _outcome(self, call: Pending | _Calls, plain: Any = NOTHING, payload: Payload | None = None) -> Any:
+    async def _outcome(self, call: Pending | _CallSite, plain: Any = NOTHING, payload: Payload | None = None) -> Any:
         """Make the call a step, wait for its outcome, and give its value or raise its failure.
 
         Args:
@@ -458,7 +458,7 @@ class Context(ContextBase):
             plain: The input before codecs. Without `payload`: the input as the code gave it.
             payload: The input.
         """
-        if type(call) is _Calls:
+        if type(call) is _CallSite:
             call = self._pending(call, plain, payload)
         fold = self._fold if self._fold.loop.is_alive() else await self._dropped()
         fold.issue(call)
@@ -471,19 +471,19 @@ class Context(ContextBase):
             raise
         return _value(call, outcome)
 
-    def _pending(self, calls: _Calls, plain: Any, payload: Payload | None) -> Pending:
+    def _pending(self, shared: _CallSite, plain: Any, payload: Payload | None) -> Pending:
         if payload is None:
-            plain, payload = self._encoded(calls, plain)
+            plain, payload = self._encoded(shared, plain)
         return Pending(
             "call",
-            calls.capability,
-            calls.output,
-            calls.site,
+            shared.capability,
+            shared.output,
+            shared.site,
             payload,
-            calls.options,
-            calls.version,
+            shared.options,
+            shared.version,
             digests=self._machine.codecs.digests(plain, self._fold.seed),
-            tally=calls.tally,
+            tally=shared.tally,
         )
 
     async def _dropped(self) -> Fold:
@@ -805,7 +805,7 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Calls:
+class _CallSite:
     """What the calls at one position of the code have in common, as long as their target and options are these objects."""
 
     target: Any

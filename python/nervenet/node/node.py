@@ -205,7 +205,7 @@ class Node(NodeParts):
             works = (
                 self._wake_reader.run,
                 self.monitor.run,
-                self.monitor.unload_crowds,
+                self.unloader.run,
                 self._sweeper.run,
                 self._reaper.run,
                 self.failure_detector.run,

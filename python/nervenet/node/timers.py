@@ -90,7 +90,7 @@ class Timers:
         self._count = itertools.count()
         self._handle: asyncio.TimerHandle | None = None
         self._closed = False
-        self._cancelled = 0  # at least as many of the heap are
+        self._cancelled = 0  # since the heap was tidied; those that are over by now are counted too
 
     def __len__(self) -> int:
         return len(self._heap)

@@ -246,6 +246,16 @@ class Look(NamedTuple):
             () if len(claims) == len(claimed) else tuple(step for step in claimed if step not in claims),
         )
 
+    @property
+    def last_ms(self) -> int:
+        """The time of the journal's last entry."""
+        return int(self.last.partition(b"-")[0])
+
+    @property
+    def last_number(self) -> int:
+        """The number of the journal's last entry."""
+        return int(self.last.partition(b"-")[2])
+
     def with_more(self, more: Look) -> Look:
         """This look, and one at further steps a moment later."""
         return self._replace(

@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING, Final
 
 from nervenet.node.recovery.remembered import Remembered
 from nervenet.node.recovery.unloaded_recovery import UnloadedRecovery
-from nervenet.node.recovery.write_back import AT_ONCE, IN_PLACE, PAUSE, is_whole, log_lost, patiently
-from nervenet.node.workflows.wakes import send_wake
+from nervenet.node.recovery.write_back import IN_PLACE, PAUSE, is_whole, leave_to_others, patiently, put_all_back
 from nervenet.records import Mismatch
-from nervenet.redis_link.faults import LinkClosed, LinkError
+from nervenet.redis_link.faults import LinkClosed
 from nervenet.timing import CLAIM_TAKEN_BACK_MS, FLUSHED_CLAIM_TAKEN_BACK_MS
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class RedisRecovery:
         self._load = load
         self._look_at = look_at
         self.claims_return_ms = 0
-        self.times = self.lost = 0
+        self.times = 0
         self.unloaded = UnloadedRecovery(
             context, hosted, remembered, write_back, lambda: self.times, load=load, load_soon=load_soon
         )
@@ -225,11 +224,11 @@ class RedisRecovery:
                 raise
             except Exception:  # noqa: BLE001 - one fact that can't be written back keeps no other from it
                 _log.exception("%s: a fact can't be written back", self._context.status.node_id)
-                break
+                return
             if settled:
                 return
             await asyncio.sleep(PAUSE)
-        self.lost += 1
+        _log.error("%s: a fact was not written back in %d tries", self._context.status.node_id, TRIES)
 
     # ── one journal ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -244,23 +243,10 @@ class RedisRecovery:
         for coordinator in whole:
             coordinator.resume()
         rest = [(c, look) for c, look in found if c.awaiting_reconciliation]
-        for i in range(0, len(rest), AT_ONCE):
-            part = rest[i : i + AT_ONCE]
-            ends = await asyncio.gather(*(self._put_back(c, look) for c, look in part), return_exceptions=True)
-            for (coordinator, _), error in zip(part, ends, strict=True):
-                self._not_put_back(coordinator, error)
+        await put_all_back(self._hosted, rest, self._put_back)
         hosted = {c.workflow_id: c.created_ms for c in doubted if not c.dropped}
         if hosted:
             await context.ownership.relist(context.status.node_id, hosted)
-
-    def _not_put_back(self, coordinator: Coordinator, error: BaseException | None) -> None:
-        """An error of one journal does not stop the others; an error of Redis stops all."""
-        if error is None:
-            return
-        if isinstance(error, LinkError) or not isinstance(error, Exception):
-            raise error
-        _log.error("%s: not written back: %r", coordinator.workflow_id, error, exc_info=error)
-        self._hosted.forget(coordinator)  # the sweep loads what Redis has of it
 
     async def _put_back(self, coordinator: Coordinator, look: Look | None) -> None:
         context = self._context
@@ -274,11 +260,4 @@ class RedisRecovery:
                 coordinator.show()
             return
         self._hosted.forget(coordinator)
-        if found is None or found.status == "unknown":
-            self.lost += 1
-            log_lost(coordinator)
-        elif found.status == "not_owner":
-            send_wake(context, found.owner, coordinator.workflow_id, coordinator.run, found.last, "")
-        else:
-            _log.warning("%s: another journal is there (%s), read again", coordinator.workflow_id, found.status)
-            context.spawn(self._load(coordinator.workflow_id))
+        leave_to_others(context, coordinator, found, self._load)

@@ -7,14 +7,11 @@ to be held back. Where a journal has more than they remember, or people must see
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 from nervenet.node.recovery.remembered import Remembered
-from nervenet.node.recovery.write_back import AT_ONCE, IN_PLACE, is_whole, log_lost, patiently
-from nervenet.node.workflows.wakes import send_wake
-from nervenet.redis_link.faults import LinkError
+from nervenet.node.recovery.write_back import IN_PLACE, is_whole, leave_to_others, patiently, put_all_back
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -102,22 +99,10 @@ class UnloadedRecovery:
         rest = [
             (one, look) for one, look in found if not is_whole(one, look, context.status.node_id) and not one.dropped
         ]
-        for i in range(0, len(rest), AT_ONCE):
-            part = rest[i : i + AT_ONCE]
-            ends = await asyncio.gather(*(self._put_back(*each) for each in part), return_exceptions=True)
-            for (one, _), error in zip(part, ends, strict=True):
-                self._not_put_back(one, error)
+        await put_all_back(self._hosted, rest, self._put_back)
         hosted = {one.workflow_id: one.created_ms for one in there if not one.dropped}
         if hosted:
             await context.ownership.relist(context.status.node_id, hosted)
-
-    def _not_put_back(self, unloaded: UnloadedWorkflow, error: BaseException | None) -> None:
-        if error is None:
-            return
-        if isinstance(error, LinkError) or not isinstance(error, Exception):
-            raise error
-        _log.error("%s: not written back: %r", unloaded.workflow_id, error, exc_info=error)
-        self._hosted.forget_unloaded(unloaded)  # the sweep loads what Redis has of it
 
     async def _put_back(self, unloaded: UnloadedWorkflow, look: Look | None) -> None:
         remembered = Remembered.of_unloaded(unloaded)
@@ -133,20 +118,14 @@ class UnloadedRecovery:
                 self._load_soon(unloaded.workflow_id)  # it has news, or people must see it again
             return
         self._hosted.forget_unloaded(unloaded)
-        if found is None or found.status == "unknown":
-            log_lost(unloaded)
-        elif found.status == "not_owner":
-            send_wake(self._context, found.owner, unloaded.workflow_id, unloaded.run, found.last, "")
-        else:
-            _log.warning("%s: another journal is there (%s), read again", unloaded.workflow_id, found.status)
-            self._context.spawn(self._load(unloaded.workflow_id))
+        leave_to_others(self._context, unloaded, found, self._load)
 
     def _without_memory(self, unloaded: UnloadedWorkflow, look: Look | None) -> None:
         """There was no memory for its entries, so what Redis has of it counts."""
         status = self._context.status
         self._hosted.forget_unloaded(unloaded)
         if look is None:
-            log_lost(unloaded)
+            leave_to_others(self._context, unloaded, None, self._load)
         elif look.owner == status.node_id:
             self._context.spawn(self._load(unloaded.workflow_id))
         elif not self._context.table.lives(look.owner) and status.alive and not status.draining:

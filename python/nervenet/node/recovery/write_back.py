@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from nervenet.node.recovery.remembered import chunks, head_of, lacking
+from nervenet.node.workflows.wakes import send_wake
 from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.ownership import ClosedWorkflow
 
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from nervenet.node.recovery.remembered import Remembered
     from nervenet.node.workflows.bookkeeping import CloseBookkeeping
     from nervenet.node.workflows.coordinator import Coordinator
+    from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.node.workflows.unloaded import UnloadedWorkflow
     from nervenet.records import State
     from nervenet.redis_link.connection import Arg
     from nervenet.streams.answers import Look, RawEntry, Restored
 
 _log = logging.getLogger(__name__)
+
+_W = TypeVar("_W", "Coordinator", "UnloadedWorkflow")
 
 IN_PLACE: Final = frozenset({"whole", "restored", "created", "closed"})
 """Answers of `journal_restore` after which the journal has what this node remembers."""
@@ -56,9 +60,37 @@ def is_whole(one: Coordinator | UnloadedWorkflow, look: Look | None, node_id: st
     return look is not None and (look.last, look.run, look.owner) == (one.last_id.encode(), one.run, node_id)
 
 
-def log_lost(one: Coordinator | UnloadedWorkflow) -> None:
-    """Nobody can make it again."""
-    _log.error("%s is lost: Redis has forgotten it, and its beginning is not in memory", one.workflow_id)
+async def put_all_back(
+    hosted: HostedWorkflows,
+    rest: Sequence[tuple[_W, Look | None]],
+    put_back: Callable[[_W, Look | None], Awaitable[None]],
+) -> None:
+    """`put_back` for each, many at once. An error of one journal does not stop the others; an error of Redis stops all."""
+    for i in range(0, len(rest), AT_ONCE):
+        part = rest[i : i + AT_ONCE]
+        ends = await asyncio.gather(*(put_back(*each) for each in part), return_exceptions=True)
+        for (one, _), error in zip(part, ends, strict=True):
+            if isinstance(error, LinkError) or (error is not None and not isinstance(error, Exception)):
+                raise error
+            if error is not None:
+                _log.error("%s: not written back: %r", one.workflow_id, error, exc_info=error)
+                hosted.forget_any(one)  # the sweep loads what Redis has of it
+
+
+def leave_to_others(
+    context: NodeContext,
+    one: Coordinator | UnloadedWorkflow,
+    found: Restored | None,
+    load: Callable[[str], Awaitable[object]],
+) -> None:
+    """It could not be written back: another node or journal has it now, or nobody."""
+    if found is None or found.status == "unknown":
+        _log.error("%s is lost: Redis has forgotten it, and its beginning is not in memory", one.workflow_id)
+    elif found.status == "not_owner":
+        send_wake(context, found.owner, one.workflow_id, one.run, found.last, "")
+    else:
+        _log.warning("%s: another journal is there (%s), read again", one.workflow_id, found.status)
+        context.spawn(load(one.workflow_id))
 
 
 class WriteBack:

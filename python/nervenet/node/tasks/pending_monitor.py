@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard, TypeVar
 
 from nervenet.node.timers import Round
 from nervenet.records import FailureCode
@@ -31,7 +31,7 @@ from nervenet.timing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from nervenet.node.context import NodeContext
     from nervenet.node.tasks.attempts import Attempts
@@ -48,15 +48,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_W = TypeVar("_W", "Coordinator", "UnloadedWorkflow")
+
 BATCH = 1_000
 HELD_PAGE = 500
 STEPS_AT_A_TIME = 50
-CROWD_AT_A_TIME = 250
-"""Workflows of which it is found without a pause whether they only wait."""
-UNLOADED_AT_A_TIME = 60
-"""Their code ends and their entries are packed without a pause: about 25 ms."""
-QUIET_IN_MEMORY = 1_000
-"""Workflows in memory from which those that only wait leave it sooner: about 7 MB."""
 
 
 class Case(enum.Enum):
@@ -80,6 +76,11 @@ def judge(sent: DispatchedAttempt, claim: Claim | None, *, now_ms: int, dead: bo
     if sent.dispatch.at_ms > now_ms:
         return Case.FINE
     return Case.UNCLAIMED
+
+
+def is_rewritten(one: Coordinator | UnloadedWorkflow, look: Look) -> bool:
+    """Whether its journal does not contain what was folded of it: shorter, or with another entry at the end."""
+    return look.last_number < one.applied or (look.last_number == one.applied and look.last_ms != one.applied_ms)
 
 
 class Recovery(Protocol):
@@ -167,28 +168,8 @@ class PendingMonitor:
             for coordinator in alive:
                 if not coordinator.dropped:
                     coordinator.watched = (self._awake if coordinator.busy else self._asleep).put(coordinator)
-        await self._unload([coordinator for coordinator in alive if not coordinator.busy])
+        await self._unloader.unload_some([coordinator for coordinator in alive if not coordinator.busy])
         await self._look_at_unloaded()
-
-    async def _unload(self, quiet: list[Coordinator], *, crowded: bool = False) -> None:
-        """Those that only wait may leave memory, after a second if it is crowded."""
-        for first in range(0, len(quiet), UNLOADED_AT_A_TIME):
-            for coordinator in quiet[first : first + UNLOADED_AT_A_TIME]:
-                if not coordinator.dropped:
-                    self._unloader.unload(coordinator, crowded=crowded)
-            await asyncio.sleep(0)
-        self._unloader.return_memory()
-
-    async def unload_crowds(self) -> None:
-        """For as long as the node lives. Where many are in memory, as in a wave of starts, those that only wait leave it without a look:
-        theirs is the look at those that are out of memory. Beside `run`, which a wave keeps busy."""
-        hosted = self._hosted.coordinators
-        while True:
-            await asyncio.sleep(PENDING_MONITOR_TICK)
-            everyone = list(hosted) if len(hosted) > QUIET_IN_MEMORY else []
-            for first in range(0, len(everyone), CROWD_AT_A_TIME):
-                some = (hosted.get(workflow_id) for workflow_id in everyone[first : first + CROWD_AT_A_TIME])
-                await self._unload([one for one in some if one is not None and one.is_quiet], crowded=True)
 
     async def look_at(self, coordinators: list[Coordinator]) -> None:
         """Look at these now, because of a hint: an agent died, or Redis came back."""
@@ -198,17 +179,39 @@ class PendingMonitor:
     async def _look_at(self, coordinators: dict[Coordinator, None]) -> None:
         journal = self._context.journal
         looks = [(c, journal.look(c.workflow_id, tuple(c.sent))) for c in coordinators if not c.dropped]
-        for coordinator, look in looks:
+        await self._each(looks, self._treat_workflow, self._recovery.mend)
+
+    async def _each(
+        self,
+        looks: Sequence[tuple[_W, Awaitable[Look | None]]],
+        treat: Callable[[_W, Look | None], Awaitable[None]],
+        mend: Callable[[_W, Unreadable], Awaitable[None]],
+    ) -> None:
+        """Treat what each look found, or mend what is unreadable."""
+        for one, look in looks:
             try:
                 found = await look
             except Unreadable as error:
-                self._context.spawn(self._recovery.mend(coordinator, error))
+                self._context.spawn(mend(one, error))
             except RedisRefused as error:
                 if error.retry:  # Redis is not well
                     raise
-                self._context.link.skips.skip(f"the head of {coordinator.workflow_id}", error)
+                self._context.link.skips.skip(f"the head of {one.workflow_id}", error)
             else:
-                await self._treat_workflow(coordinator, found)
+                await treat(one, found)
+
+    def _is_mine(self, look: Look | None, one: Coordinator | UnloadedWorkflow) -> TypeGuard[Look]:
+        """Whether Redis has this run of it, as this node's. Otherwise it is another node's, or Redis has lost it."""
+        context = self._context
+        if look is None:
+            self._recovery.suspect(one)
+            return False
+        if look.owner == context.status.node_id and look.run == one.run:
+            return True
+        self._hosted.forget_any(one)
+        if look.owner != context.status.node_id and not context.table.lives(look.owner):
+            context.spawn(self._recovery.reclaim(one.workflow_id, look.owner))
+        return False
 
     # ── workflows that are out of memory ─────────────────────────────────────────────────────────────────────────────
 
@@ -222,55 +225,26 @@ class PendingMonitor:
         journal = self._context.journal
         some = list(self._hosted.unloaded.next_to_look_at(min(count, BATCH)))
         looks = [(one, journal.look(one.workflow_id, ())) for one in some]
-        for one, look in looks:
-            try:
-                found = await look
-            except Unreadable as error:
-                self._context.spawn(self._unloaded_recovery.mend(one, error))
-            except RedisRefused as error:
-                if error.retry:
-                    raise
-                self._context.link.skips.skip(f"the head of {one.workflow_id}", error)
-            else:
-                self._treat_unloaded(one, found)
+        await self._each(looks, self._treat_unloaded, self._unloaded_recovery.mend)
 
-    def _treat_unloaded(self, one: UnloadedWorkflow, look: Look | None) -> None:
-        context = self._context
-        if one.dropped:
+    async def _treat_unloaded(self, one: UnloadedWorkflow, look: Look | None) -> None:
+        if one.dropped or not self._is_mine(look, one):
             return
-        if look is None:
-            self._recovery.suspect(one)
-            return
-        if look.owner != context.status.node_id or look.run != one.run:
-            self._hosted.forget_unloaded(one)
-            if look.owner != context.status.node_id and not context.table.lives(look.owner):
-                context.spawn(self._recovery.reclaim(one.workflow_id, look.owner))
-            return
-        ms, _, n = look.last.partition(b"-")
-        if int(n) < one.applied or (int(n) == one.applied and int(ms) != one.applied_ms):
+        if is_rewritten(one, look):
             self._unloaded_recovery.reload(one, "history was rewritten")
-        elif int(n) > one.applied:
+        elif look.last_number > one.applied:
             self._unloader.load_soon(one.workflow_id)
 
     # ── workflows in memory ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _treat_workflow(self, coordinator: Coordinator, look: Look | None) -> None:
         context = self._context
-        if coordinator.dropped or coordinator.awaiting_reconciliation:
+        if coordinator.dropped or coordinator.awaiting_reconciliation or not self._is_mine(look, coordinator):
             return
-        if look is None:
-            self._recovery.suspect(coordinator)
-            return
-        if look.owner != context.status.node_id or look.run != coordinator.run:
-            self._hosted.forget(coordinator)
-            if look.owner != context.status.node_id and not context.table.lives(look.owner):
-                context.spawn(self._recovery.reclaim(coordinator.workflow_id, look.owner))
-            return
-        ms, _, n = look.last.partition(b"-")
-        if int(n) < coordinator.applied or (int(n) == coordinator.applied and int(ms) != coordinator.applied_ms):
+        if is_rewritten(coordinator, look):
             self._recovery.reload(coordinator, "history was rewritten")
             return
-        if int(n) > coordinator.applied:
+        if look.last_number > coordinator.applied:
             coordinator.catch_up()
         coordinator.repeat_unconfirmed()
         if coordinator.machine.children:

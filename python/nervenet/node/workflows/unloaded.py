@@ -97,13 +97,13 @@ class UnloadedWorkflow:
     def __init__(self, coordinator: Coordinator) -> None:
         machine = coordinator.machine
         self.workflow: Workflow[Any, Any] = machine.workflow
-        c = coordinator
-        # copies: the objects themselves lie among those that are freed, and would hold all of that memory
-        kept = marshal.dumps(
-            (c.workflow_id, c.run, c.req, c.applied, c.applied_ms, c.created_ms, c.due_ms), MARSHAL_VERSION
-        )
-        copies: tuple[str, int, bytes, int, int, int, int | None] = marshal.loads(kept)  # noqa: S302  # made just now
-        self.workflow_id, self.run, self.req, self.applied, self.applied_ms, self.created_ms, self.due_ms = copies
+        self.workflow_id = coordinator.workflow_id
+        self.run = coordinator.run
+        self.req = coordinator.req
+        self.applied = coordinator.applied
+        self.applied_ms = coordinator.applied_ms
+        self.created_ms = coordinator.created_ms
+        self.due_ms = coordinator.due_ms
         self.state: State = machine.state
         self.has_view = machine.view is not None
         self.recovered = coordinator.recovered

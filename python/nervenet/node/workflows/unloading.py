@@ -20,10 +20,15 @@ from typing import TYPE_CHECKING, Final
 from nervenet.heap import return_free_memory
 from nervenet.node.workflows.unloaded import UnloadedWorkflow
 from nervenet.redis_link.faults import LinkError
-from nervenet.timing import CROWDED_WORKFLOW_UNLOADED_MS, LOAD_AGAIN_MS, QUIET_WORKFLOW_UNLOADED_MS
+from nervenet.timing import (
+    CROWDED_WORKFLOW_UNLOADED_MS,
+    LOAD_AGAIN_MS,
+    PENDING_MONITOR_TICK,
+    QUIET_WORKFLOW_UNLOADED_MS,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from nervenet.node.context import NodeContext
     from nervenet.node.timers import Timer
@@ -37,6 +42,12 @@ LOADS_AT_A_TIME: Final = 16
 DUE_AT_A_TIME: Final = 1_000
 """Workflows whose timers are due that are put into the queue without a pause: about a millisecond."""
 LEAST_CROWDED: Final = 1_000
+UNLOADED_AT_A_TIME: Final = 60
+"""Their code ends and their entries are packed without a pause: about 25 ms."""
+QUIET_IN_MEMORY: Final = 1_000
+"""Workflows in memory from which those that only wait leave it sooner: about 7 MB."""
+LOOKED_AT_AT_A_TIME: Final = 250
+"""Workflows of which it is found without a pause whether they only wait."""
 MANY_UNLOADED: Final = 500
 """Workflows that have left memory, about 3 MB, after which the C library is asked to give it back."""
 
@@ -81,7 +92,26 @@ class Unloader:
             self._wait_until(unloaded.due_ms, unloaded.workflow_id)
         return True
 
-    def return_memory(self) -> None:
+    async def unload_some(self, quiet: Sequence[Coordinator], *, crowded: bool = False) -> None:
+        """`unload` for many, with pauses."""
+        for first in range(0, len(quiet), UNLOADED_AT_A_TIME):
+            for coordinator in quiet[first : first + UNLOADED_AT_A_TIME]:
+                self.unload(coordinator, crowded=crowded)
+            await asyncio.sleep(0)
+        self._return_memory()
+
+    async def run(self) -> None:
+        """For as long as the node lives. Where many are in memory, as in a wave of starts, those that only wait leave it without a look
+        of the monitor: theirs is the one at those that are out of memory."""
+        hosted = self._hosted.coordinators
+        while True:
+            await asyncio.sleep(PENDING_MONITOR_TICK)
+            everyone = list(hosted) if len(hosted) > QUIET_IN_MEMORY else []
+            for first in range(0, len(everyone), LOOKED_AT_AT_A_TIME):
+                some = (hosted.get(workflow_id) for workflow_id in everyone[first : first + LOOKED_AT_AT_A_TIME])
+                await self.unload_some([one for one in some if one is not None and one.is_quiet], crowded=True)
+
+    def _return_memory(self) -> None:
         """Give back to the system what many workflows have left: glibc keeps a third of it otherwise."""
         if self._untrimmed >= MANY_UNLOADED:
             self._untrimmed = 0
