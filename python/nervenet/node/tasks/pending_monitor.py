@@ -187,7 +187,7 @@ class PendingMonitor:
         treat: Callable[[_W, Look | None], Awaitable[None]],
         mend: Callable[[_W, Unreadable], Awaitable[None]],
     ) -> None:
-        """Treat what each look found, or mend what is unreadable."""
+        """Treat what each look found, or have repaired what is unreadable."""
         for one, look in looks:
             try:
                 found = await look
