@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -72,5 +73,8 @@ def test_every_command_line_speaks_to_every_node(mixed: ProcessMesh, previous: B
 
 @pytest.mark.parametrize("owner", ["this node", "the node before"])
 async def test_tasks_go_to_agents_of_both_releases(mixed: ProcessMesh, owner: str) -> None:
-    async with mixed.client(at=mixed.nodes["before" in owner]) as client:
-        assert await client.run(which_agents, 16) == sorted([VERSION, version("nervenet")])
+    """Not in each run: an agent that answers slowly at the moment gets none of a few tasks."""
+    both, seen = {VERSION, version("nervenet")}, set[str]()
+    async with mixed.client(at=mixed.nodes["before" in owner]) as client, asyncio.timeout(60):
+        while seen != both:
+            seen |= set(await client.run(which_agents, 16))
