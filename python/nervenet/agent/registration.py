@@ -15,10 +15,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import grpc.aio
-
 from nervenet.agent.service import load_out
 from nervenet.errors import ConfigError, NotFound, RequestError, Unavailable
+from nervenet.grpc_import import grpc
 from nervenet.rpc.channels import metadata_of
 from nervenet.rpc.status import error_of
 from nervenet.timing import AGENT_CALL_TIMEOUT, LOAD_REPORT_SHORTEST

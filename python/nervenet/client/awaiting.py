@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import grpc
-import grpc.aio
-
 from nervenet.client.nodes import Retry
 from nervenet.errors import RequestError, Unavailable, WorkflowBlocked
+from nervenet.grpc_import import grpc
 from nervenet.rpc.status import not_found
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb

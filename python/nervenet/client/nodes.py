@@ -13,14 +13,12 @@ import ssl
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
-import grpc
-import grpc.aio
-
 from nervenet.client.encoding import Encoding
 from nervenet.client.tracing import STARTS, begin, process_telemetry
 from nervenet.clock import SYSTEM, Clock
 from nervenet.codecs import open_codecs
 from nervenet.errors import RequestError, Unavailable
+from nervenet.grpc_import import grpc
 from nervenet.rpc.channels import Channel, Metadata, Trust, metadata_of, split_addresses
 from nervenet.rpc.methods import METHODS
 from nervenet.rpc.status import error_of

@@ -12,11 +12,9 @@ import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import grpc
-import grpc.aio
-
 from nervenet.clock import SYSTEM
 from nervenet.errors import ConfigError, Unavailable
+from nervenet.grpc_import import grpc
 from nervenet.rpc.methods import METHODS, RpcMethod
 from nervenet.security.handshake import trouble
 from nervenet.security.pem import Pem, PemFiles, PemWatch

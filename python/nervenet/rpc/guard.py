@@ -33,11 +33,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-import grpc
-import grpc.aio
-
 from nervenet.clock import SYSTEM
 from nervenet.errors import RequestError, Unauthorized
+from nervenet.grpc_import import grpc
 from nervenet.metrics import Family, Histogram, catalog
 from nervenet.rpc.bodies import ARRIVING, Bodies
 from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY, receive_limit

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-import grpc
-
+from nervenet.grpc_import import grpc
 from nervenet.rpc.channels import NAMESPACE_KEY
 
 if TYPE_CHECKING:

@@ -18,14 +18,13 @@ import resource
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-import grpc
-import grpc.aio
 from grpc_channelz.v1 import channelz, channelz_pb2
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
 
 from nervenet.config import split_host_port
 from nervenet.errors import ConfigError
+from nervenet.grpc_import import grpc, minor_release
 from nervenet.rpc.access import Access
 from nervenet.rpc.bodies import Bodies
 from nervenet.rpc.channels import receive_limit
@@ -54,9 +53,16 @@ OWN_FILES: Final = 256
 """Files and connections that a process opens itself: to Redis, etcd and other nodes, HTTP not counted."""
 WINDOW: Final = 256 << 10
 """Bytes of a connection that gRPC takes before they are read. For a message that is being read it takes more."""
+OLD_GRPCIO: Final = (
+    "with grpcio %d.%d, a caller who resets calls can fill the memory of this process: install grpcio %d.%d or newer"
+)
 LIVENESS: Final = "liveness"
 """A name in the health service that is SERVING for as long as the process answers, also while it drains: restarting it would
 help nobody then. The other names tell whether it wants new calls."""
+
+FREES_RESET_CALLS: Final = (1, 82)
+"""The first minor release of grpcio whose server keeps no memory of calls that a caller begins and resets (CVE-2023-44487): 100,000
+of them cost earlier ones 900 MB (tests/hostile)."""
 
 _STANDARD_METHODS: Final = {**methods_of(health_pb2), **methods_of(channelz_pb2), **REFLECTION}
 
@@ -79,6 +85,8 @@ class GrpcServer:
         and identity."""
         if warning := check_exposure(config, role, "listen", config.listen_for(role)):
             _log.warning(warning)
+        if (release := minor_release()) and release < FREES_RESET_CALLS:
+            _log.warning(OLD_GRPCIO, *release, *FREES_RESET_CALLS)
         self._config = config
         self._role = role
         self._stopping = stopping

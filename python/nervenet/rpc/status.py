@@ -12,8 +12,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-import grpc
-import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2 as details
@@ -30,6 +28,7 @@ from nervenet.errors import (
     Unauthorized,
     Unavailable,
 )
+from nervenet.grpc_import import grpc
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.wire import mistakes
 

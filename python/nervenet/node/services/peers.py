@@ -10,9 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import grpc.aio
-
 from nervenet.errors import Unavailable
+from nervenet.grpc_import import grpc
 from nervenet.rpc.channels import Channel, Metadata, Trust, metadata_for_agent, metadata_of
 from nervenet.rpc.status import error_of
 from nervenet.timing import PEER_CALL_TIMEOUT

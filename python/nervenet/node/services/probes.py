@@ -14,11 +14,11 @@ import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-import grpc.aio
 from grpc_health.v1 import health_pb2
 
 from nervenet.config import split_host_port
 from nervenet.errors import Unavailable
+from nervenet.grpc_import import grpc
 from nervenet.node.served import ProbeResult
 from nervenet.rpc.channels import Channel, Trust, metadata_for_agent
 from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH

@@ -7,10 +7,8 @@ is not known.
 
 from __future__ import annotations
 
-import grpc
-import grpc.aio
-
 from nervenet.errors import ConfigError, NervenetError
+from nervenet.grpc_import import grpc
 
 
 class EtcdError(NervenetError):

@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
-import grpc
-import grpc.aio
 from google.protobuf.message import Message
 
 from nervenet.backoff import Backoff
 from nervenet.clock import SYSTEM, Clock
+from nervenet.grpc_import import grpc
 from nervenet.metrics import Family, catalog
 from nervenet.registry._etcd import etcd_pb2 as pb
 from nervenet.registry.etcd.address import EtcdAddress, Tls
