@@ -15,7 +15,7 @@ from nervenet.archive.reader import ArchiveReader, Period
 from nervenet.archive.record import ArchivedRun, line_of, moment, run_of, summary_of
 from nervenet.archive.segment import SegmentName, Writer
 from nervenet.node.archiving.archiver import merge_tables
-from nervenet.objects import ObjectSink, open_sink
+from nervenet.objects import ObjectSink, SinkError, open_sink
 from nervenet.records import Close, Outcome, Payload, Start, State
 from nervenet.streams.answers import RawEntry
 from nervenet.streams.archive import WaitingRun
@@ -140,6 +140,29 @@ async def test_of_several_runs_with_one_id_the_last_is_found(tmp_path: Path) -> 
     found = await ArchiveReader(sink).find("w")
     assert found is not None
     assert found.head.closed_ms == NOON + 2 * 86_400_000
+
+
+async def test_the_last_run_is_found_also_where_batches_of_two_nodes_overlap(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path.as_uri(), "ns")
+    await written(sink, [a_run("w", NOON), a_run("other", NOON + 500)])
+    await written(sink, [a_run("w", NOON + 300)])
+    found = await ArchiveReader(sink).find("w")
+    assert found is not None
+    assert found.head.closed_ms == NOON + 300
+
+
+async def test_a_batch_that_cannot_be_read_is_an_error_only_if_a_later_run_may_be_in_it(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path.as_uri(), "ns")
+    for hour in range(3):
+        await written(sink, [a_run("w", NOON + hour * 3_600_000)])
+    oldest, _, newest = sorted(tmp_path.glob("ns/runs/date=*/*.jsonl.gz"))
+    oldest.write_bytes(b"no gzip")
+    assert await ArchiveReader(sink).find("w") == a_run("w", NOON + 2 * 3_600_000)
+    newest.write_bytes(b"no gzip")
+    with pytest.raises((SinkError, ValueError)):
+        await ArchiveReader(sink).find("w")
+    newest.unlink()  # its owner deleted it
+    assert await ArchiveReader(sink).find("w") == a_run("w", NOON + 3_600_000)
 
 
 async def test_a_list_over_many_objects_reads_a_few_for_each_page(tmp_path: Path) -> None:

@@ -82,9 +82,12 @@ class ArchiveReader:
 
     async def _newest(self, workflow_id: str, listed_since: float) -> ArchivedRun | None:
         """A place may be wrong, if a node died that had cut the blocks of a batch otherwise than the one that wrote them. Then the
-        batch has a right place too. What was deleted by its owner is not there."""
+        batch has a right place too. What was deleted by its owner is not there. Batches of two nodes may overlap in time."""
+        newest: ArchivedRun | None = None
         failed: dict[SegmentName, SinkError | ValueError] = {}
-        for place in sorted(await self._places(hash_of(workflow_id), listed_since), key=_closed_at, reverse=True):
+        for place in sorted(await self._places(hash_of(workflow_id), listed_since), key=_last_ms, reverse=True):
+            if newest is not None and _last_ms(place) < newest.head.closed_ms:
+                break
             name = SegmentName.at(place)
             try:
                 found = await self._run(workflow_id, place)
@@ -95,11 +98,11 @@ class ArchiveReader:
                 continue
             if found is not None:
                 failed.pop(name, None)
-                if not failed:
-                    return found
-        for left in failed.values():  # a later run may be there
-            raise left
-        return None
+                newest = max((run for run in (newest, found) if run is not None), key=_order)
+        for name, left in failed.items():
+            if newest is None or name.last_ms >= newest.head.closed_ms:  # a later run may be there
+                raise left
+        return newest
 
     async def _places(self, wanted: int, listed_since: float) -> set[Place]:
         for _ in range(TRIES):
@@ -141,7 +144,7 @@ class ArchiveReader:
         mark = b'"workflow_id":' + json.dumps(workflow_id).encode()
         found = [run_of(line) for line in unpacked(block).splitlines() if mark in line]
         runs = [run for run in found if run.workflow_id == workflow_id]
-        return max(runs, key=lambda run: (run.head.closed_ms, run.head.run)) if runs else None
+        return max(runs, key=_order) if runs else None
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -214,5 +217,11 @@ class ArchiveReader:
         return data
 
 
-def _closed_at(place: Place) -> int:
+def _last_ms(place: Place) -> int:
+    """When the last run of its batch closed."""
     return place.first_ms + place.span_ms
+
+
+def _order(run: ArchivedRun) -> tuple[int, int]:
+    """Orders the runs of a workflow, the earliest first."""
+    return run.head.closed_ms, run.head.run
