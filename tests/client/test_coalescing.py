@@ -39,6 +39,9 @@ class Counting:
             outcomes=[pb.StartOutcome(workflow_id=start.workflow_id, created=True) for start in request.requests]
         )
 
+    async def StreamStarts(self, request: Any, context: Any) -> Any:
+        return pb.StreamStartsResponse(outcomes=(await self.StartWorkflows(request, context)).outcomes)
+
     async def AwaitWorkflows(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         self.streams += 1
         async for request in requests:

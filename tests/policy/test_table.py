@@ -11,12 +11,12 @@ from starlette.routing import Route
 from nervenet.config import Config
 from nervenet.http.app import HttpApp
 from nervenet.metrics import door
-from nervenet.rpc.methods import METHODS, SERVED
+from nervenet.rpc.methods import CALLS_IN_A_STREAM, METHODS, SERVED
 from nervenet.rpc.server import GrpcServer, Service
 from nervenet.security import Caller
 from nervenet.security.policy import Decision, Policy
 from nervenet.security.policy_file import read_policy
-from nervenet.security.roles import ACCESS, Role
+from nervenet.security.roles import ACCESS, JUDGED_AS, Role
 from nervenet.security.targets import _READ
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
@@ -83,6 +83,12 @@ def test_every_request_that_names_something_is_read() -> None:
         row = ACCESS[rpc.path]
         if row.about or row.changes:
             assert rpc.name in _READ, f"{rpc.name}: give it a row in nervenet/security/targets.py"
+
+
+def test_streams_of_calls_have_the_row_of_those_calls() -> None:
+    streams = {METHODS[name].path: call.path for name, call in CALLS_IN_A_STREAM.items()}
+    assert streams == JUDGED_AS
+    assert all(ACCESS[stream] == ACCESS[call] for stream, call in JUDGED_AS.items())
 
 
 def test_what_has_no_row_is_denied_even_to_nodes() -> None:

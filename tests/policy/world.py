@@ -65,7 +65,7 @@ class GuardedMesh(NodesHere):
         """A Connect stream by hand."""
         return Stream(self.nodes[0].address, tls=self.tls(caller))
 
-    async def talk(self, caller: str, method: str, requests: Sequence[Any]) -> AsyncIterator[Any]:
+    async def talk(self, caller: str, method: str, requests: Sequence[Any] | AsyncIterator[Any]) -> AsyncIterator[Any]:
         """The answers to a stream of requests. Raises RequestError."""
         rpc = METHODS[method]
         async with grpc.aio.secure_channel(self.nodes[0].address, self.tls(caller)) as channel:
@@ -73,7 +73,7 @@ class GuardedMesh(NodesHere):
                 rpc.path,
                 request_serializer=rpc.request.SerializeToString,
                 response_deserializer=rpc.answer.FromString,
-            )(iter(requests), timeout=DEADLINE)
+            )(iter(requests) if isinstance(requests, Sequence) else requests, timeout=DEADLINE)
             try:
                 async for answer in call:
                     yield answer

@@ -26,7 +26,7 @@ Ask = Callable[[RpcMethod, dict[str, Any], Belongings], Awaitable[str]]
 
 SAME_FOR_ALL = {"ListEjections", "ListNodes"}
 """Methods that take no id and give no payload: what is looked for is only their ids."""
-CREATING = {"StartWorkflow", "StartWorkflows", "RunTask", "PutDefinition", "RegisterAgent", "Connect"}
+CREATING = {"StartWorkflow", "StartWorkflows", "StreamStarts", "RunTask", "PutDefinition", "RegisterAgent", "Connect"}
 """Methods that leave something in our namespace, under an id that they have in theirs."""
 
 

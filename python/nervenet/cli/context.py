@@ -45,6 +45,7 @@ WRITE_TIMEOUT: Final = 10.0
 BACK_SOON: Final = "Nothing is lost: the mesh goes on when it is back. What is wrong, and what to do: nervenet doctor"
 _LONGER: Final[Mapping[str, float | None]] = {
     "AwaitWorkflows": None,
+    "StreamStarts": None,
     "RunTask": None,
     "RetryWorkflow": 40.0,
     "RestartWorkflow": 40.0,

@@ -176,10 +176,13 @@ class Nodes:
             call.cancel()
 
     def translated(self, error: grpc.aio.AioRpcError, channel: Channel) -> RequestError | TimeoutError:
-        """The error as one of `nervenet.errors`. With UNAVAILABLE the next node is used."""
+        """`refused`, of gRPC's error."""
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             return TimeoutError(f"{channel.target} did not answer in time")
-        found = error_of(error, channel.target)
+        return self.refused(error_of(error, channel.target), channel)
+
+    def refused(self, found: RequestError, channel: Channel) -> RequestError:
+        """What a node has answered, for who decides whether to try again. With UNAVAILABLE the next node is used."""
         if isinstance(found, Unavailable) and (not found.reason or found.reason in _ELSEWHERE):
             self.turn(channel)
         else:

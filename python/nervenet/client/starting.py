@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from nervenet.client.nodes import Retry
+from nervenet.client.start_stream import StartStream
 from nervenet.client.tracing import begin_start
 from nervenet.errors import RequestError, Unavailable
 from nervenet.rpc.status import from_outcome
@@ -40,6 +41,7 @@ class StartBatcher:
 
     def __init__(self, nodes: Nodes, awaits_others: Callable[[], bool]) -> None:
         self._nodes = nodes
+        self._stream = StartStream(nodes)
         self._awaits_others = awaits_others
         self._loop = asyncio.get_running_loop()
         self._wanted: set[asyncio.Future[bool]] = set()
@@ -137,13 +139,12 @@ class StartBatcher:
             raise
 
     async def _try(self, batch: list[tuple[pb.StartWorkflowRequest, asyncio.Future[bool]]]) -> RequestError | None:
-        request = pb.StartWorkflowsRequest(requests=[request for request, _ in batch])
         try:
-            answer: pb.StartWorkflowsResponse = await self._nodes.once("StartWorkflows", request)
+            outcomes = await self._stream.start([request for request, _ in batch])
         except Unavailable as error:
             return error
         later: RequestError | None = None
-        for (_, future), outcome in zip(batch, answer.outcomes, strict=True):
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
             if future.done():
                 continue
             if not outcome.HasField("error"):
@@ -167,3 +168,4 @@ class StartBatcher:
             await asyncio.wait(calls)
         for _, future in self._waiting:
             future.cancel()
+        await self._stream.close()

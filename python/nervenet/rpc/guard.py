@@ -27,10 +27,12 @@ The HTTP door (`nervenet.http`) serves the same methods through the same guard: 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from nervenet.clock import SYSTEM
@@ -40,8 +42,9 @@ from nervenet.metrics import Family, Histogram, catalog
 from nervenet.rpc.bodies import ARRIVING, Bodies
 from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY, receive_limit
 from nervenet.rpc.decoding import decoder
-from nervenet.rpc.methods import HEALTH_CHECK, HEALTH_WATCH
-from nervenet.rpc.status import check_values, no_method, not_yet, status_of
+from nervenet.rpc.methods import CALLS_IN_A_STREAM, HEALTH_CHECK, HEALTH_WATCH
+from nervenet.rpc.status import check_values, no_method, not_yet, status_of, to_outcome
+from nervenet.rpc.stream_of_calls import StreamOfCalls
 from nervenet.security import CURRENT_CALL, IdentifiedCall, current_call
 from nervenet.telemetry import from_metadata, trace_id
 from nervenet.telemetry.log_fields import bind_namespace
@@ -170,7 +173,7 @@ class GuardedMethod(NamedTuple):
 class Guard(grpc.GenericRpcHandler):
     """The guard of one server, or of one namespace of a server that has several (`rpc.namespaces`).
 
-    `log_namespace`: whether the log lines of its calls carry the namespace.
+    `stopping`: the server ends. `log_namespace`: whether the log lines of its calls carry the namespace.
     """
 
     def __init__(
@@ -183,6 +186,7 @@ class Guard(grpc.GenericRpcHandler):
         rules: Rules | None = None,
         *,
         bodies: Bodies | None = None,
+        stopping: asyncio.Event | None = None,
         log_namespace: bool = False,
     ) -> None:
         self.namespace = config.namespace
@@ -194,6 +198,7 @@ class Guard(grpc.GenericRpcHandler):
         self._last: IdentifiedCall | None = None
         self._translate = translate
         self._ready = ready
+        self._stopping = stopping or asyncio.Event()
         self._bodies = bodies or Bodies(receive_limit(config.payload_limit))
         self._handlers: dict[str, Any] = {}
         self._patient: dict[str, Any] = {}
@@ -209,8 +214,12 @@ class Guard(grpc.GenericRpcHandler):
         """Serve these methods with the servicer's methods of the same names."""
         for rpc in methods:
             method = getattr(servicer, rpc.name, _later)
+            call = CALLS_IN_A_STREAM.get(rpc.name)
             self.methods[rpc.path] = GuardedMethod(rpc, method, _reader(rpc))
-            guarded = self._stream(rpc, method) if inspect.isasyncgenfunction(method) else self._once(rpc, method)
+            if call is not None:
+                guarded = self._stream_of_calls(rpc, call, method)
+            else:
+                guarded = self._stream(rpc, method) if inspect.isasyncgenfunction(method) else self._once(rpc, method)
             shape = f"{'stream' if rpc.streams_in else 'unary'}_{'stream' if rpc.streams_out else 'unary'}"
             make = getattr(grpc, f"{shape}_rpc_method_handler")
             self._handlers[rpc.path] = make(guarded, response_serializer=rpc.answer.SerializeToString)
@@ -224,7 +233,8 @@ class Guard(grpc.GenericRpcHandler):
             try:
                 caller = self.admit(handler_call_details.invocation_metadata).caller
                 if path in self.methods and not self._identity.needs_certificate(caller):
-                    self.authorize(self.methods[path].rpc, handler_call_details.invocation_metadata)
+                    rpc = self.methods[path].rpc
+                    self.authorize(CALLS_IN_A_STREAM.get(rpc.name, rpc), handler_call_details.invocation_metadata)
             except RequestError as error:
                 refused = status_of(error)
                 self.timed(path, refused[0].name, SYSTEM.monotonic())
@@ -405,6 +415,46 @@ class Guard(grpc.GenericRpcHandler):
             await context.abort(*status)
 
         return guarded
+
+    def _stream_of_calls(self, rpc: RpcMethod, call: RpcMethod, method: Any) -> Any:
+        """Each message of the stream is judged, recorded and counted as such a call."""
+        read = self.methods[rpc.path].read
+
+        async def guarded(raw: Any, context: Any) -> AsyncIterator[Any]:
+            began, code = SYSTEM.monotonic(), "CANCELLED"
+            try:
+                self._identified(call, context)
+                answer_one = partial(self._answer_one, call, method, context, rpc.answer)
+                answers = StreamOfCalls(answer_one, rpc.request.ByteSize, self._stopping).run(read(raw))
+                async with aclosing(self.streams.watched(answers, self.standing(call))) as watched:
+                    async for answer in watched:
+                        yield answer
+                code = "OK"
+                return
+            except Exception as error:  # noqa: BLE001  # as above
+                status = self._status(error, rpc)
+                code = status[0].name
+            finally:
+                self.timed(rpc.path, code, began)
+            await context.abort(*status)
+
+        return guarded
+
+    async def _answer_one(self, call: RpcMethod, method: Any, context: Any, kind: Any, message: Any) -> Any:
+        """The answer to one message of such a stream; the errors of the call are in it."""
+        began, code = SYSTEM.monotonic(), "CANCELLED"
+        try:
+            self.authorize(call)
+            answer = await method(await self.allowed(call, message, context), context)
+            code = "OK"
+        except Exception as error:  # noqa: BLE001  # each error is answered; unknown ones are logged too
+            refusal = self.refusal(error, call)
+            code = refusal.code
+            answer = kind(error=to_outcome(refusal))
+        finally:
+            self.timed(call.path, code, began)
+        answer.number = message.number
+        return answer
 
     def timed(self, path: str, code: str, began: float, system: str = "grpc") -> None:
         """Count a call that is over."""

@@ -86,6 +86,8 @@ SERVED: Final[Mapping[str, tuple[RpcMethod, ...]]] = {
 """The methods of the contract, by service."""
 METHODS: Final[Mapping[str, RpcMethod]] = {method.name: method for methods in SERVED.values() for method in methods}
 SERVICES: Final = tuple(SERVED)
+CALLS_IN_A_STREAM: Final[Mapping[str, RpcMethod]] = {"StreamStarts": METHODS["StartWorkflows"]}
+"""Streams whose messages are calls, and of which method."""
 
 _HEALTH: Final = {method.name: method for method in methods_of(health_pb2)["grpc.health.v1.Health"]}
 HEALTH_CHECK: Final = _HEALTH["Check"]

@@ -178,7 +178,7 @@ class GrpcServer:
         log_namespace: bool = False,
     ) -> Guard:
         """A guard with these services, and with those that every server has. `config`: of its namespace."""
-        also: dict[str, Any] = {"bodies": self._bodies, "log_namespace": log_namespace}
+        also: dict[str, Any] = {"bodies": self._bodies, "stopping": self._stopping, "log_namespace": log_namespace}
         guard = Guard(config, self._identity, translate, calls, ready, rules, **also)
         for name, servicer, methods in services:
             guard.add(methods or SERVED[name], servicer)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
-from nervenet.security.roles import ACCESS, Role, rpc_name
+from nervenet.security.roles import ACCESS, JUDGED_AS, Role, rpc_name
 from nervenet.security.yaml_text import Mistake, Mistakes, Place, Reader, Value, parse
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def _rpcs(read: Reader, key: str) -> frozenset[str]:
     value = read.get(key)
     for at, pattern in enumerate(read.texts(key)):
         named = {
-            path
+            JUDGED_AS.get(path, path)
             for path, access in ACCESS.items()
             if not access.is_open and (fnmatchcase(rpc_name(path), pattern) or fnmatchcase(path.lstrip("/"), pattern))
         }

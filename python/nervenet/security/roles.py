@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["ACCESS", "ALL_ROLES", "About", "Access", "Role", "included", "rpc_name"]
+__all__ = ["ACCESS", "ALL_ROLES", "JUDGED_AS", "About", "Access", "Role", "included", "rpc_name"]
 
 
 class Role(StrEnum):
@@ -88,6 +88,7 @@ _ANY: Final = Access(Role.VIEWER, ALL_ROLES, False, "", "")
 _COORDINATOR: Final = {
     "StartWorkflow": _row(Role.CLIENT, changes=True, about="workflow"),
     "StartWorkflows": _row(Role.CLIENT, changes=True, about="workflow"),
+    "StreamStarts": _row(Role.CLIENT, changes=True, about="workflow"),
     "AwaitWorkflows": _row(Role.VIEWER, about="workflow"),
     "GetWorkflow": _row(Role.VIEWER, about="workflow"),
     "ListWorkflows": _row(Role.VIEWER, about="workflow"),
@@ -156,6 +157,8 @@ ACCESS: Final[dict[str, Access]] = {
     "GET /metrics": _open("Prometheus reads it at an address of its own (NERVENET_METRICS), which only it must reach"),
 }
 """By the path of an RPC, or method and route of HTTP. `POST /{service}/{method}` over HTTP has the row of its RPC."""
+JUDGED_AS: Final = {"/nervenet.v1.CoordinatorService/StreamStarts": "/nervenet.v1.CoordinatorService/StartWorkflows"}
+"""Streams whose messages are calls: each is judged and recorded as such a call, and a rule for one of the two is for both."""
 
 
 def rpc_name(path: str) -> str:

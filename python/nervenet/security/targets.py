@@ -207,6 +207,7 @@ def _noted(*fields: str) -> Callable[[Any], Targets]:
 _READ: Final[dict[str, Callable[[Any], Targets]]] = {
     "StartWorkflow": _start,
     "StartWorkflows": _starts,
+    "StreamStarts": _starts,
     "AwaitWorkflows": _awaits,
     "GetWorkflow": _workflow(),
     "ListWorkflows": _list,

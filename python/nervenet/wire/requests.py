@@ -36,6 +36,7 @@ _NANOS: Final = 1_000_000_000
 _EACH_ON_ITS_OWN: Final = frozenset(
     {
         "nervenet.v1.StartWorkflowsRequest.requests",
+        "nervenet.v1.StreamStartsRequest.requests",
         "nervenet.v1.PutDefinitionRequest.definition",
         "nervenet.v1.ConnectRequest.items",
     }

@@ -648,6 +648,125 @@ func (x *StartWorkflowsResponse) GetOutcomes() []*StartOutcome {
 	return nil
 }
 
+// See StreamStarts.
+type StreamStartsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the client; the answer has the same one.
+	Number int64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// As in StartWorkflows.
+	Requests      []*StartWorkflowRequest `protobuf:"bytes,2,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamStartsRequest) Reset() {
+	*x = StreamStartsRequest{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamStartsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamStartsRequest) ProtoMessage() {}
+
+func (x *StreamStartsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamStartsRequest.ProtoReflect.Descriptor instead.
+func (*StreamStartsRequest) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *StreamStartsRequest) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *StreamStartsRequest) GetRequests() []*StartWorkflowRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// See StreamStarts.
+type StreamStartsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// That of the message which this answers.
+	Number int64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// In the order of the requests.
+	Outcomes []*StartOutcome `protobuf:"bytes,2,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// Set when the message was refused as a whole: the status that a call of StartWorkflows would have.
+	Error         *RequestStatus `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamStartsResponse) Reset() {
+	*x = StreamStartsResponse{}
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamStartsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamStartsResponse) ProtoMessage() {}
+
+func (x *StreamStartsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamStartsResponse.ProtoReflect.Descriptor instead.
+func (*StreamStartsResponse) Descriptor() ([]byte, []int) {
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *StreamStartsResponse) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *StreamStartsResponse) GetOutcomes() []*StartOutcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *StreamStartsResponse) GetError() *RequestStatus {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 // See AwaitWorkflows.
 type AwaitWorkflowsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -663,7 +782,7 @@ type AwaitWorkflowsRequest struct {
 
 func (x *AwaitWorkflowsRequest) Reset() {
 	*x = AwaitWorkflowsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[7]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +794,7 @@ func (x *AwaitWorkflowsRequest) String() string {
 func (*AwaitWorkflowsRequest) ProtoMessage() {}
 
 func (x *AwaitWorkflowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[7]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +807,7 @@ func (x *AwaitWorkflowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitWorkflowsRequest.ProtoReflect.Descriptor instead.
 func (*AwaitWorkflowsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{7}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AwaitWorkflowsRequest) GetWorkflowIds() []string {
@@ -728,7 +847,7 @@ type AwaitWorkflowsResponse struct {
 
 func (x *AwaitWorkflowsResponse) Reset() {
 	*x = AwaitWorkflowsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[8]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -740,7 +859,7 @@ func (x *AwaitWorkflowsResponse) String() string {
 func (*AwaitWorkflowsResponse) ProtoMessage() {}
 
 func (x *AwaitWorkflowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[8]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -753,7 +872,7 @@ func (x *AwaitWorkflowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitWorkflowsResponse.ProtoReflect.Descriptor instead.
 func (*AwaitWorkflowsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{8}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AwaitWorkflowsResponse) GetWorkflows() []*Workflow {
@@ -801,7 +920,7 @@ type GetWorkflowRequest struct {
 
 func (x *GetWorkflowRequest) Reset() {
 	*x = GetWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[9]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +932,7 @@ func (x *GetWorkflowRequest) String() string {
 func (*GetWorkflowRequest) ProtoMessage() {}
 
 func (x *GetWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[9]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +945,7 @@ func (x *GetWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*GetWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{9}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetWorkflowRequest) GetWorkflowId() string {
@@ -882,7 +1001,7 @@ type GetWorkflowResponse struct {
 
 func (x *GetWorkflowResponse) Reset() {
 	*x = GetWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[10]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1013,7 @@ func (x *GetWorkflowResponse) String() string {
 func (*GetWorkflowResponse) ProtoMessage() {}
 
 func (x *GetWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[10]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1026,7 @@ func (x *GetWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*GetWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{10}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetWorkflowResponse) GetWorkflow() *Workflow {
@@ -971,7 +1090,7 @@ type ListWorkflowsRequest struct {
 
 func (x *ListWorkflowsRequest) Reset() {
 	*x = ListWorkflowsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[11]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -983,7 +1102,7 @@ func (x *ListWorkflowsRequest) String() string {
 func (*ListWorkflowsRequest) ProtoMessage() {}
 
 func (x *ListWorkflowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[11]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -996,7 +1115,7 @@ func (x *ListWorkflowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkflowsRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkflowsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{11}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListWorkflowsRequest) GetPageSize() int32 {
@@ -1137,7 +1256,7 @@ type ListWorkflowsResponse struct {
 
 func (x *ListWorkflowsResponse) Reset() {
 	*x = ListWorkflowsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[12]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1268,7 @@ func (x *ListWorkflowsResponse) String() string {
 func (*ListWorkflowsResponse) ProtoMessage() {}
 
 func (x *ListWorkflowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[12]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1281,7 @@ func (x *ListWorkflowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkflowsResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkflowsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{12}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListWorkflowsResponse) GetWorkflows() []*Workflow {
@@ -1213,7 +1332,7 @@ type StateCount struct {
 
 func (x *StateCount) Reset() {
 	*x = StateCount{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1344,7 @@ func (x *StateCount) String() string {
 func (*StateCount) ProtoMessage() {}
 
 func (x *StateCount) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[13]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1357,7 @@ func (x *StateCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateCount.ProtoReflect.Descriptor instead.
 func (*StateCount) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{13}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StateCount) GetState() WorkflowState {
@@ -1268,7 +1387,7 @@ type ListWaitsRequest struct {
 
 func (x *ListWaitsRequest) Reset() {
 	*x = ListWaitsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1280,7 +1399,7 @@ func (x *ListWaitsRequest) String() string {
 func (*ListWaitsRequest) ProtoMessage() {}
 
 func (x *ListWaitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[14]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1293,7 +1412,7 @@ func (x *ListWaitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWaitsRequest.ProtoReflect.Descriptor instead.
 func (*ListWaitsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{14}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListWaitsRequest) GetWorkflowIds() []string {
@@ -1327,7 +1446,7 @@ type WorkflowWaits struct {
 
 func (x *WorkflowWaits) Reset() {
 	*x = WorkflowWaits{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1458,7 @@ func (x *WorkflowWaits) String() string {
 func (*WorkflowWaits) ProtoMessage() {}
 
 func (x *WorkflowWaits) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[15]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1471,7 @@ func (x *WorkflowWaits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkflowWaits.ProtoReflect.Descriptor instead.
 func (*WorkflowWaits) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{15}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WorkflowWaits) GetWorkflowId() string {
@@ -1394,7 +1513,7 @@ type ListWaitsResponse struct {
 
 func (x *ListWaitsResponse) Reset() {
 	*x = ListWaitsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1525,7 @@ func (x *ListWaitsResponse) String() string {
 func (*ListWaitsResponse) ProtoMessage() {}
 
 func (x *ListWaitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[16]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1538,7 @@ func (x *ListWaitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWaitsResponse.ProtoReflect.Descriptor instead.
 func (*ListWaitsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{16}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListWaitsResponse) GetWorkflows() []*WorkflowWaits {
@@ -1448,7 +1567,7 @@ type ListJournalRequest struct {
 
 func (x *ListJournalRequest) Reset() {
 	*x = ListJournalRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1579,7 @@ func (x *ListJournalRequest) String() string {
 func (*ListJournalRequest) ProtoMessage() {}
 
 func (x *ListJournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[17]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1592,7 @@ func (x *ListJournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJournalRequest.ProtoReflect.Descriptor instead.
 func (*ListJournalRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{17}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListJournalRequest) GetWorkflowId() string {
@@ -1524,7 +1643,7 @@ type ListJournalResponse struct {
 
 func (x *ListJournalResponse) Reset() {
 	*x = ListJournalResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +1655,7 @@ func (x *ListJournalResponse) String() string {
 func (*ListJournalResponse) ProtoMessage() {}
 
 func (x *ListJournalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[18]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1668,7 @@ func (x *ListJournalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJournalResponse.ProtoReflect.Descriptor instead.
 func (*ListJournalResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{18}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListJournalResponse) GetEntries() []*JournalEntry {
@@ -1585,7 +1704,7 @@ type WatchWorkflowRequest struct {
 
 func (x *WatchWorkflowRequest) Reset() {
 	*x = WatchWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1716,7 @@ func (x *WatchWorkflowRequest) String() string {
 func (*WatchWorkflowRequest) ProtoMessage() {}
 
 func (x *WatchWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[19]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1729,7 @@ func (x *WatchWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*WatchWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{19}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchWorkflowRequest) GetWorkflowId() string {
@@ -1661,7 +1780,7 @@ type WatchWorkflowResponse struct {
 
 func (x *WatchWorkflowResponse) Reset() {
 	*x = WatchWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1792,7 @@ func (x *WatchWorkflowResponse) String() string {
 func (*WatchWorkflowResponse) ProtoMessage() {}
 
 func (x *WatchWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[20]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1805,7 @@ func (x *WatchWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*WatchWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{20}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchWorkflowResponse) GetEntry() *JournalEntry {
@@ -1724,7 +1843,7 @@ type SignalWorkflowRequest struct {
 
 func (x *SignalWorkflowRequest) Reset() {
 	*x = SignalWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +1855,7 @@ func (x *SignalWorkflowRequest) String() string {
 func (*SignalWorkflowRequest) ProtoMessage() {}
 
 func (x *SignalWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[21]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +1868,7 @@ func (x *SignalWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*SignalWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{21}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SignalWorkflowRequest) GetWorkflowId() string {
@@ -1807,7 +1926,7 @@ type SignalWorkflowResponse struct {
 
 func (x *SignalWorkflowResponse) Reset() {
 	*x = SignalWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +1938,7 @@ func (x *SignalWorkflowResponse) String() string {
 func (*SignalWorkflowResponse) ProtoMessage() {}
 
 func (x *SignalWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[22]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +1951,7 @@ func (x *SignalWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*SignalWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{22}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SignalWorkflowResponse) GetSequence() int64 {
@@ -1864,7 +1983,7 @@ type CancelWorkflowRequest struct {
 
 func (x *CancelWorkflowRequest) Reset() {
 	*x = CancelWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +1995,7 @@ func (x *CancelWorkflowRequest) String() string {
 func (*CancelWorkflowRequest) ProtoMessage() {}
 
 func (x *CancelWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[23]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +2008,7 @@ func (x *CancelWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*CancelWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{23}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CancelWorkflowRequest) GetWorkflowId() string {
@@ -1926,7 +2045,7 @@ type CancelWorkflowResponse struct {
 
 func (x *CancelWorkflowResponse) Reset() {
 	*x = CancelWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2057,7 @@ func (x *CancelWorkflowResponse) String() string {
 func (*CancelWorkflowResponse) ProtoMessage() {}
 
 func (x *CancelWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[24]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2070,7 @@ func (x *CancelWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*CancelWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{24}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CancelWorkflowResponse) GetState() WorkflowState {
@@ -1979,7 +2098,7 @@ type RetryWorkflowRequest struct {
 
 func (x *RetryWorkflowRequest) Reset() {
 	*x = RetryWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2110,7 @@ func (x *RetryWorkflowRequest) String() string {
 func (*RetryWorkflowRequest) ProtoMessage() {}
 
 func (x *RetryWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[25]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2123,7 @@ func (x *RetryWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*RetryWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{25}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RetryWorkflowRequest) GetWorkflowId() string {
@@ -2027,7 +2146,7 @@ type RetryWorkflowResponse struct {
 
 func (x *RetryWorkflowResponse) Reset() {
 	*x = RetryWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2039,7 +2158,7 @@ func (x *RetryWorkflowResponse) String() string {
 func (*RetryWorkflowResponse) ProtoMessage() {}
 
 func (x *RetryWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[26]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2052,7 +2171,7 @@ func (x *RetryWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*RetryWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{26}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RetryWorkflowResponse) GetWorkflow() *Workflow {
@@ -2089,7 +2208,7 @@ type RestartWorkflowRequest struct {
 
 func (x *RestartWorkflowRequest) Reset() {
 	*x = RestartWorkflowRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2101,7 +2220,7 @@ func (x *RestartWorkflowRequest) String() string {
 func (*RestartWorkflowRequest) ProtoMessage() {}
 
 func (x *RestartWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[27]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2114,7 +2233,7 @@ func (x *RestartWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*RestartWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{27}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RestartWorkflowRequest) GetWorkflowId() string {
@@ -2165,7 +2284,7 @@ type RestartWorkflowResponse struct {
 
 func (x *RestartWorkflowResponse) Reset() {
 	*x = RestartWorkflowResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2296,7 @@ func (x *RestartWorkflowResponse) String() string {
 func (*RestartWorkflowResponse) ProtoMessage() {}
 
 func (x *RestartWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[28]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2309,7 @@ func (x *RestartWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*RestartWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{28}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RestartWorkflowResponse) GetWorkflow() *Workflow {
@@ -2234,7 +2353,7 @@ type RunTaskRequest struct {
 
 func (x *RunTaskRequest) Reset() {
 	*x = RunTaskRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2365,7 @@ func (x *RunTaskRequest) String() string {
 func (*RunTaskRequest) ProtoMessage() {}
 
 func (x *RunTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[29]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2378,7 @@ func (x *RunTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTaskRequest.ProtoReflect.Descriptor instead.
 func (*RunTaskRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{29}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RunTaskRequest) GetRequestId() string {
@@ -2336,7 +2455,7 @@ type RunTaskResponse struct {
 
 func (x *RunTaskResponse) Reset() {
 	*x = RunTaskResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2348,7 +2467,7 @@ func (x *RunTaskResponse) String() string {
 func (*RunTaskResponse) ProtoMessage() {}
 
 func (x *RunTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[30]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2361,7 +2480,7 @@ func (x *RunTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunTaskResponse.ProtoReflect.Descriptor instead.
 func (*RunTaskResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{30}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RunTaskResponse) GetWorkflow() *Workflow {
@@ -2388,7 +2507,7 @@ type ListEscalationsRequest struct {
 
 func (x *ListEscalationsRequest) Reset() {
 	*x = ListEscalationsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2400,7 +2519,7 @@ func (x *ListEscalationsRequest) String() string {
 func (*ListEscalationsRequest) ProtoMessage() {}
 
 func (x *ListEscalationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[31]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2413,7 +2532,7 @@ func (x *ListEscalationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEscalationsRequest.ProtoReflect.Descriptor instead.
 func (*ListEscalationsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{31}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListEscalationsRequest) GetPageSize() int32 {
@@ -2459,7 +2578,7 @@ type ListEscalationsResponse struct {
 
 func (x *ListEscalationsResponse) Reset() {
 	*x = ListEscalationsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2590,7 @@ func (x *ListEscalationsResponse) String() string {
 func (*ListEscalationsResponse) ProtoMessage() {}
 
 func (x *ListEscalationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[32]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2603,7 @@ func (x *ListEscalationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEscalationsResponse.ProtoReflect.Descriptor instead.
 func (*ListEscalationsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{32}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListEscalationsResponse) GetEscalations() []*Escalation {
@@ -2519,7 +2638,7 @@ type GetEscalationRequest struct {
 
 func (x *GetEscalationRequest) Reset() {
 	*x = GetEscalationRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2531,7 +2650,7 @@ func (x *GetEscalationRequest) String() string {
 func (*GetEscalationRequest) ProtoMessage() {}
 
 func (x *GetEscalationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[33]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2544,7 +2663,7 @@ func (x *GetEscalationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEscalationRequest.ProtoReflect.Descriptor instead.
 func (*GetEscalationRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{33}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetEscalationRequest) GetEscalationId() string {
@@ -2565,7 +2684,7 @@ type GetEscalationResponse struct {
 
 func (x *GetEscalationResponse) Reset() {
 	*x = GetEscalationResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2577,7 +2696,7 @@ func (x *GetEscalationResponse) String() string {
 func (*GetEscalationResponse) ProtoMessage() {}
 
 func (x *GetEscalationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[34]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2590,7 +2709,7 @@ func (x *GetEscalationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEscalationResponse.ProtoReflect.Descriptor instead.
 func (*GetEscalationResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{34}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetEscalationResponse) GetEscalation() *Escalation {
@@ -2613,7 +2732,7 @@ type ResolveEscalationRequest struct {
 
 func (x *ResolveEscalationRequest) Reset() {
 	*x = ResolveEscalationRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[35]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2625,7 +2744,7 @@ func (x *ResolveEscalationRequest) String() string {
 func (*ResolveEscalationRequest) ProtoMessage() {}
 
 func (x *ResolveEscalationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[35]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2638,7 +2757,7 @@ func (x *ResolveEscalationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveEscalationRequest.ProtoReflect.Descriptor instead.
 func (*ResolveEscalationRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{35}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ResolveEscalationRequest) GetEscalationId() string {
@@ -2666,7 +2785,7 @@ type ResolveEscalationResponse struct {
 
 func (x *ResolveEscalationResponse) Reset() {
 	*x = ResolveEscalationResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[36]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2678,7 +2797,7 @@ func (x *ResolveEscalationResponse) String() string {
 func (*ResolveEscalationResponse) ProtoMessage() {}
 
 func (x *ResolveEscalationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[36]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2691,7 +2810,7 @@ func (x *ResolveEscalationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveEscalationResponse.ProtoReflect.Descriptor instead.
 func (*ResolveEscalationResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{36}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ResolveEscalationResponse) GetEscalation() *Escalation {
@@ -2714,7 +2833,7 @@ type PutDefinitionRequest struct {
 
 func (x *PutDefinitionRequest) Reset() {
 	*x = PutDefinitionRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[37]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +2845,7 @@ func (x *PutDefinitionRequest) String() string {
 func (*PutDefinitionRequest) ProtoMessage() {}
 
 func (x *PutDefinitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[37]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +2858,7 @@ func (x *PutDefinitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDefinitionRequest.ProtoReflect.Descriptor instead.
 func (*PutDefinitionRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{37}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *PutDefinitionRequest) GetDefinition() *Definition {
@@ -2769,7 +2888,7 @@ type PutDefinitionResponse struct {
 
 func (x *PutDefinitionResponse) Reset() {
 	*x = PutDefinitionResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[38]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2781,7 +2900,7 @@ func (x *PutDefinitionResponse) String() string {
 func (*PutDefinitionResponse) ProtoMessage() {}
 
 func (x *PutDefinitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[38]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2794,7 +2913,7 @@ func (x *PutDefinitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDefinitionResponse.ProtoReflect.Descriptor instead.
 func (*PutDefinitionResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{38}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PutDefinitionResponse) GetDefinition() *Definition {
@@ -2824,7 +2943,7 @@ type GetDefinitionRequest struct {
 
 func (x *GetDefinitionRequest) Reset() {
 	*x = GetDefinitionRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[39]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2836,7 +2955,7 @@ func (x *GetDefinitionRequest) String() string {
 func (*GetDefinitionRequest) ProtoMessage() {}
 
 func (x *GetDefinitionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[39]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2849,7 +2968,7 @@ func (x *GetDefinitionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDefinitionRequest.ProtoReflect.Descriptor instead.
 func (*GetDefinitionRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{39}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetDefinitionRequest) GetName() string {
@@ -2877,7 +2996,7 @@ type GetDefinitionResponse struct {
 
 func (x *GetDefinitionResponse) Reset() {
 	*x = GetDefinitionResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[40]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2889,7 +3008,7 @@ func (x *GetDefinitionResponse) String() string {
 func (*GetDefinitionResponse) ProtoMessage() {}
 
 func (x *GetDefinitionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[40]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2902,7 +3021,7 @@ func (x *GetDefinitionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDefinitionResponse.ProtoReflect.Descriptor instead.
 func (*GetDefinitionResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{40}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetDefinitionResponse) GetDefinition() *Definition {
@@ -2927,7 +3046,7 @@ type ListDefinitionsRequest struct {
 
 func (x *ListDefinitionsRequest) Reset() {
 	*x = ListDefinitionsRequest{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[41]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2939,7 +3058,7 @@ func (x *ListDefinitionsRequest) String() string {
 func (*ListDefinitionsRequest) ProtoMessage() {}
 
 func (x *ListDefinitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[41]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2952,7 +3071,7 @@ func (x *ListDefinitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDefinitionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDefinitionsRequest) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{41}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListDefinitionsRequest) GetName() string {
@@ -2989,7 +3108,7 @@ type ListDefinitionsResponse struct {
 
 func (x *ListDefinitionsResponse) Reset() {
 	*x = ListDefinitionsResponse{}
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[42]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3001,7 +3120,7 @@ func (x *ListDefinitionsResponse) String() string {
 func (*ListDefinitionsResponse) ProtoMessage() {}
 
 func (x *ListDefinitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[42]
+	mi := &file_nervenet_v1_coordinator_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3014,7 +3133,7 @@ func (x *ListDefinitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDefinitionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDefinitionsResponse) Descriptor() ([]byte, []int) {
-	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{42}
+	return file_nervenet_v1_coordinator_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListDefinitionsResponse) GetDefinitions() []*Definition {
@@ -3084,7 +3203,14 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\"O\n" +
 	"\x16StartWorkflowsResponse\x125\n" +
-	"\boutcomes\x18\x01 \x03(\v2\x19.nervenet.v1.StartOutcomeR\boutcomes\"\xad\x01\n" +
+	"\boutcomes\x18\x01 \x03(\v2\x19.nervenet.v1.StartOutcomeR\boutcomes\"l\n" +
+	"\x13StreamStartsRequest\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x12=\n" +
+	"\brequests\x18\x02 \x03(\v2!.nervenet.v1.StartWorkflowRequestR\brequests\"\x97\x01\n" +
+	"\x14StreamStartsResponse\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x125\n" +
+	"\boutcomes\x18\x02 \x03(\v2\x19.nervenet.v1.StartOutcomeR\boutcomes\x120\n" +
+	"\x05error\x18\x03 \x01(\v2\x1a.nervenet.v1.RequestStatusR\x05error\"\xad\x01\n" +
 	"\x15AwaitWorkflowsRequest\x12!\n" +
 	"\fworkflow_ids\x18\x01 \x03(\tR\vworkflowIds\x12.\n" +
 	"\x13forget_workflow_ids\x18\x02 \x03(\tR\x11forgetWorkflowIds\x12A\n" +
@@ -3293,10 +3419,11 @@ const file_nervenet_v1_coordinator_service_proto_rawDesc = "" +
 	"Durability\x12\x1a\n" +
 	"\x16DURABILITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11DURABILITY_NORMAL\x10\x01\x12\x15\n" +
-	"\x11DURABILITY_STRICT\x10\x022\xa2\r\n" +
+	"\x11DURABILITY_STRICT\x10\x022\xfb\r\n" +
 	"\x12CoordinatorService\x12V\n" +
 	"\rStartWorkflow\x12!.nervenet.v1.StartWorkflowRequest\x1a\".nervenet.v1.StartWorkflowResponse\x12Y\n" +
-	"\x0eStartWorkflows\x12\".nervenet.v1.StartWorkflowsRequest\x1a#.nervenet.v1.StartWorkflowsResponse\x12]\n" +
+	"\x0eStartWorkflows\x12\".nervenet.v1.StartWorkflowsRequest\x1a#.nervenet.v1.StartWorkflowsResponse\x12W\n" +
+	"\fStreamStarts\x12 .nervenet.v1.StreamStartsRequest\x1a!.nervenet.v1.StreamStartsResponse(\x010\x01\x12]\n" +
 	"\x0eAwaitWorkflows\x12\".nervenet.v1.AwaitWorkflowsRequest\x1a#.nervenet.v1.AwaitWorkflowsResponse(\x010\x01\x12P\n" +
 	"\vGetWorkflow\x12\x1f.nervenet.v1.GetWorkflowRequest\x1a .nervenet.v1.GetWorkflowResponse\x12V\n" +
 	"\rListWorkflows\x12!.nervenet.v1.ListWorkflowsRequest\x1a\".nervenet.v1.ListWorkflowsResponse\x12J\n" +
@@ -3329,7 +3456,7 @@ func file_nervenet_v1_coordinator_service_proto_rawDescGZIP() []byte {
 }
 
 var file_nervenet_v1_coordinator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_nervenet_v1_coordinator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_nervenet_v1_coordinator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_nervenet_v1_coordinator_service_proto_goTypes = []any{
 	(IfExists)(0),                     // 0: nervenet.v1.IfExists
 	(Durability)(0),                   // 1: nervenet.v1.Durability
@@ -3340,169 +3467,176 @@ var file_nervenet_v1_coordinator_service_proto_goTypes = []any{
 	(*RequestStatus)(nil),             // 6: nervenet.v1.RequestStatus
 	(*FieldProblem)(nil),              // 7: nervenet.v1.FieldProblem
 	(*StartWorkflowsResponse)(nil),    // 8: nervenet.v1.StartWorkflowsResponse
-	(*AwaitWorkflowsRequest)(nil),     // 9: nervenet.v1.AwaitWorkflowsRequest
-	(*AwaitWorkflowsResponse)(nil),    // 10: nervenet.v1.AwaitWorkflowsResponse
-	(*GetWorkflowRequest)(nil),        // 11: nervenet.v1.GetWorkflowRequest
-	(*GetWorkflowResponse)(nil),       // 12: nervenet.v1.GetWorkflowResponse
-	(*ListWorkflowsRequest)(nil),      // 13: nervenet.v1.ListWorkflowsRequest
-	(*ListWorkflowsResponse)(nil),     // 14: nervenet.v1.ListWorkflowsResponse
-	(*StateCount)(nil),                // 15: nervenet.v1.StateCount
-	(*ListWaitsRequest)(nil),          // 16: nervenet.v1.ListWaitsRequest
-	(*WorkflowWaits)(nil),             // 17: nervenet.v1.WorkflowWaits
-	(*ListWaitsResponse)(nil),         // 18: nervenet.v1.ListWaitsResponse
-	(*ListJournalRequest)(nil),        // 19: nervenet.v1.ListJournalRequest
-	(*ListJournalResponse)(nil),       // 20: nervenet.v1.ListJournalResponse
-	(*WatchWorkflowRequest)(nil),      // 21: nervenet.v1.WatchWorkflowRequest
-	(*WatchWorkflowResponse)(nil),     // 22: nervenet.v1.WatchWorkflowResponse
-	(*SignalWorkflowRequest)(nil),     // 23: nervenet.v1.SignalWorkflowRequest
-	(*SignalWorkflowResponse)(nil),    // 24: nervenet.v1.SignalWorkflowResponse
-	(*CancelWorkflowRequest)(nil),     // 25: nervenet.v1.CancelWorkflowRequest
-	(*CancelWorkflowResponse)(nil),    // 26: nervenet.v1.CancelWorkflowResponse
-	(*RetryWorkflowRequest)(nil),      // 27: nervenet.v1.RetryWorkflowRequest
-	(*RetryWorkflowResponse)(nil),     // 28: nervenet.v1.RetryWorkflowResponse
-	(*RestartWorkflowRequest)(nil),    // 29: nervenet.v1.RestartWorkflowRequest
-	(*RestartWorkflowResponse)(nil),   // 30: nervenet.v1.RestartWorkflowResponse
-	(*RunTaskRequest)(nil),            // 31: nervenet.v1.RunTaskRequest
-	(*RunTaskResponse)(nil),           // 32: nervenet.v1.RunTaskResponse
-	(*ListEscalationsRequest)(nil),    // 33: nervenet.v1.ListEscalationsRequest
-	(*ListEscalationsResponse)(nil),   // 34: nervenet.v1.ListEscalationsResponse
-	(*GetEscalationRequest)(nil),      // 35: nervenet.v1.GetEscalationRequest
-	(*GetEscalationResponse)(nil),     // 36: nervenet.v1.GetEscalationResponse
-	(*ResolveEscalationRequest)(nil),  // 37: nervenet.v1.ResolveEscalationRequest
-	(*ResolveEscalationResponse)(nil), // 38: nervenet.v1.ResolveEscalationResponse
-	(*PutDefinitionRequest)(nil),      // 39: nervenet.v1.PutDefinitionRequest
-	(*PutDefinitionResponse)(nil),     // 40: nervenet.v1.PutDefinitionResponse
-	(*GetDefinitionRequest)(nil),      // 41: nervenet.v1.GetDefinitionRequest
-	(*GetDefinitionResponse)(nil),     // 42: nervenet.v1.GetDefinitionResponse
-	(*ListDefinitionsRequest)(nil),    // 43: nervenet.v1.ListDefinitionsRequest
-	(*ListDefinitionsResponse)(nil),   // 44: nervenet.v1.ListDefinitionsResponse
-	nil,                               // 45: nervenet.v1.StartWorkflowRequest.LabelsEntry
-	nil,                               // 46: nervenet.v1.RequestStatus.MetadataEntry
-	nil,                               // 47: nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	nil,                               // 48: nervenet.v1.RunTaskRequest.LabelsEntry
-	(*Payload)(nil),                   // 49: nervenet.v1.Payload
-	(*durationpb.Duration)(nil),       // 50: google.protobuf.Duration
-	(PayloadFormat)(0),                // 51: nervenet.v1.PayloadFormat
-	(*TraceContext)(nil),              // 52: nervenet.v1.TraceContext
-	(*Workflow)(nil),                  // 53: nervenet.v1.Workflow
-	(WorkflowState)(0),                // 54: nervenet.v1.WorkflowState
-	(*timestamppb.Timestamp)(nil),     // 55: google.protobuf.Timestamp
-	(*Wait)(nil),                      // 56: nervenet.v1.Wait
-	(*JournalEntry)(nil),              // 57: nervenet.v1.JournalEntry
-	(*Blocked)(nil),                   // 58: nervenet.v1.Blocked
-	(*RetryPolicy)(nil),               // 59: nervenet.v1.RetryPolicy
-	(*Timeouts)(nil),                  // 60: nervenet.v1.Timeouts
-	(*Selection)(nil),                 // 61: nervenet.v1.Selection
-	(EscalationState)(0),              // 62: nervenet.v1.EscalationState
-	(*Escalation)(nil),                // 63: nervenet.v1.Escalation
-	(*EscalationResolution)(nil),      // 64: nervenet.v1.EscalationResolution
-	(*Definition)(nil),                // 65: nervenet.v1.Definition
+	(*StreamStartsRequest)(nil),       // 9: nervenet.v1.StreamStartsRequest
+	(*StreamStartsResponse)(nil),      // 10: nervenet.v1.StreamStartsResponse
+	(*AwaitWorkflowsRequest)(nil),     // 11: nervenet.v1.AwaitWorkflowsRequest
+	(*AwaitWorkflowsResponse)(nil),    // 12: nervenet.v1.AwaitWorkflowsResponse
+	(*GetWorkflowRequest)(nil),        // 13: nervenet.v1.GetWorkflowRequest
+	(*GetWorkflowResponse)(nil),       // 14: nervenet.v1.GetWorkflowResponse
+	(*ListWorkflowsRequest)(nil),      // 15: nervenet.v1.ListWorkflowsRequest
+	(*ListWorkflowsResponse)(nil),     // 16: nervenet.v1.ListWorkflowsResponse
+	(*StateCount)(nil),                // 17: nervenet.v1.StateCount
+	(*ListWaitsRequest)(nil),          // 18: nervenet.v1.ListWaitsRequest
+	(*WorkflowWaits)(nil),             // 19: nervenet.v1.WorkflowWaits
+	(*ListWaitsResponse)(nil),         // 20: nervenet.v1.ListWaitsResponse
+	(*ListJournalRequest)(nil),        // 21: nervenet.v1.ListJournalRequest
+	(*ListJournalResponse)(nil),       // 22: nervenet.v1.ListJournalResponse
+	(*WatchWorkflowRequest)(nil),      // 23: nervenet.v1.WatchWorkflowRequest
+	(*WatchWorkflowResponse)(nil),     // 24: nervenet.v1.WatchWorkflowResponse
+	(*SignalWorkflowRequest)(nil),     // 25: nervenet.v1.SignalWorkflowRequest
+	(*SignalWorkflowResponse)(nil),    // 26: nervenet.v1.SignalWorkflowResponse
+	(*CancelWorkflowRequest)(nil),     // 27: nervenet.v1.CancelWorkflowRequest
+	(*CancelWorkflowResponse)(nil),    // 28: nervenet.v1.CancelWorkflowResponse
+	(*RetryWorkflowRequest)(nil),      // 29: nervenet.v1.RetryWorkflowRequest
+	(*RetryWorkflowResponse)(nil),     // 30: nervenet.v1.RetryWorkflowResponse
+	(*RestartWorkflowRequest)(nil),    // 31: nervenet.v1.RestartWorkflowRequest
+	(*RestartWorkflowResponse)(nil),   // 32: nervenet.v1.RestartWorkflowResponse
+	(*RunTaskRequest)(nil),            // 33: nervenet.v1.RunTaskRequest
+	(*RunTaskResponse)(nil),           // 34: nervenet.v1.RunTaskResponse
+	(*ListEscalationsRequest)(nil),    // 35: nervenet.v1.ListEscalationsRequest
+	(*ListEscalationsResponse)(nil),   // 36: nervenet.v1.ListEscalationsResponse
+	(*GetEscalationRequest)(nil),      // 37: nervenet.v1.GetEscalationRequest
+	(*GetEscalationResponse)(nil),     // 38: nervenet.v1.GetEscalationResponse
+	(*ResolveEscalationRequest)(nil),  // 39: nervenet.v1.ResolveEscalationRequest
+	(*ResolveEscalationResponse)(nil), // 40: nervenet.v1.ResolveEscalationResponse
+	(*PutDefinitionRequest)(nil),      // 41: nervenet.v1.PutDefinitionRequest
+	(*PutDefinitionResponse)(nil),     // 42: nervenet.v1.PutDefinitionResponse
+	(*GetDefinitionRequest)(nil),      // 43: nervenet.v1.GetDefinitionRequest
+	(*GetDefinitionResponse)(nil),     // 44: nervenet.v1.GetDefinitionResponse
+	(*ListDefinitionsRequest)(nil),    // 45: nervenet.v1.ListDefinitionsRequest
+	(*ListDefinitionsResponse)(nil),   // 46: nervenet.v1.ListDefinitionsResponse
+	nil,                               // 47: nervenet.v1.StartWorkflowRequest.LabelsEntry
+	nil,                               // 48: nervenet.v1.RequestStatus.MetadataEntry
+	nil,                               // 49: nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	nil,                               // 50: nervenet.v1.RunTaskRequest.LabelsEntry
+	(*Payload)(nil),                   // 51: nervenet.v1.Payload
+	(*durationpb.Duration)(nil),       // 52: google.protobuf.Duration
+	(PayloadFormat)(0),                // 53: nervenet.v1.PayloadFormat
+	(*TraceContext)(nil),              // 54: nervenet.v1.TraceContext
+	(*Workflow)(nil),                  // 55: nervenet.v1.Workflow
+	(WorkflowState)(0),                // 56: nervenet.v1.WorkflowState
+	(*timestamppb.Timestamp)(nil),     // 57: google.protobuf.Timestamp
+	(*Wait)(nil),                      // 58: nervenet.v1.Wait
+	(*JournalEntry)(nil),              // 59: nervenet.v1.JournalEntry
+	(*Blocked)(nil),                   // 60: nervenet.v1.Blocked
+	(*RetryPolicy)(nil),               // 61: nervenet.v1.RetryPolicy
+	(*Timeouts)(nil),                  // 62: nervenet.v1.Timeouts
+	(*Selection)(nil),                 // 63: nervenet.v1.Selection
+	(EscalationState)(0),              // 64: nervenet.v1.EscalationState
+	(*Escalation)(nil),                // 65: nervenet.v1.Escalation
+	(*EscalationResolution)(nil),      // 66: nervenet.v1.EscalationResolution
+	(*Definition)(nil),                // 67: nervenet.v1.Definition
 }
 var file_nervenet_v1_coordinator_service_proto_depIdxs = []int32{
-	49, // 0: nervenet.v1.StartWorkflowRequest.input:type_name -> nervenet.v1.Payload
-	45, // 1: nervenet.v1.StartWorkflowRequest.labels:type_name -> nervenet.v1.StartWorkflowRequest.LabelsEntry
-	50, // 2: nervenet.v1.StartWorkflowRequest.timeout:type_name -> google.protobuf.Duration
+	51, // 0: nervenet.v1.StartWorkflowRequest.input:type_name -> nervenet.v1.Payload
+	47, // 1: nervenet.v1.StartWorkflowRequest.labels:type_name -> nervenet.v1.StartWorkflowRequest.LabelsEntry
+	52, // 2: nervenet.v1.StartWorkflowRequest.timeout:type_name -> google.protobuf.Duration
 	0,  // 3: nervenet.v1.StartWorkflowRequest.if_exists:type_name -> nervenet.v1.IfExists
 	1,  // 4: nervenet.v1.StartWorkflowRequest.durability:type_name -> nervenet.v1.Durability
-	50, // 5: nervenet.v1.StartWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	51, // 6: nervenet.v1.StartWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	52, // 7: nervenet.v1.StartWorkflowRequest.trace:type_name -> nervenet.v1.TraceContext
-	53, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	52, // 5: nervenet.v1.StartWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	53, // 6: nervenet.v1.StartWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	54, // 7: nervenet.v1.StartWorkflowRequest.trace:type_name -> nervenet.v1.TraceContext
+	55, // 8: nervenet.v1.StartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
 	2,  // 9: nervenet.v1.StartWorkflowsRequest.requests:type_name -> nervenet.v1.StartWorkflowRequest
 	6,  // 10: nervenet.v1.StartOutcome.error:type_name -> nervenet.v1.RequestStatus
-	53, // 11: nervenet.v1.StartOutcome.workflow:type_name -> nervenet.v1.Workflow
-	46, // 12: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
-	50, // 13: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
+	55, // 11: nervenet.v1.StartOutcome.workflow:type_name -> nervenet.v1.Workflow
+	48, // 12: nervenet.v1.RequestStatus.metadata:type_name -> nervenet.v1.RequestStatus.MetadataEntry
+	52, // 13: nervenet.v1.RequestStatus.retry_after:type_name -> google.protobuf.Duration
 	7,  // 14: nervenet.v1.RequestStatus.fields:type_name -> nervenet.v1.FieldProblem
 	5,  // 15: nervenet.v1.StartWorkflowsResponse.outcomes:type_name -> nervenet.v1.StartOutcome
-	51, // 16: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	53, // 17: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	53, // 18: nervenet.v1.AwaitWorkflowsResponse.blocked_workflows:type_name -> nervenet.v1.Workflow
-	50, // 19: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
-	51, // 20: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	53, // 21: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	54, // 22: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
-	47, // 23: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
-	55, // 24: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
-	50, // 25: nervenet.v1.ListWorkflowsRequest.stuck_after:type_name -> google.protobuf.Duration
-	50, // 26: nervenet.v1.ListWorkflowsRequest.slow_after:type_name -> google.protobuf.Duration
-	55, // 27: nervenet.v1.ListWorkflowsRequest.closed_after:type_name -> google.protobuf.Timestamp
-	55, // 28: nervenet.v1.ListWorkflowsRequest.closed_before:type_name -> google.protobuf.Timestamp
-	53, // 29: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
-	15, // 30: nervenet.v1.ListWorkflowsResponse.state_counts:type_name -> nervenet.v1.StateCount
-	54, // 31: nervenet.v1.StateCount.state:type_name -> nervenet.v1.WorkflowState
-	50, // 32: nervenet.v1.ListWaitsRequest.stuck_after:type_name -> google.protobuf.Duration
-	56, // 33: nervenet.v1.WorkflowWaits.waits:type_name -> nervenet.v1.Wait
-	17, // 34: nervenet.v1.ListWaitsResponse.workflows:type_name -> nervenet.v1.WorkflowWaits
-	51, // 35: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	57, // 36: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
-	51, // 37: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	57, // 38: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
-	58, // 39: nervenet.v1.WatchWorkflowResponse.blocked:type_name -> nervenet.v1.Blocked
-	49, // 40: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
-	54, // 41: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
-	53, // 42: nervenet.v1.RetryWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	53, // 43: nervenet.v1.RestartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
-	49, // 44: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
-	59, // 45: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
-	60, // 46: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
-	61, // 47: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
-	48, // 48: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
-	50, // 49: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
-	51, // 50: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
-	53, // 51: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
-	62, // 52: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
-	63, // 53: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
-	63, // 54: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	64, // 55: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
-	63, // 56: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
-	65, // 57: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
-	65, // 58: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	65, // 59: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
-	65, // 60: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
-	2,  // 61: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
-	4,  // 62: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
-	9,  // 63: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
-	11, // 64: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
-	13, // 65: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
-	16, // 66: nervenet.v1.CoordinatorService.ListWaits:input_type -> nervenet.v1.ListWaitsRequest
-	19, // 67: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
-	21, // 68: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
-	23, // 69: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
-	25, // 70: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
-	27, // 71: nervenet.v1.CoordinatorService.RetryWorkflow:input_type -> nervenet.v1.RetryWorkflowRequest
-	29, // 72: nervenet.v1.CoordinatorService.RestartWorkflow:input_type -> nervenet.v1.RestartWorkflowRequest
-	31, // 73: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
-	33, // 74: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
-	35, // 75: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
-	37, // 76: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
-	39, // 77: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
-	41, // 78: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
-	43, // 79: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
-	3,  // 80: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
-	8,  // 81: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
-	10, // 82: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
-	12, // 83: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
-	14, // 84: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
-	18, // 85: nervenet.v1.CoordinatorService.ListWaits:output_type -> nervenet.v1.ListWaitsResponse
-	20, // 86: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
-	22, // 87: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
-	24, // 88: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
-	26, // 89: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
-	28, // 90: nervenet.v1.CoordinatorService.RetryWorkflow:output_type -> nervenet.v1.RetryWorkflowResponse
-	30, // 91: nervenet.v1.CoordinatorService.RestartWorkflow:output_type -> nervenet.v1.RestartWorkflowResponse
-	32, // 92: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
-	34, // 93: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
-	36, // 94: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
-	38, // 95: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
-	40, // 96: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
-	42, // 97: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
-	44, // 98: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
-	80, // [80:99] is the sub-list for method output_type
-	61, // [61:80] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	2,  // 16: nervenet.v1.StreamStartsRequest.requests:type_name -> nervenet.v1.StartWorkflowRequest
+	5,  // 17: nervenet.v1.StreamStartsResponse.outcomes:type_name -> nervenet.v1.StartOutcome
+	6,  // 18: nervenet.v1.StreamStartsResponse.error:type_name -> nervenet.v1.RequestStatus
+	53, // 19: nervenet.v1.AwaitWorkflowsRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	55, // 20: nervenet.v1.AwaitWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	55, // 21: nervenet.v1.AwaitWorkflowsResponse.blocked_workflows:type_name -> nervenet.v1.Workflow
+	52, // 22: nervenet.v1.GetWorkflowRequest.wait:type_name -> google.protobuf.Duration
+	53, // 23: nervenet.v1.GetWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	55, // 24: nervenet.v1.GetWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	56, // 25: nervenet.v1.ListWorkflowsRequest.states:type_name -> nervenet.v1.WorkflowState
+	49, // 26: nervenet.v1.ListWorkflowsRequest.labels:type_name -> nervenet.v1.ListWorkflowsRequest.LabelsEntry
+	57, // 27: nervenet.v1.ListWorkflowsRequest.started_after:type_name -> google.protobuf.Timestamp
+	52, // 28: nervenet.v1.ListWorkflowsRequest.stuck_after:type_name -> google.protobuf.Duration
+	52, // 29: nervenet.v1.ListWorkflowsRequest.slow_after:type_name -> google.protobuf.Duration
+	57, // 30: nervenet.v1.ListWorkflowsRequest.closed_after:type_name -> google.protobuf.Timestamp
+	57, // 31: nervenet.v1.ListWorkflowsRequest.closed_before:type_name -> google.protobuf.Timestamp
+	55, // 32: nervenet.v1.ListWorkflowsResponse.workflows:type_name -> nervenet.v1.Workflow
+	17, // 33: nervenet.v1.ListWorkflowsResponse.state_counts:type_name -> nervenet.v1.StateCount
+	56, // 34: nervenet.v1.StateCount.state:type_name -> nervenet.v1.WorkflowState
+	52, // 35: nervenet.v1.ListWaitsRequest.stuck_after:type_name -> google.protobuf.Duration
+	58, // 36: nervenet.v1.WorkflowWaits.waits:type_name -> nervenet.v1.Wait
+	19, // 37: nervenet.v1.ListWaitsResponse.workflows:type_name -> nervenet.v1.WorkflowWaits
+	53, // 38: nervenet.v1.ListJournalRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	59, // 39: nervenet.v1.ListJournalResponse.entries:type_name -> nervenet.v1.JournalEntry
+	53, // 40: nervenet.v1.WatchWorkflowRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	59, // 41: nervenet.v1.WatchWorkflowResponse.entry:type_name -> nervenet.v1.JournalEntry
+	60, // 42: nervenet.v1.WatchWorkflowResponse.blocked:type_name -> nervenet.v1.Blocked
+	51, // 43: nervenet.v1.SignalWorkflowRequest.payload:type_name -> nervenet.v1.Payload
+	56, // 44: nervenet.v1.CancelWorkflowResponse.state:type_name -> nervenet.v1.WorkflowState
+	55, // 45: nervenet.v1.RetryWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	55, // 46: nervenet.v1.RestartWorkflowResponse.workflow:type_name -> nervenet.v1.Workflow
+	51, // 47: nervenet.v1.RunTaskRequest.input:type_name -> nervenet.v1.Payload
+	61, // 48: nervenet.v1.RunTaskRequest.retry:type_name -> nervenet.v1.RetryPolicy
+	62, // 49: nervenet.v1.RunTaskRequest.timeouts:type_name -> nervenet.v1.Timeouts
+	63, // 50: nervenet.v1.RunTaskRequest.selection:type_name -> nervenet.v1.Selection
+	50, // 51: nervenet.v1.RunTaskRequest.labels:type_name -> nervenet.v1.RunTaskRequest.LabelsEntry
+	52, // 52: nervenet.v1.RunTaskRequest.wait:type_name -> google.protobuf.Duration
+	53, // 53: nervenet.v1.RunTaskRequest.payload_format:type_name -> nervenet.v1.PayloadFormat
+	55, // 54: nervenet.v1.RunTaskResponse.workflow:type_name -> nervenet.v1.Workflow
+	64, // 55: nervenet.v1.ListEscalationsRequest.state:type_name -> nervenet.v1.EscalationState
+	65, // 56: nervenet.v1.ListEscalationsResponse.escalations:type_name -> nervenet.v1.Escalation
+	65, // 57: nervenet.v1.GetEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	66, // 58: nervenet.v1.ResolveEscalationRequest.resolution:type_name -> nervenet.v1.EscalationResolution
+	65, // 59: nervenet.v1.ResolveEscalationResponse.escalation:type_name -> nervenet.v1.Escalation
+	67, // 60: nervenet.v1.PutDefinitionRequest.definition:type_name -> nervenet.v1.Definition
+	67, // 61: nervenet.v1.PutDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	67, // 62: nervenet.v1.GetDefinitionResponse.definition:type_name -> nervenet.v1.Definition
+	67, // 63: nervenet.v1.ListDefinitionsResponse.definitions:type_name -> nervenet.v1.Definition
+	2,  // 64: nervenet.v1.CoordinatorService.StartWorkflow:input_type -> nervenet.v1.StartWorkflowRequest
+	4,  // 65: nervenet.v1.CoordinatorService.StartWorkflows:input_type -> nervenet.v1.StartWorkflowsRequest
+	9,  // 66: nervenet.v1.CoordinatorService.StreamStarts:input_type -> nervenet.v1.StreamStartsRequest
+	11, // 67: nervenet.v1.CoordinatorService.AwaitWorkflows:input_type -> nervenet.v1.AwaitWorkflowsRequest
+	13, // 68: nervenet.v1.CoordinatorService.GetWorkflow:input_type -> nervenet.v1.GetWorkflowRequest
+	15, // 69: nervenet.v1.CoordinatorService.ListWorkflows:input_type -> nervenet.v1.ListWorkflowsRequest
+	18, // 70: nervenet.v1.CoordinatorService.ListWaits:input_type -> nervenet.v1.ListWaitsRequest
+	21, // 71: nervenet.v1.CoordinatorService.ListJournal:input_type -> nervenet.v1.ListJournalRequest
+	23, // 72: nervenet.v1.CoordinatorService.WatchWorkflow:input_type -> nervenet.v1.WatchWorkflowRequest
+	25, // 73: nervenet.v1.CoordinatorService.SignalWorkflow:input_type -> nervenet.v1.SignalWorkflowRequest
+	27, // 74: nervenet.v1.CoordinatorService.CancelWorkflow:input_type -> nervenet.v1.CancelWorkflowRequest
+	29, // 75: nervenet.v1.CoordinatorService.RetryWorkflow:input_type -> nervenet.v1.RetryWorkflowRequest
+	31, // 76: nervenet.v1.CoordinatorService.RestartWorkflow:input_type -> nervenet.v1.RestartWorkflowRequest
+	33, // 77: nervenet.v1.CoordinatorService.RunTask:input_type -> nervenet.v1.RunTaskRequest
+	35, // 78: nervenet.v1.CoordinatorService.ListEscalations:input_type -> nervenet.v1.ListEscalationsRequest
+	37, // 79: nervenet.v1.CoordinatorService.GetEscalation:input_type -> nervenet.v1.GetEscalationRequest
+	39, // 80: nervenet.v1.CoordinatorService.ResolveEscalation:input_type -> nervenet.v1.ResolveEscalationRequest
+	41, // 81: nervenet.v1.CoordinatorService.PutDefinition:input_type -> nervenet.v1.PutDefinitionRequest
+	43, // 82: nervenet.v1.CoordinatorService.GetDefinition:input_type -> nervenet.v1.GetDefinitionRequest
+	45, // 83: nervenet.v1.CoordinatorService.ListDefinitions:input_type -> nervenet.v1.ListDefinitionsRequest
+	3,  // 84: nervenet.v1.CoordinatorService.StartWorkflow:output_type -> nervenet.v1.StartWorkflowResponse
+	8,  // 85: nervenet.v1.CoordinatorService.StartWorkflows:output_type -> nervenet.v1.StartWorkflowsResponse
+	10, // 86: nervenet.v1.CoordinatorService.StreamStarts:output_type -> nervenet.v1.StreamStartsResponse
+	12, // 87: nervenet.v1.CoordinatorService.AwaitWorkflows:output_type -> nervenet.v1.AwaitWorkflowsResponse
+	14, // 88: nervenet.v1.CoordinatorService.GetWorkflow:output_type -> nervenet.v1.GetWorkflowResponse
+	16, // 89: nervenet.v1.CoordinatorService.ListWorkflows:output_type -> nervenet.v1.ListWorkflowsResponse
+	20, // 90: nervenet.v1.CoordinatorService.ListWaits:output_type -> nervenet.v1.ListWaitsResponse
+	22, // 91: nervenet.v1.CoordinatorService.ListJournal:output_type -> nervenet.v1.ListJournalResponse
+	24, // 92: nervenet.v1.CoordinatorService.WatchWorkflow:output_type -> nervenet.v1.WatchWorkflowResponse
+	26, // 93: nervenet.v1.CoordinatorService.SignalWorkflow:output_type -> nervenet.v1.SignalWorkflowResponse
+	28, // 94: nervenet.v1.CoordinatorService.CancelWorkflow:output_type -> nervenet.v1.CancelWorkflowResponse
+	30, // 95: nervenet.v1.CoordinatorService.RetryWorkflow:output_type -> nervenet.v1.RetryWorkflowResponse
+	32, // 96: nervenet.v1.CoordinatorService.RestartWorkflow:output_type -> nervenet.v1.RestartWorkflowResponse
+	34, // 97: nervenet.v1.CoordinatorService.RunTask:output_type -> nervenet.v1.RunTaskResponse
+	36, // 98: nervenet.v1.CoordinatorService.ListEscalations:output_type -> nervenet.v1.ListEscalationsResponse
+	38, // 99: nervenet.v1.CoordinatorService.GetEscalation:output_type -> nervenet.v1.GetEscalationResponse
+	40, // 100: nervenet.v1.CoordinatorService.ResolveEscalation:output_type -> nervenet.v1.ResolveEscalationResponse
+	42, // 101: nervenet.v1.CoordinatorService.PutDefinition:output_type -> nervenet.v1.PutDefinitionResponse
+	44, // 102: nervenet.v1.CoordinatorService.GetDefinition:output_type -> nervenet.v1.GetDefinitionResponse
+	46, // 103: nervenet.v1.CoordinatorService.ListDefinitions:output_type -> nervenet.v1.ListDefinitionsResponse
+	84, // [84:104] is the sub-list for method output_type
+	64, // [64:84] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_nervenet_v1_coordinator_service_proto_init() }
@@ -3518,7 +3652,7 @@ func file_nervenet_v1_coordinator_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nervenet_v1_coordinator_service_proto_rawDesc), len(file_nervenet_v1_coordinator_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   47,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	CoordinatorService_StartWorkflow_FullMethodName     = "/nervenet.v1.CoordinatorService/StartWorkflow"
 	CoordinatorService_StartWorkflows_FullMethodName    = "/nervenet.v1.CoordinatorService/StartWorkflows"
+	CoordinatorService_StreamStarts_FullMethodName      = "/nervenet.v1.CoordinatorService/StreamStarts"
 	CoordinatorService_AwaitWorkflows_FullMethodName    = "/nervenet.v1.CoordinatorService/AwaitWorkflows"
 	CoordinatorService_GetWorkflow_FullMethodName       = "/nervenet.v1.CoordinatorService/GetWorkflow"
 	CoordinatorService_ListWorkflows_FullMethodName     = "/nervenet.v1.CoordinatorService/ListWorkflows"
@@ -56,6 +57,10 @@ type CoordinatorServiceClient interface {
 	StartWorkflow(ctx context.Context, in *StartWorkflowRequest, opts ...grpc.CallOption) (*StartWorkflowResponse, error)
 	// Starts many in one call; each has its own outcome.
 	StartWorkflows(ctx context.Context, in *StartWorkflowsRequest, opts ...grpc.CallOption) (*StartWorkflowsResponse, error)
+	// StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
+	// judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+	// unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
+	StreamStarts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamStartsRequest, StreamStartsResponse], error)
 	// Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
 	AwaitWorkflows(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AwaitWorkflowsRequest, AwaitWorkflowsResponse], error)
 	// Reads one workflow; with `wait` it answers when the workflow closes or the time is over.
@@ -130,9 +135,22 @@ func (c *coordinatorServiceClient) StartWorkflows(ctx context.Context, in *Start
 	return out, nil
 }
 
+func (c *coordinatorServiceClient) StreamStarts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamStartsRequest, StreamStartsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CoordinatorService_ServiceDesc.Streams[0], CoordinatorService_StreamStarts_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[StreamStartsRequest, StreamStartsResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CoordinatorService_StreamStartsClient = grpc.BidiStreamingClient[StreamStartsRequest, StreamStartsResponse]
+
 func (c *coordinatorServiceClient) AwaitWorkflows(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AwaitWorkflowsRequest, AwaitWorkflowsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &CoordinatorService_ServiceDesc.Streams[0], CoordinatorService_AwaitWorkflows_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &CoordinatorService_ServiceDesc.Streams[1], CoordinatorService_AwaitWorkflows_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +203,7 @@ func (c *coordinatorServiceClient) ListJournal(ctx context.Context, in *ListJour
 
 func (c *coordinatorServiceClient) WatchWorkflow(ctx context.Context, in *WatchWorkflowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchWorkflowResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &CoordinatorService_ServiceDesc.Streams[1], CoordinatorService_WatchWorkflow_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &CoordinatorService_ServiceDesc.Streams[2], CoordinatorService_WatchWorkflow_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -326,6 +344,10 @@ type CoordinatorServiceServer interface {
 	StartWorkflow(context.Context, *StartWorkflowRequest) (*StartWorkflowResponse, error)
 	// Starts many in one call; each has its own outcome.
 	StartWorkflows(context.Context, *StartWorkflowsRequest) (*StartWorkflowsResponse, error)
+	// StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
+	// judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+	// unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
+	StreamStarts(grpc.BidiStreamingServer[StreamStartsRequest, StreamStartsResponse]) error
 	// Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
 	AwaitWorkflows(grpc.BidiStreamingServer[AwaitWorkflowsRequest, AwaitWorkflowsResponse]) error
 	// Reads one workflow; with `wait` it answers when the workflow closes or the time is over.
@@ -385,6 +407,9 @@ func (UnimplementedCoordinatorServiceServer) StartWorkflow(context.Context, *Sta
 }
 func (UnimplementedCoordinatorServiceServer) StartWorkflows(context.Context, *StartWorkflowsRequest) (*StartWorkflowsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method StartWorkflows not implemented")
+}
+func (UnimplementedCoordinatorServiceServer) StreamStarts(grpc.BidiStreamingServer[StreamStartsRequest, StreamStartsResponse]) error {
+	return status.Error(codes.Unimplemented, "method StreamStarts not implemented")
 }
 func (UnimplementedCoordinatorServiceServer) AwaitWorkflows(grpc.BidiStreamingServer[AwaitWorkflowsRequest, AwaitWorkflowsResponse]) error {
 	return status.Error(codes.Unimplemented, "method AwaitWorkflows not implemented")
@@ -493,6 +518,13 @@ func _CoordinatorService_StartWorkflows_Handler(srv interface{}, ctx context.Con
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _CoordinatorService_StreamStarts_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(CoordinatorServiceServer).StreamStarts(&grpc.GenericServerStream[StreamStartsRequest, StreamStartsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CoordinatorService_StreamStartsServer = grpc.BidiStreamingServer[StreamStartsRequest, StreamStartsResponse]
 
 func _CoordinatorService_AwaitWorkflows_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(CoordinatorServiceServer).AwaitWorkflows(&grpc.GenericServerStream[AwaitWorkflowsRequest, AwaitWorkflowsResponse]{ServerStream: stream})
@@ -859,6 +891,12 @@ var CoordinatorService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "StreamStarts",
+			Handler:       _CoordinatorService_StreamStarts_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
 		{
 			StreamName:    "AwaitWorkflows",
 			Handler:       _CoordinatorService_AwaitWorkflows_Handler,

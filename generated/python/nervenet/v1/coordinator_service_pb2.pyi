@@ -128,6 +128,24 @@ class StartWorkflowsResponse(_message.Message):
     outcomes: _containers.RepeatedCompositeFieldContainer[StartOutcome]
     def __init__(self, outcomes: _Optional[_Iterable[_Union[StartOutcome, _Mapping]]] = ...) -> None: ...
 
+class StreamStartsRequest(_message.Message):
+    __slots__ = ("number", "requests")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    requests: _containers.RepeatedCompositeFieldContainer[StartWorkflowRequest]
+    def __init__(self, number: _Optional[int] = ..., requests: _Optional[_Iterable[_Union[StartWorkflowRequest, _Mapping]]] = ...) -> None: ...
+
+class StreamStartsResponse(_message.Message):
+    __slots__ = ("number", "outcomes", "error")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    outcomes: _containers.RepeatedCompositeFieldContainer[StartOutcome]
+    error: RequestStatus
+    def __init__(self, number: _Optional[int] = ..., outcomes: _Optional[_Iterable[_Union[StartOutcome, _Mapping]]] = ..., error: _Optional[_Union[RequestStatus, _Mapping]] = ...) -> None: ...
+
 class AwaitWorkflowsRequest(_message.Message):
     __slots__ = ("workflow_ids", "forget_workflow_ids", "payload_format")
     WORKFLOW_IDS_FIELD_NUMBER: _ClassVar[int]

@@ -49,6 +49,11 @@ class CoordinatorServiceStub(object):
                 request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.StartWorkflowsRequest.SerializeToString,
                 response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.StartWorkflowsResponse.FromString,
                 _registered_method=True)
+        self.StreamStarts = channel.stream_stream(
+                '/nervenet.v1.CoordinatorService/StreamStarts',
+                request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.StreamStartsRequest.SerializeToString,
+                response_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.StreamStartsResponse.FromString,
+                _registered_method=True)
         self.AwaitWorkflows = channel.stream_stream(
                 '/nervenet.v1.CoordinatorService/AwaitWorkflows',
                 request_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.AwaitWorkflowsRequest.SerializeToString,
@@ -153,6 +158,15 @@ class CoordinatorServiceServicer(object):
 
     def StartWorkflows(self, request, context):
         """Starts many in one call; each has its own outcome.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamStarts(self, request_iterator, context):
+        """StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
+        judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+        unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -300,6 +314,11 @@ def add_CoordinatorServiceServicer_to_server(servicer, server):
                     request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.StartWorkflowsRequest.FromString,
                     response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.StartWorkflowsResponse.SerializeToString,
             ),
+            'StreamStarts': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamStarts,
+                    request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.StreamStartsRequest.FromString,
+                    response_serializer=nervenet_dot_v1_dot_coordinator__service__pb2.StreamStartsResponse.SerializeToString,
+            ),
             'AwaitWorkflows': grpc.stream_stream_rpc_method_handler(
                     servicer.AwaitWorkflows,
                     request_deserializer=nervenet_dot_v1_dot_coordinator__service__pb2.AwaitWorkflowsRequest.FromString,
@@ -445,6 +464,33 @@ class CoordinatorService(object):
             '/nervenet.v1.CoordinatorService/StartWorkflows',
             nervenet_dot_v1_dot_coordinator__service__pb2.StartWorkflowsRequest.SerializeToString,
             nervenet_dot_v1_dot_coordinator__service__pb2.StartWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamStarts(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/nervenet.v1.CoordinatorService/StreamStarts',
+            nervenet_dot_v1_dot_coordinator__service__pb2.StreamStartsRequest.SerializeToString,
+            nervenet_dot_v1_dot_coordinator__service__pb2.StreamStartsResponse.FromString,
             options,
             channel_credentials,
             insecure,

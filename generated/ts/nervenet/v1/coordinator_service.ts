@@ -259,6 +259,24 @@ export interface StartWorkflowsResponse {
   outcomes: StartOutcome[];
 }
 
+/** See StreamStarts. */
+export interface StreamStartsRequest {
+  /** Chosen by the client; the answer has the same one. */
+  number: bigint;
+  /** As in StartWorkflows. */
+  requests: StartWorkflowRequest[];
+}
+
+/** See StreamStarts. */
+export interface StreamStartsResponse {
+  /** That of the message which this answers. */
+  number: bigint;
+  /** In the order of the requests. */
+  outcomes: StartOutcome[];
+  /** Set when the message was refused as a whole: the status that a call of StartWorkflows would have. */
+  error?: RequestStatus | undefined;
+}
+
 /** See AwaitWorkflows. */
 export interface AwaitWorkflowsRequest {
   /** Workflows to wait for; they may be started before or after this. */
@@ -1804,6 +1822,204 @@ export const StartWorkflowsResponse: MessageFns<StartWorkflowsResponse> = {
   fromPartial(object: DeepPartial<StartWorkflowsResponse>): StartWorkflowsResponse {
     const message = createBaseStartWorkflowsResponse();
     message.outcomes = object.outcomes?.map((e) => StartOutcome.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStreamStartsRequest(): StreamStartsRequest {
+  return { number: 0n, requests: [] };
+}
+
+export const StreamStartsRequest: MessageFns<StreamStartsRequest> = {
+  encode(message: StreamStartsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0n) {
+      if (BigInt.asIntN(64, message.number) !== message.number) {
+        throw new globalThis.Error("value provided for field message.number of type int64 too large");
+      }
+      writer.uint32(8).int64(message.number);
+    }
+    for (const v of message.requests) {
+      StartWorkflowRequest.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamStartsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamStartsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requests.push(StartWorkflowRequest.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StreamStartsRequest {
+    return {
+      number: isSet(object.number) ? BigInt(object.number) : 0n,
+      requests: globalThis.Array.isArray(object?.requests)
+        ? object.requests.map((e: any) => StartWorkflowRequest.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: StreamStartsRequest): unknown {
+    const obj: any = {};
+    if (message.number !== 0n) {
+      obj.number = message.number.toString();
+    }
+    if (message.requests?.length) {
+      obj.requests = message.requests.map((e) => StartWorkflowRequest.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StreamStartsRequest>): StreamStartsRequest {
+    return StreamStartsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StreamStartsRequest>): StreamStartsRequest {
+    const message = createBaseStreamStartsRequest();
+    message.number = (object.number !== undefined && object.number !== null) ? BigInt(object.number) : 0n;
+    message.requests = object.requests?.map((e) => StartWorkflowRequest.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStreamStartsResponse(): StreamStartsResponse {
+  return { number: 0n, outcomes: [], error: undefined };
+}
+
+export const StreamStartsResponse: MessageFns<StreamStartsResponse> = {
+  encode(message: StreamStartsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0n) {
+      if (BigInt.asIntN(64, message.number) !== message.number) {
+        throw new globalThis.Error("value provided for field message.number of type int64 too large");
+      }
+      writer.uint32(8).int64(message.number);
+    }
+    for (const v of message.outcomes) {
+      StartOutcome.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.error !== undefined) {
+      RequestStatus.encode(message.error, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StreamStartsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStreamStartsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outcomes.push(StartOutcome.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.error = RequestStatus.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StreamStartsResponse {
+    return {
+      number: isSet(object.number) ? BigInt(object.number) : 0n,
+      outcomes: globalThis.Array.isArray(object?.outcomes)
+        ? object.outcomes.map((e: any) => StartOutcome.fromJSON(e))
+        : [],
+      error: isSet(object.error) ? RequestStatus.fromJSON(object.error) : undefined,
+    };
+  },
+
+  toJSON(message: StreamStartsResponse): unknown {
+    const obj: any = {};
+    if (message.number !== 0n) {
+      obj.number = message.number.toString();
+    }
+    if (message.outcomes?.length) {
+      obj.outcomes = message.outcomes.map((e) => StartOutcome.toJSON(e));
+    }
+    if (message.error !== undefined) {
+      obj.error = RequestStatus.toJSON(message.error);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StreamStartsResponse>): StreamStartsResponse {
+    return StreamStartsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StreamStartsResponse>): StreamStartsResponse {
+    const message = createBaseStreamStartsResponse();
+    message.number = (object.number !== undefined && object.number !== null) ? BigInt(object.number) : 0n;
+    message.outcomes = object.outcomes?.map((e) => StartOutcome.fromPartial(e)) || [];
+    message.error = (object.error !== undefined && object.error !== null)
+      ? RequestStatus.fromPartial(object.error)
+      : undefined;
     return message;
   },
 };
@@ -6160,6 +6376,21 @@ export const CoordinatorServiceService = {
       Buffer.from(StartWorkflowsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): StartWorkflowsResponse => StartWorkflowsResponse.decode(value),
   },
+  /**
+   * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
+   * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+   * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
+   */
+  streamStarts: {
+    path: "/nervenet.v1.CoordinatorService/StreamStarts" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: StreamStartsRequest): Buffer => Buffer.from(StreamStartsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StreamStartsRequest => StreamStartsRequest.decode(value),
+    responseSerialize: (value: StreamStartsResponse): Buffer =>
+      Buffer.from(StreamStartsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StreamStartsResponse => StreamStartsResponse.decode(value),
+  },
   /** Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers. */
   awaitWorkflows: {
     path: "/nervenet.v1.CoordinatorService/AwaitWorkflows" as const,
@@ -6383,6 +6614,12 @@ export interface CoordinatorServiceServer extends UntypedServiceImplementation {
   startWorkflow: handleUnaryCall<StartWorkflowRequest, StartWorkflowResponse>;
   /** Starts many in one call; each has its own outcome. */
   startWorkflows: handleUnaryCall<StartWorkflowsRequest, StartWorkflowsResponse>;
+  /**
+   * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
+   * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+   * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
+   */
+  streamStarts: handleBidiStreamingCall<StreamStartsRequest, StreamStartsResponse>;
   /** Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers. */
   awaitWorkflows: handleBidiStreamingCall<AwaitWorkflowsRequest, AwaitWorkflowsResponse>;
   /** Reads one workflow; with `wait` it answers when the workflow closes or the time is over. */
@@ -6478,6 +6715,17 @@ export interface CoordinatorServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: StartWorkflowsResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
+   * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+   * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
+   */
+  streamStarts(): ClientDuplexStream<StreamStartsRequest, StreamStartsResponse>;
+  streamStarts(options: Partial<CallOptions>): ClientDuplexStream<StreamStartsRequest, StreamStartsResponse>;
+  streamStarts(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<StreamStartsRequest, StreamStartsResponse>;
   /** Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers. */
   awaitWorkflows(): ClientDuplexStream<AwaitWorkflowsRequest, AwaitWorkflowsResponse>;
   awaitWorkflows(options: Partial<CallOptions>): ClientDuplexStream<AwaitWorkflowsRequest, AwaitWorkflowsResponse>;

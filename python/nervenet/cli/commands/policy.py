@@ -16,7 +16,7 @@ from nervenet.cli.render.policies import Explained
 from nervenet.security.caller import Caller
 from nervenet.security.policies import Policies, built_in_text, load_policy
 from nervenet.security.policy import BY_REQUEST, Item, Policy
-from nervenet.security.roles import ACCESS, rpc_name
+from nervenet.security.roles import ACCESS, JUDGED_AS, rpc_name
 from nervenet.security.yaml_text import Mistakes
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _path(rpc: str) -> str:
         close = difflib.get_close_matches(rpc, [rpc_name(path) for path in ACCESS], 1)
         hint = f": did you mean {close[0]}?" if close else ""
         raise UsageError(f"--rpc {rpc}: there is no such RPC{hint}")
-    return found[0]
+    return JUDGED_AS.get(found[0], found[0])
 
 
 def _caller(args: argparse.Namespace) -> Caller:

@@ -60,7 +60,10 @@ class Coordinators:
         return await self._starts.one(request, context)
 
     async def StartWorkflows(self, request: pb.StartWorkflowsRequest, context: Any) -> pb.StartWorkflowsResponse:
-        return await self._starts.many(request, context)
+        return pb.StartWorkflowsResponse(outcomes=await self._starts.many(request.requests, context))
+
+    async def StreamStarts(self, request: pb.StreamStartsRequest, context: Any) -> pb.StreamStartsResponse:
+        return pb.StreamStartsResponse(outcomes=await self._starts.many(request.requests, context))
 
     async def RunTask(self, request: pb.RunTaskRequest, context: Any) -> pb.RunTaskResponse:
         return await self._starts.task(request, context)

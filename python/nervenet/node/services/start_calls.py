@@ -73,12 +73,12 @@ class StartCalls:
         question = pb.GetWorkflowRequest(workflow_id=start.workflow_id, payload_format=form)
         return started.created, await self._reads.workflow(question)
 
-    async def many(self, request: pb.StartWorkflowsRequest, call: Any) -> pb.StartWorkflowsResponse:
+    async def many(self, requests: Sequence[pb.StartWorkflowRequest], call: Any) -> list[pb.StartOutcome]:
         """Start many workflows: each has its own outcome."""
         trace, config, denied = trace_of(call), self._context.config, REFUSED_ITEMS.get()
         starts: list[StartRequest] = []
         outcomes: list[pb.StartOutcome | None] = []
-        for i, message in enumerate(request.requests):
+        for i, message in enumerate(requests):
             try:
                 if i in denied:
                     raise denied[i]
@@ -92,9 +92,9 @@ class StartCalls:
             _outcome(*next(answers), f"requests[{i}].") if outcome is None else outcome
             for i, outcome in enumerate(outcomes)
         ]
-        if len(found) == 1 and not found[0].HasField("error") and request.requests[0].HasField("wait"):
-            await self._add_end(found[0], request.requests[0], call)
-        return pb.StartWorkflowsResponse(outcomes=found)
+        if len(found) == 1 and not found[0].HasField("error") and requests[0].HasField("wait"):
+            await self._add_end(found[0], requests[0], call)
+        return found
 
     async def _add_end(self, outcome: pb.StartOutcome, request: pb.StartWorkflowRequest, call: Any) -> None:
         """Wait for the end of the only workflow of a batch, and tell it as AwaitWorkflows does (decision 0051)."""

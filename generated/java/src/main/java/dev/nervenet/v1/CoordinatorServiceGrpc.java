@@ -80,6 +80,37 @@ public final class CoordinatorServiceGrpc {
     return getStartWorkflowsMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.StreamStartsRequest,
+      dev.nervenet.v1.StreamStartsResponse> getStreamStartsMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "StreamStarts",
+      requestType = dev.nervenet.v1.StreamStartsRequest.class,
+      responseType = dev.nervenet.v1.StreamStartsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.BIDI_STREAMING)
+  public static io.grpc.MethodDescriptor<dev.nervenet.v1.StreamStartsRequest,
+      dev.nervenet.v1.StreamStartsResponse> getStreamStartsMethod() {
+    io.grpc.MethodDescriptor<dev.nervenet.v1.StreamStartsRequest, dev.nervenet.v1.StreamStartsResponse> getStreamStartsMethod;
+    if ((getStreamStartsMethod = CoordinatorServiceGrpc.getStreamStartsMethod) == null) {
+      synchronized (CoordinatorServiceGrpc.class) {
+        if ((getStreamStartsMethod = CoordinatorServiceGrpc.getStreamStartsMethod) == null) {
+          CoordinatorServiceGrpc.getStreamStartsMethod = getStreamStartsMethod =
+              io.grpc.MethodDescriptor.<dev.nervenet.v1.StreamStartsRequest, dev.nervenet.v1.StreamStartsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.BIDI_STREAMING)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "StreamStarts"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.StreamStartsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  dev.nervenet.v1.StreamStartsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new CoordinatorServiceMethodDescriptorSupplier("StreamStarts"))
+              .build();
+        }
+      }
+    }
+    return getStreamStartsMethod;
+  }
+
   private static volatile io.grpc.MethodDescriptor<dev.nervenet.v1.AwaitWorkflowsRequest,
       dev.nervenet.v1.AwaitWorkflowsResponse> getAwaitWorkflowsMethod;
 
@@ -698,6 +729,18 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
+     * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+     * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
+     * </pre>
+     */
+    default io.grpc.stub.StreamObserver<dev.nervenet.v1.StreamStartsRequest> streamStarts(
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.StreamStartsResponse> responseObserver) {
+      return io.grpc.stub.ServerCalls.asyncUnimplementedStreamingCall(getStreamStartsMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
      * Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
      * </pre>
      */
@@ -940,6 +983,19 @@ public final class CoordinatorServiceGrpc {
 
     /**
      * <pre>
+     * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
+     * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+     * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
+     * </pre>
+     */
+    public io.grpc.stub.StreamObserver<dev.nervenet.v1.StreamStartsRequest> streamStarts(
+        io.grpc.stub.StreamObserver<dev.nervenet.v1.StreamStartsResponse> responseObserver) {
+      return io.grpc.stub.ClientCalls.asyncBidiStreamingCall(
+          getChannel().newCall(getStreamStartsMethod(), getCallOptions()), responseObserver);
+    }
+
+    /**
+     * <pre>
      * Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
      * </pre>
      */
@@ -1176,6 +1232,20 @@ public final class CoordinatorServiceGrpc {
     public dev.nervenet.v1.StartWorkflowsResponse startWorkflows(dev.nervenet.v1.StartWorkflowsRequest request) throws io.grpc.StatusException {
       return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
           getChannel(), getStartWorkflowsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
+     * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+     * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
+     * </pre>
+     */
+    @io.grpc.ExperimentalApi("https://github.com/grpc/grpc-java/issues/10918")
+    public io.grpc.stub.BlockingClientCall<dev.nervenet.v1.StreamStartsRequest, dev.nervenet.v1.StreamStartsResponse>
+        streamStarts() {
+      return io.grpc.stub.ClientCalls.blockingBidiStreamingCall(
+          getChannel(), getStreamStartsMethod(), getCallOptions());
     }
 
     /**
@@ -1815,7 +1885,8 @@ public final class CoordinatorServiceGrpc {
   private static final int METHODID_PUT_DEFINITION = 15;
   private static final int METHODID_GET_DEFINITION = 16;
   private static final int METHODID_LIST_DEFINITIONS = 17;
-  private static final int METHODID_AWAIT_WORKFLOWS = 18;
+  private static final int METHODID_STREAM_STARTS = 18;
+  private static final int METHODID_AWAIT_WORKFLOWS = 19;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -1916,6 +1987,9 @@ public final class CoordinatorServiceGrpc {
     public io.grpc.stub.StreamObserver<Req> invoke(
         io.grpc.stub.StreamObserver<Resp> responseObserver) {
       switch (methodId) {
+        case METHODID_STREAM_STARTS:
+          return (io.grpc.stub.StreamObserver<Req>) serviceImpl.streamStarts(
+              (io.grpc.stub.StreamObserver<dev.nervenet.v1.StreamStartsResponse>) responseObserver);
         case METHODID_AWAIT_WORKFLOWS:
           return (io.grpc.stub.StreamObserver<Req>) serviceImpl.awaitWorkflows(
               (io.grpc.stub.StreamObserver<dev.nervenet.v1.AwaitWorkflowsResponse>) responseObserver);
@@ -1941,6 +2015,13 @@ public final class CoordinatorServiceGrpc {
               dev.nervenet.v1.StartWorkflowsRequest,
               dev.nervenet.v1.StartWorkflowsResponse>(
                 service, METHODID_START_WORKFLOWS)))
+        .addMethod(
+          getStreamStartsMethod(),
+          io.grpc.stub.ServerCalls.asyncBidiStreamingCall(
+            new MethodHandlers<
+              dev.nervenet.v1.StreamStartsRequest,
+              dev.nervenet.v1.StreamStartsResponse>(
+                service, METHODID_STREAM_STARTS)))
         .addMethod(
           getAwaitWorkflowsMethod(),
           io.grpc.stub.ServerCalls.asyncBidiStreamingCall(
@@ -2110,6 +2191,7 @@ public final class CoordinatorServiceGrpc {
               .setSchemaDescriptor(new CoordinatorServiceFileDescriptorSupplier())
               .addMethod(getStartWorkflowMethod())
               .addMethod(getStartWorkflowsMethod())
+              .addMethod(getStreamStartsMethod())
               .addMethod(getAwaitWorkflowsMethod())
               .addMethod(getGetWorkflowMethod())
               .addMethod(getListWorkflowsMethod())

@@ -61,6 +61,16 @@ public final class CoordinatorServiceOuterClass {
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
       internal_static_nervenet_v1_StartWorkflowsResponse_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_StreamStartsRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_StreamStartsRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_nervenet_v1_StreamStartsResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
+      internal_static_nervenet_v1_StreamStartsResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_nervenet_v1_AwaitWorkflowsRequest_descriptor;
   static final 
     com.google.protobuf.GeneratedMessageV3.FieldAccessorTable
@@ -300,200 +310,209 @@ public final class CoordinatorServiceOuterClass {
       "oblem\022\024\n\005field\030\001 \001(\tR\005field\022 \n\013descripti" +
       "on\030\002 \001(\tR\013description\"O\n\026StartWorkflowsR" +
       "esponse\0225\n\010outcomes\030\001 \003(\0132\031.nervenet.v1." +
-      "StartOutcomeR\010outcomes\"\255\001\n\025AwaitWorkflow" +
-      "sRequest\022!\n\014workflow_ids\030\001 \003(\tR\013workflow" +
-      "Ids\022.\n\023forget_workflow_ids\030\002 \003(\tR\021forget" +
-      "WorkflowIds\022A\n\016payload_format\030\003 \001(\0162\032.ne" +
-      "rvenet.v1.PayloadFormatR\rpayloadFormat\"\303" +
-      "\001\n\026AwaitWorkflowsResponse\0223\n\tworkflows\030\001" +
-      " \003(\0132\025.nervenet.v1.WorkflowR\tworkflows\0220" +
-      "\n\024unknown_workflow_ids\030\002 \003(\tR\022unknownWor" +
-      "kflowIds\022B\n\021blocked_workflows\030\003 \003(\0132\025.ne" +
-      "rvenet.v1.WorkflowR\020blockedWorkflows\"\245\002\n" +
-      "\022GetWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\t" +
-      "R\nworkflowId\022-\n\004wait\030\002 \001(\0132\031.google.prot" +
-      "obuf.DurationR\004wait\022A\n\016payload_format\030\003 " +
-      "\001(\0162\032.nervenet.v1.PayloadFormatR\rpayload" +
-      "Format\0222\n\025include_task_payloads\030\004 \001(\010R\023i" +
-      "ncludeTaskPayloads\022\037\n\013input_steps\030\005 \003(\tR" +
-      "\ninputSteps\022\'\n\017summarize_tasks\030\006 \001(\010R\016su" +
-      "mmarizeTasks\"H\n\023GetWorkflowResponse\0221\n\010w" +
-      "orkflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010wo" +
-      "rkflow\"\256\006\n\024ListWorkflowsRequest\022\033\n\tpage_" +
-      "size\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001(\t" +
-      "R\tpageToken\0222\n\006states\030\003 \003(\0162\032.nervenet.v" +
-      "1.WorkflowStateR\006states\022\036\n\ndefinition\030\004 " +
-      "\001(\tR\ndefinition\022E\n\006labels\030\005 \003(\0132-.nerven" +
-      "et.v1.ListWorkflowsRequest.LabelsEntryR\006" +
-      "labels\022?\n\rstarted_after\030\006 \001(\0132\032.google.p" +
-      "rotobuf.TimestampR\014startedAfter\022#\n\rinclu" +
-      "de_waits\030\n \001(\010R\014includeWaits\022%\n\016include_" +
-      "counts\030\013 \001(\010R\rincludeCounts\022\024\n\005stuck\030\014 \001" +
-      "(\010R\005stuck\022\032\n\010retrying\030\r \001(\010R\010retrying\022\022\n" +
-      "\004slow\030\016 \001(\010R\004slow\022\037\n\013waiting_for\030\017 \001(\tR\n" +
-      "waitingFor\022:\n\013stuck_after\030\020 \001(\0132\031.google" +
-      ".protobuf.DurationR\nstuckAfter\0228\n\nslow_a" +
-      "fter\030\021 \001(\0132\031.google.protobuf.DurationR\ts" +
-      "lowAfter\022\032\n\010archived\030\022 \001(\010R\010archived\022=\n\014" +
-      "closed_after\030\023 \001(\0132\032.google.protobuf.Tim" +
-      "estampR\013closedAfter\022?\n\rclosed_before\030\024 \001" +
-      "(\0132\032.google.protobuf.TimestampR\014closedBe" +
-      "fore\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n" +
-      "\005value\030\002 \001(\tR\005value:\0028\001\"\367\001\n\025ListWorkflow" +
+      "StartOutcomeR\010outcomes\"l\n\023StreamStartsRe" +
+      "quest\022\026\n\006number\030\001 \001(\003R\006number\022=\n\010request" +
+      "s\030\002 \003(\0132!.nervenet.v1.StartWorkflowReque" +
+      "stR\010requests\"\227\001\n\024StreamStartsResponse\022\026\n" +
+      "\006number\030\001 \001(\003R\006number\0225\n\010outcomes\030\002 \003(\0132" +
+      "\031.nervenet.v1.StartOutcomeR\010outcomes\0220\n\005" +
+      "error\030\003 \001(\0132\032.nervenet.v1.RequestStatusR" +
+      "\005error\"\255\001\n\025AwaitWorkflowsRequest\022!\n\014work" +
+      "flow_ids\030\001 \003(\tR\013workflowIds\022.\n\023forget_wo" +
+      "rkflow_ids\030\002 \003(\tR\021forgetWorkflowIds\022A\n\016p" +
+      "ayload_format\030\003 \001(\0162\032.nervenet.v1.Payloa" +
+      "dFormatR\rpayloadFormat\"\303\001\n\026AwaitWorkflow" +
       "sResponse\0223\n\tworkflows\030\001 \003(\0132\025.nervenet." +
-      "v1.WorkflowR\tworkflows\022&\n\017next_page_toke" +
-      "n\030\002 \001(\tR\rnextPageToken\022\'\n\017namespace_coun" +
-      "t\030\003 \001(\003R\016namespaceCount\022:\n\014state_counts\030" +
-      "\004 \003(\0132\027.nervenet.v1.StateCountR\013stateCou" +
-      "nts\022\034\n\tuncounted\030\005 \001(\003R\tuncounted\"T\n\nSta" +
-      "teCount\0220\n\005state\030\001 \001(\0162\032.nervenet.v1.Wor" +
-      "kflowStateR\005state\022\024\n\005count\030\002 \001(\003R\005count\"" +
-      "q\n\020ListWaitsRequest\022!\n\014workflow_ids\030\001 \003(" +
-      "\tR\013workflowIds\022:\n\013stuck_after\030\002 \001(\0132\031.go" +
-      "ogle.protobuf.DurationR\nstuckAfter\"\212\001\n\rW" +
-      "orkflowWaits\022\037\n\013workflow_id\030\001 \001(\tR\nworkf" +
-      "lowId\022\020\n\003run\030\002 \001(\005R\003run\022\'\n\005waits\030\003 \003(\0132\021" +
-      ".nervenet.v1.WaitR\005waits\022\035\n\nmore_waits\030\004" +
-      " \001(\005R\tmoreWaits\"M\n\021ListWaitsResponse\0228\n\t" +
-      "workflows\030\001 \003(\0132\032.nervenet.v1.WorkflowWa" +
-      "itsR\tworkflows\"\333\001\n\022ListJournalRequest\022\037\n" +
-      "\013workflow_id\030\001 \001(\tR\nworkflowId\022\033\n\tpage_s" +
-      "ize\030\002 \001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR" +
-      "\tpageToken\022%\n\016after_sequence\030\004 \001(\003R\rafte" +
-      "rSequence\022A\n\016payload_format\030\005 \001(\0162\032.nerv" +
-      "enet.v1.PayloadFormatR\rpayloadFormat\"r\n\023" +
-      "ListJournalResponse\0223\n\007entries\030\001 \003(\0132\031.n" +
-      "ervenet.v1.JournalEntryR\007entries\022&\n\017next" +
-      "_page_token\030\002 \001(\tR\rnextPageToken\"\367\001\n\024Wat" +
-      "chWorkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\n" +
-      "workflowId\022%\n\016after_sequence\030\002 \001(\003R\rafte" +
-      "rSequence\022)\n\020include_progress\030\003 \001(\010R\017inc" +
-      "ludeProgress\022)\n\020include_partials\030\004 \001(\010R\017" +
-      "includePartials\022A\n\016payload_format\030\005 \001(\0162" +
-      "\032.nervenet.v1.PayloadFormatR\rpayloadForm" +
-      "at\"x\n\025WatchWorkflowResponse\022/\n\005entry\030\001 \001" +
-      "(\0132\031.nervenet.v1.JournalEntryR\005entry\022.\n\007" +
-      "blocked\030\002 \001(\0132\024.nervenet.v1.BlockedR\007blo" +
-      "cked\"\327\001\n\025SignalWorkflowRequest\022\037\n\013workfl" +
-      "ow_id\030\001 \001(\tR\nworkflowId\022\026\n\006signal\030\002 \001(\tR" +
-      "\006signal\022.\n\007payload\030\003 \001(\0132\024.nervenet.v1.P" +
-      "ayloadR\007payload\022\035\n\nrequest_id\030\004 \001(\tR\treq" +
-      "uestId\022\026\n\006sender\030\005 \001(\tR\006sender\022\036\n\nundecl" +
-      "ared\030\006 \001(\010R\nundeclared\"N\n\026SignalWorkflow" +
-      "Response\022\032\n\010sequence\030\001 \001(\003R\010sequence\022\030\n\007" +
-      "created\030\002 \001(\010R\007created\"n\n\025CancelWorkflow" +
-      "Request\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId" +
-      "\022\026\n\006reason\030\002 \001(\tR\006reason\022\034\n\trequester\030\003 " +
-      "\001(\tR\trequester\"d\n\026CancelWorkflowResponse" +
-      "\0220\n\005state\030\001 \001(\0162\032.nervenet.v1.WorkflowSt" +
-      "ateR\005state\022\030\n\007created\030\002 \001(\010R\007created\"7\n\024" +
-      "RetryWorkflowRequest\022\037\n\013workflow_id\030\001 \001(" +
-      "\tR\nworkflowId\"d\n\025RetryWorkflowResponse\0221" +
-      "\n\010workflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR" +
-      "\010workflow\022\030\n\007retried\030\002 \001(\010R\007retried\"\233\001\n\026" +
-      "RestartWorkflowRequest\022\037\n\013workflow_id\030\001 " +
-      "\001(\tR\nworkflowId\022\020\n\003run\030\002 \001(\005R\003run\022\030\n\007ver" +
-      "sion\030\003 \001(\005R\007version\022\026\n\006reason\030\004 \001(\tR\006rea" +
-      "son\022\034\n\trequester\030\005 \001(\tR\trequester\"f\n\027Res" +
-      "tartWorkflowResponse\0221\n\010workflow\030\001 \001(\0132\025" +
-      ".nervenet.v1.WorkflowR\010workflow\022\030\n\007creat" +
-      "ed\030\002 \001(\010R\007created\"\202\004\n\016RunTaskRequest\022\035\n\n" +
-      "request_id\030\001 \001(\tR\trequestId\022\036\n\ncapabilit" +
-      "y\030\002 \001(\tR\ncapability\022*\n\005input\030\003 \001(\0132\024.ner" +
-      "venet.v1.PayloadR\005input\022.\n\005retry\030\004 \001(\0132\030" +
-      ".nervenet.v1.RetryPolicyR\005retry\0221\n\010timeo" +
-      "uts\030\005 \001(\0132\025.nervenet.v1.TimeoutsR\010timeou" +
-      "ts\0224\n\tselection\030\006 \001(\0132\026.nervenet.v1.Sele" +
-      "ctionR\tselection\022?\n\006labels\030\007 \003(\0132\'.nerve" +
-      "net.v1.RunTaskRequest.LabelsEntryR\006label" +
-      "s\022-\n\004wait\030\010 \001(\0132\031.google.protobuf.Durati" +
-      "onR\004wait\022A\n\016payload_format\030\t \001(\0162\032.nerve" +
-      "net.v1.PayloadFormatR\rpayloadFormat\0329\n\013L" +
-      "abelsEntry\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 " +
-      "\001(\tR\005value:\0028\001\"D\n\017RunTaskResponse\0221\n\010wor" +
-      "kflow\030\001 \001(\0132\025.nervenet.v1.WorkflowR\010work" +
-      "flow\"\251\001\n\026ListEscalationsRequest\022\033\n\tpage_" +
-      "size\030\001 \001(\005R\010pageSize\022\035\n\npage_token\030\002 \001(\t" +
-      "R\tpageToken\022\037\n\013workflow_id\030\003 \001(\tR\nworkfl" +
-      "owId\0222\n\005state\030\004 \001(\0162\034.nervenet.v1.Escala" +
-      "tionStateR\005state\"\233\001\n\027ListEscalationsResp" +
-      "onse\0229\n\013escalations\030\001 \003(\0132\027.nervenet.v1." +
-      "EscalationR\013escalations\022&\n\017next_page_tok" +
-      "en\030\002 \001(\tR\rnextPageToken\022\035\n\nopen_count\030\003 " +
-      "\001(\003R\topenCount\";\n\024GetEscalationRequest\022#" +
-      "\n\rescalation_id\030\001 \001(\tR\014escalationId\"P\n\025G" +
-      "etEscalationResponse\0227\n\nescalation\030\001 \001(\013" +
-      "2\027.nervenet.v1.EscalationR\nescalation\"\202\001" +
-      "\n\030ResolveEscalationRequest\022#\n\rescalation" +
-      "_id\030\001 \001(\tR\014escalationId\022A\n\nresolution\030\002 " +
-      "\001(\0132!.nervenet.v1.EscalationResolutionR\n" +
-      "resolution\"T\n\031ResolveEscalationResponse\022" +
-      "7\n\nescalation\030\001 \001(\0132\027.nervenet.v1.Escala" +
-      "tionR\nescalation\"t\n\024PutDefinitionRequest" +
-      "\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.Defin" +
-      "itionR\ndefinition\022#\n\rvalidate_only\030\002 \001(\010" +
-      "R\014validateOnly\"j\n\025PutDefinitionResponse\022" +
-      "7\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.Defini" +
-      "tionR\ndefinition\022\030\n\007created\030\002 \001(\010R\007creat" +
-      "ed\"D\n\024GetDefinitionRequest\022\022\n\004name\030\001 \001(\t" +
-      "R\004name\022\030\n\007version\030\002 \001(\005R\007version\"P\n\025GetD" +
-      "efinitionResponse\0227\n\ndefinition\030\001 \001(\0132\027." +
-      "nervenet.v1.DefinitionR\ndefinition\"h\n\026Li" +
-      "stDefinitionsRequest\022\022\n\004name\030\001 \001(\tR\004name" +
-      "\022\033\n\tpage_size\030\002 \001(\005R\010pageSize\022\035\n\npage_to" +
-      "ken\030\003 \001(\tR\tpageToken\"|\n\027ListDefinitionsR" +
-      "esponse\0229\n\013definitions\030\001 \003(\0132\027.nervenet." +
-      "v1.DefinitionR\013definitions\022&\n\017next_page_" +
-      "token\030\002 \001(\tR\rnextPageToken*o\n\010IfExists\022\031" +
-      "\n\025IF_EXISTS_UNSPECIFIED\020\000\022\022\n\016IF_EXISTS_S" +
-      "AME\020\001\022\023\n\017IF_EXISTS_ERROR\020\002\022\037\n\033IF_EXISTS_" +
-      "RESTART_IF_CLOSED\020\003*V\n\nDurability\022\032\n\026DUR" +
-      "ABILITY_UNSPECIFIED\020\000\022\025\n\021DURABILITY_NORM" +
-      "AL\020\001\022\025\n\021DURABILITY_STRICT\020\0022\242\r\n\022Coordina" +
-      "torService\022V\n\rStartWorkflow\022!.nervenet.v" +
-      "1.StartWorkflowRequest\032\".nervenet.v1.Sta" +
-      "rtWorkflowResponse\022Y\n\016StartWorkflows\022\".n" +
-      "ervenet.v1.StartWorkflowsRequest\032#.nerve" +
-      "net.v1.StartWorkflowsResponse\022]\n\016AwaitWo" +
-      "rkflows\022\".nervenet.v1.AwaitWorkflowsRequ" +
-      "est\032#.nervenet.v1.AwaitWorkflowsResponse" +
-      "(\0010\001\022P\n\013GetWorkflow\022\037.nervenet.v1.GetWor" +
-      "kflowRequest\032 .nervenet.v1.GetWorkflowRe" +
-      "sponse\022V\n\rListWorkflows\022!.nervenet.v1.Li" +
-      "stWorkflowsRequest\032\".nervenet.v1.ListWor" +
-      "kflowsResponse\022J\n\tListWaits\022\035.nervenet.v" +
-      "1.ListWaitsRequest\032\036.nervenet.v1.ListWai" +
-      "tsResponse\022P\n\013ListJournal\022\037.nervenet.v1." +
-      "ListJournalRequest\032 .nervenet.v1.ListJou" +
-      "rnalResponse\022X\n\rWatchWorkflow\022!.nervenet" +
-      ".v1.WatchWorkflowRequest\032\".nervenet.v1.W" +
-      "atchWorkflowResponse0\001\022Y\n\016SignalWorkflow" +
-      "\022\".nervenet.v1.SignalWorkflowRequest\032#.n" +
-      "ervenet.v1.SignalWorkflowResponse\022Y\n\016Can" +
-      "celWorkflow\022\".nervenet.v1.CancelWorkflow" +
-      "Request\032#.nervenet.v1.CancelWorkflowResp" +
-      "onse\022V\n\rRetryWorkflow\022!.nervenet.v1.Retr" +
-      "yWorkflowRequest\032\".nervenet.v1.RetryWork" +
-      "flowResponse\022\\\n\017RestartWorkflow\022#.nerven" +
-      "et.v1.RestartWorkflowRequest\032$.nervenet." +
-      "v1.RestartWorkflowResponse\022D\n\007RunTask\022\033." +
-      "nervenet.v1.RunTaskRequest\032\034.nervenet.v1" +
-      ".RunTaskResponse\022\\\n\017ListEscalations\022#.ne" +
-      "rvenet.v1.ListEscalationsRequest\032$.nerve" +
-      "net.v1.ListEscalationsResponse\022V\n\rGetEsc" +
-      "alation\022!.nervenet.v1.GetEscalationReque" +
-      "st\032\".nervenet.v1.GetEscalationResponse\022b" +
-      "\n\021ResolveEscalation\022%.nervenet.v1.Resolv" +
-      "eEscalationRequest\032&.nervenet.v1.Resolve" +
-      "EscalationResponse\022V\n\rPutDefinition\022!.ne" +
-      "rvenet.v1.PutDefinitionRequest\032\".nervene" +
-      "t.v1.PutDefinitionResponse\022V\n\rGetDefinit" +
-      "ion\022!.nervenet.v1.GetDefinitionRequest\032\"" +
-      ".nervenet.v1.GetDefinitionResponse\022\\\n\017Li" +
-      "stDefinitions\022#.nervenet.v1.ListDefiniti" +
-      "onsRequest\032$.nervenet.v1.ListDefinitions" +
-      "ResponseB8\n\017dev.nervenet.v1P\001Z#nervenet." +
-      "dev/nervenet/v1;nervenetv1b\006proto3"
+      "v1.WorkflowR\tworkflows\0220\n\024unknown_workfl" +
+      "ow_ids\030\002 \003(\tR\022unknownWorkflowIds\022B\n\021bloc" +
+      "ked_workflows\030\003 \003(\0132\025.nervenet.v1.Workfl" +
+      "owR\020blockedWorkflows\"\245\002\n\022GetWorkflowRequ" +
+      "est\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022-\n\004" +
+      "wait\030\002 \001(\0132\031.google.protobuf.DurationR\004w" +
+      "ait\022A\n\016payload_format\030\003 \001(\0162\032.nervenet.v" +
+      "1.PayloadFormatR\rpayloadFormat\0222\n\025includ" +
+      "e_task_payloads\030\004 \001(\010R\023includeTaskPayloa" +
+      "ds\022\037\n\013input_steps\030\005 \003(\tR\ninputSteps\022\'\n\017s" +
+      "ummarize_tasks\030\006 \001(\010R\016summarizeTasks\"H\n\023" +
+      "GetWorkflowResponse\0221\n\010workflow\030\001 \001(\0132\025." +
+      "nervenet.v1.WorkflowR\010workflow\"\256\006\n\024ListW" +
+      "orkflowsRequest\022\033\n\tpage_size\030\001 \001(\005R\010page" +
+      "Size\022\035\n\npage_token\030\002 \001(\tR\tpageToken\0222\n\006s" +
+      "tates\030\003 \003(\0162\032.nervenet.v1.WorkflowStateR" +
+      "\006states\022\036\n\ndefinition\030\004 \001(\tR\ndefinition\022" +
+      "E\n\006labels\030\005 \003(\0132-.nervenet.v1.ListWorkfl" +
+      "owsRequest.LabelsEntryR\006labels\022?\n\rstarte" +
+      "d_after\030\006 \001(\0132\032.google.protobuf.Timestam" +
+      "pR\014startedAfter\022#\n\rinclude_waits\030\n \001(\010R\014" +
+      "includeWaits\022%\n\016include_counts\030\013 \001(\010R\rin" +
+      "cludeCounts\022\024\n\005stuck\030\014 \001(\010R\005stuck\022\032\n\010ret" +
+      "rying\030\r \001(\010R\010retrying\022\022\n\004slow\030\016 \001(\010R\004slo" +
+      "w\022\037\n\013waiting_for\030\017 \001(\tR\nwaitingFor\022:\n\013st" +
+      "uck_after\030\020 \001(\0132\031.google.protobuf.Durati" +
+      "onR\nstuckAfter\0228\n\nslow_after\030\021 \001(\0132\031.goo" +
+      "gle.protobuf.DurationR\tslowAfter\022\032\n\010arch" +
+      "ived\030\022 \001(\010R\010archived\022=\n\014closed_after\030\023 \001" +
+      "(\0132\032.google.protobuf.TimestampR\013closedAf" +
+      "ter\022?\n\rclosed_before\030\024 \001(\0132\032.google.prot" +
+      "obuf.TimestampR\014closedBefore\0329\n\013LabelsEn" +
+      "try\022\020\n\003key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005va" +
+      "lue:\0028\001\"\367\001\n\025ListWorkflowsResponse\0223\n\twor" +
+      "kflows\030\001 \003(\0132\025.nervenet.v1.WorkflowR\twor" +
+      "kflows\022&\n\017next_page_token\030\002 \001(\tR\rnextPag" +
+      "eToken\022\'\n\017namespace_count\030\003 \001(\003R\016namespa" +
+      "ceCount\022:\n\014state_counts\030\004 \003(\0132\027.nervenet" +
+      ".v1.StateCountR\013stateCounts\022\034\n\tuncounted" +
+      "\030\005 \001(\003R\tuncounted\"T\n\nStateCount\0220\n\005state" +
+      "\030\001 \001(\0162\032.nervenet.v1.WorkflowStateR\005stat" +
+      "e\022\024\n\005count\030\002 \001(\003R\005count\"q\n\020ListWaitsRequ" +
+      "est\022!\n\014workflow_ids\030\001 \003(\tR\013workflowIds\022:" +
+      "\n\013stuck_after\030\002 \001(\0132\031.google.protobuf.Du" +
+      "rationR\nstuckAfter\"\212\001\n\rWorkflowWaits\022\037\n\013" +
+      "workflow_id\030\001 \001(\tR\nworkflowId\022\020\n\003run\030\002 \001" +
+      "(\005R\003run\022\'\n\005waits\030\003 \003(\0132\021.nervenet.v1.Wai" +
+      "tR\005waits\022\035\n\nmore_waits\030\004 \001(\005R\tmoreWaits\"" +
+      "M\n\021ListWaitsResponse\0228\n\tworkflows\030\001 \003(\0132" +
+      "\032.nervenet.v1.WorkflowWaitsR\tworkflows\"\333" +
+      "\001\n\022ListJournalRequest\022\037\n\013workflow_id\030\001 \001" +
+      "(\tR\nworkflowId\022\033\n\tpage_size\030\002 \001(\005R\010pageS" +
+      "ize\022\035\n\npage_token\030\003 \001(\tR\tpageToken\022%\n\016af" +
+      "ter_sequence\030\004 \001(\003R\rafterSequence\022A\n\016pay" +
+      "load_format\030\005 \001(\0162\032.nervenet.v1.PayloadF" +
+      "ormatR\rpayloadFormat\"r\n\023ListJournalRespo" +
+      "nse\0223\n\007entries\030\001 \003(\0132\031.nervenet.v1.Journ" +
+      "alEntryR\007entries\022&\n\017next_page_token\030\002 \001(" +
+      "\tR\rnextPageToken\"\367\001\n\024WatchWorkflowReques" +
+      "t\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022%\n\016af" +
+      "ter_sequence\030\002 \001(\003R\rafterSequence\022)\n\020inc" +
+      "lude_progress\030\003 \001(\010R\017includeProgress\022)\n\020" +
+      "include_partials\030\004 \001(\010R\017includePartials\022" +
+      "A\n\016payload_format\030\005 \001(\0162\032.nervenet.v1.Pa" +
+      "yloadFormatR\rpayloadFormat\"x\n\025WatchWorkf" +
+      "lowResponse\022/\n\005entry\030\001 \001(\0132\031.nervenet.v1" +
+      ".JournalEntryR\005entry\022.\n\007blocked\030\002 \001(\0132\024." +
+      "nervenet.v1.BlockedR\007blocked\"\327\001\n\025SignalW" +
+      "orkflowRequest\022\037\n\013workflow_id\030\001 \001(\tR\nwor" +
+      "kflowId\022\026\n\006signal\030\002 \001(\tR\006signal\022.\n\007paylo" +
+      "ad\030\003 \001(\0132\024.nervenet.v1.PayloadR\007payload\022" +
+      "\035\n\nrequest_id\030\004 \001(\tR\trequestId\022\026\n\006sender" +
+      "\030\005 \001(\tR\006sender\022\036\n\nundeclared\030\006 \001(\010R\nunde" +
+      "clared\"N\n\026SignalWorkflowResponse\022\032\n\010sequ" +
+      "ence\030\001 \001(\003R\010sequence\022\030\n\007created\030\002 \001(\010R\007c" +
+      "reated\"n\n\025CancelWorkflowRequest\022\037\n\013workf" +
+      "low_id\030\001 \001(\tR\nworkflowId\022\026\n\006reason\030\002 \001(\t" +
+      "R\006reason\022\034\n\trequester\030\003 \001(\tR\trequester\"d" +
+      "\n\026CancelWorkflowResponse\0220\n\005state\030\001 \001(\0162" +
+      "\032.nervenet.v1.WorkflowStateR\005state\022\030\n\007cr" +
+      "eated\030\002 \001(\010R\007created\"7\n\024RetryWorkflowReq" +
+      "uest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\"d\n" +
+      "\025RetryWorkflowResponse\0221\n\010workflow\030\001 \001(\013" +
+      "2\025.nervenet.v1.WorkflowR\010workflow\022\030\n\007ret" +
+      "ried\030\002 \001(\010R\007retried\"\233\001\n\026RestartWorkflowR" +
+      "equest\022\037\n\013workflow_id\030\001 \001(\tR\nworkflowId\022" +
+      "\020\n\003run\030\002 \001(\005R\003run\022\030\n\007version\030\003 \001(\005R\007vers" +
+      "ion\022\026\n\006reason\030\004 \001(\tR\006reason\022\034\n\trequester" +
+      "\030\005 \001(\tR\trequester\"f\n\027RestartWorkflowResp" +
+      "onse\0221\n\010workflow\030\001 \001(\0132\025.nervenet.v1.Wor" +
+      "kflowR\010workflow\022\030\n\007created\030\002 \001(\010R\007create" +
+      "d\"\202\004\n\016RunTaskRequest\022\035\n\nrequest_id\030\001 \001(\t" +
+      "R\trequestId\022\036\n\ncapability\030\002 \001(\tR\ncapabil" +
+      "ity\022*\n\005input\030\003 \001(\0132\024.nervenet.v1.Payload" +
+      "R\005input\022.\n\005retry\030\004 \001(\0132\030.nervenet.v1.Ret" +
+      "ryPolicyR\005retry\0221\n\010timeouts\030\005 \001(\0132\025.nerv" +
+      "enet.v1.TimeoutsR\010timeouts\0224\n\tselection\030" +
+      "\006 \001(\0132\026.nervenet.v1.SelectionR\tselection" +
+      "\022?\n\006labels\030\007 \003(\0132\'.nervenet.v1.RunTaskRe" +
+      "quest.LabelsEntryR\006labels\022-\n\004wait\030\010 \001(\0132" +
+      "\031.google.protobuf.DurationR\004wait\022A\n\016payl" +
+      "oad_format\030\t \001(\0162\032.nervenet.v1.PayloadFo" +
+      "rmatR\rpayloadFormat\0329\n\013LabelsEntry\022\020\n\003ke" +
+      "y\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"D" +
+      "\n\017RunTaskResponse\0221\n\010workflow\030\001 \001(\0132\025.ne" +
+      "rvenet.v1.WorkflowR\010workflow\"\251\001\n\026ListEsc" +
+      "alationsRequest\022\033\n\tpage_size\030\001 \001(\005R\010page" +
+      "Size\022\035\n\npage_token\030\002 \001(\tR\tpageToken\022\037\n\013w" +
+      "orkflow_id\030\003 \001(\tR\nworkflowId\0222\n\005state\030\004 " +
+      "\001(\0162\034.nervenet.v1.EscalationStateR\005state" +
+      "\"\233\001\n\027ListEscalationsResponse\0229\n\013escalati" +
+      "ons\030\001 \003(\0132\027.nervenet.v1.EscalationR\013esca" +
+      "lations\022&\n\017next_page_token\030\002 \001(\tR\rnextPa" +
+      "geToken\022\035\n\nopen_count\030\003 \001(\003R\topenCount\";" +
+      "\n\024GetEscalationRequest\022#\n\rescalation_id\030" +
+      "\001 \001(\tR\014escalationId\"P\n\025GetEscalationResp" +
+      "onse\0227\n\nescalation\030\001 \001(\0132\027.nervenet.v1.E" +
+      "scalationR\nescalation\"\202\001\n\030ResolveEscalat" +
+      "ionRequest\022#\n\rescalation_id\030\001 \001(\tR\014escal" +
+      "ationId\022A\n\nresolution\030\002 \001(\0132!.nervenet.v" +
+      "1.EscalationResolutionR\nresolution\"T\n\031Re" +
+      "solveEscalationResponse\0227\n\nescalation\030\001 " +
+      "\001(\0132\027.nervenet.v1.EscalationR\nescalation" +
+      "\"t\n\024PutDefinitionRequest\0227\n\ndefinition\030\001" +
+      " \001(\0132\027.nervenet.v1.DefinitionR\ndefinitio" +
+      "n\022#\n\rvalidate_only\030\002 \001(\010R\014validateOnly\"j" +
+      "\n\025PutDefinitionResponse\0227\n\ndefinition\030\001 " +
+      "\001(\0132\027.nervenet.v1.DefinitionR\ndefinition" +
+      "\022\030\n\007created\030\002 \001(\010R\007created\"D\n\024GetDefinit" +
+      "ionRequest\022\022\n\004name\030\001 \001(\tR\004name\022\030\n\007versio" +
+      "n\030\002 \001(\005R\007version\"P\n\025GetDefinitionRespons" +
+      "e\0227\n\ndefinition\030\001 \001(\0132\027.nervenet.v1.Defi" +
+      "nitionR\ndefinition\"h\n\026ListDefinitionsReq" +
+      "uest\022\022\n\004name\030\001 \001(\tR\004name\022\033\n\tpage_size\030\002 " +
+      "\001(\005R\010pageSize\022\035\n\npage_token\030\003 \001(\tR\tpageT" +
+      "oken\"|\n\027ListDefinitionsResponse\0229\n\013defin" +
+      "itions\030\001 \003(\0132\027.nervenet.v1.DefinitionR\013d" +
+      "efinitions\022&\n\017next_page_token\030\002 \001(\tR\rnex" +
+      "tPageToken*o\n\010IfExists\022\031\n\025IF_EXISTS_UNSP" +
+      "ECIFIED\020\000\022\022\n\016IF_EXISTS_SAME\020\001\022\023\n\017IF_EXIS" +
+      "TS_ERROR\020\002\022\037\n\033IF_EXISTS_RESTART_IF_CLOSE" +
+      "D\020\003*V\n\nDurability\022\032\n\026DURABILITY_UNSPECIF" +
+      "IED\020\000\022\025\n\021DURABILITY_NORMAL\020\001\022\025\n\021DURABILI" +
+      "TY_STRICT\020\0022\373\r\n\022CoordinatorService\022V\n\rSt" +
+      "artWorkflow\022!.nervenet.v1.StartWorkflowR" +
+      "equest\032\".nervenet.v1.StartWorkflowRespon" +
+      "se\022Y\n\016StartWorkflows\022\".nervenet.v1.Start" +
+      "WorkflowsRequest\032#.nervenet.v1.StartWork" +
+      "flowsResponse\022W\n\014StreamStarts\022 .nervenet" +
+      ".v1.StreamStartsRequest\032!.nervenet.v1.St" +
+      "reamStartsResponse(\0010\001\022]\n\016AwaitWorkflows" +
+      "\022\".nervenet.v1.AwaitWorkflowsRequest\032#.n" +
+      "ervenet.v1.AwaitWorkflowsResponse(\0010\001\022P\n" +
+      "\013GetWorkflow\022\037.nervenet.v1.GetWorkflowRe" +
+      "quest\032 .nervenet.v1.GetWorkflowResponse\022" +
+      "V\n\rListWorkflows\022!.nervenet.v1.ListWorkf" +
+      "lowsRequest\032\".nervenet.v1.ListWorkflowsR" +
+      "esponse\022J\n\tListWaits\022\035.nervenet.v1.ListW" +
+      "aitsRequest\032\036.nervenet.v1.ListWaitsRespo" +
+      "nse\022P\n\013ListJournal\022\037.nervenet.v1.ListJou" +
+      "rnalRequest\032 .nervenet.v1.ListJournalRes" +
+      "ponse\022X\n\rWatchWorkflow\022!.nervenet.v1.Wat" +
+      "chWorkflowRequest\032\".nervenet.v1.WatchWor" +
+      "kflowResponse0\001\022Y\n\016SignalWorkflow\022\".nerv" +
+      "enet.v1.SignalWorkflowRequest\032#.nervenet" +
+      ".v1.SignalWorkflowResponse\022Y\n\016CancelWork" +
+      "flow\022\".nervenet.v1.CancelWorkflowRequest" +
+      "\032#.nervenet.v1.CancelWorkflowResponse\022V\n" +
+      "\rRetryWorkflow\022!.nervenet.v1.RetryWorkfl" +
+      "owRequest\032\".nervenet.v1.RetryWorkflowRes" +
+      "ponse\022\\\n\017RestartWorkflow\022#.nervenet.v1.R" +
+      "estartWorkflowRequest\032$.nervenet.v1.Rest" +
+      "artWorkflowResponse\022D\n\007RunTask\022\033.nervene" +
+      "t.v1.RunTaskRequest\032\034.nervenet.v1.RunTas" +
+      "kResponse\022\\\n\017ListEscalations\022#.nervenet." +
+      "v1.ListEscalationsRequest\032$.nervenet.v1." +
+      "ListEscalationsResponse\022V\n\rGetEscalation" +
+      "\022!.nervenet.v1.GetEscalationRequest\032\".ne" +
+      "rvenet.v1.GetEscalationResponse\022b\n\021Resol" +
+      "veEscalation\022%.nervenet.v1.ResolveEscala" +
+      "tionRequest\032&.nervenet.v1.ResolveEscalat" +
+      "ionResponse\022V\n\rPutDefinition\022!.nervenet." +
+      "v1.PutDefinitionRequest\032\".nervenet.v1.Pu" +
+      "tDefinitionResponse\022V\n\rGetDefinition\022!.n" +
+      "ervenet.v1.GetDefinitionRequest\032\".nerven" +
+      "et.v1.GetDefinitionResponse\022\\\n\017ListDefin" +
+      "itions\022#.nervenet.v1.ListDefinitionsRequ" +
+      "est\032$.nervenet.v1.ListDefinitionsRespons" +
+      "eB8\n\017dev.nervenet.v1P\001Z#nervenet.dev/ner" +
+      "venet/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -557,32 +576,44 @@ public final class CoordinatorServiceOuterClass {
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_StartWorkflowsResponse_descriptor,
         new java.lang.String[] { "Outcomes", });
-    internal_static_nervenet_v1_AwaitWorkflowsRequest_descriptor =
+    internal_static_nervenet_v1_StreamStartsRequest_descriptor =
       getDescriptor().getMessageTypes().get(7);
+    internal_static_nervenet_v1_StreamStartsRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_StreamStartsRequest_descriptor,
+        new java.lang.String[] { "Number", "Requests", });
+    internal_static_nervenet_v1_StreamStartsResponse_descriptor =
+      getDescriptor().getMessageTypes().get(8);
+    internal_static_nervenet_v1_StreamStartsResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
+        internal_static_nervenet_v1_StreamStartsResponse_descriptor,
+        new java.lang.String[] { "Number", "Outcomes", "Error", });
+    internal_static_nervenet_v1_AwaitWorkflowsRequest_descriptor =
+      getDescriptor().getMessageTypes().get(9);
     internal_static_nervenet_v1_AwaitWorkflowsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_AwaitWorkflowsRequest_descriptor,
         new java.lang.String[] { "WorkflowIds", "ForgetWorkflowIds", "PayloadFormat", });
     internal_static_nervenet_v1_AwaitWorkflowsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(8);
+      getDescriptor().getMessageTypes().get(10);
     internal_static_nervenet_v1_AwaitWorkflowsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_AwaitWorkflowsResponse_descriptor,
         new java.lang.String[] { "Workflows", "UnknownWorkflowIds", "BlockedWorkflows", });
     internal_static_nervenet_v1_GetWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(9);
+      getDescriptor().getMessageTypes().get(11);
     internal_static_nervenet_v1_GetWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "Wait", "PayloadFormat", "IncludeTaskPayloads", "InputSteps", "SummarizeTasks", });
     internal_static_nervenet_v1_GetWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(10);
+      getDescriptor().getMessageTypes().get(12);
     internal_static_nervenet_v1_GetWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetWorkflowResponse_descriptor,
         new java.lang.String[] { "Workflow", });
     internal_static_nervenet_v1_ListWorkflowsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(11);
+      getDescriptor().getMessageTypes().get(13);
     internal_static_nervenet_v1_ListWorkflowsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListWorkflowsRequest_descriptor,
@@ -594,109 +625,109 @@ public final class CoordinatorServiceOuterClass {
         internal_static_nervenet_v1_ListWorkflowsRequest_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_ListWorkflowsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(12);
+      getDescriptor().getMessageTypes().get(14);
     internal_static_nervenet_v1_ListWorkflowsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListWorkflowsResponse_descriptor,
         new java.lang.String[] { "Workflows", "NextPageToken", "NamespaceCount", "StateCounts", "Uncounted", });
     internal_static_nervenet_v1_StateCount_descriptor =
-      getDescriptor().getMessageTypes().get(13);
+      getDescriptor().getMessageTypes().get(15);
     internal_static_nervenet_v1_StateCount_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_StateCount_descriptor,
         new java.lang.String[] { "State", "Count", });
     internal_static_nervenet_v1_ListWaitsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(14);
+      getDescriptor().getMessageTypes().get(16);
     internal_static_nervenet_v1_ListWaitsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListWaitsRequest_descriptor,
         new java.lang.String[] { "WorkflowIds", "StuckAfter", });
     internal_static_nervenet_v1_WorkflowWaits_descriptor =
-      getDescriptor().getMessageTypes().get(15);
+      getDescriptor().getMessageTypes().get(17);
     internal_static_nervenet_v1_WorkflowWaits_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WorkflowWaits_descriptor,
         new java.lang.String[] { "WorkflowId", "Run", "Waits", "MoreWaits", });
     internal_static_nervenet_v1_ListWaitsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(16);
+      getDescriptor().getMessageTypes().get(18);
     internal_static_nervenet_v1_ListWaitsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListWaitsResponse_descriptor,
         new java.lang.String[] { "Workflows", });
     internal_static_nervenet_v1_ListJournalRequest_descriptor =
-      getDescriptor().getMessageTypes().get(17);
+      getDescriptor().getMessageTypes().get(19);
     internal_static_nervenet_v1_ListJournalRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListJournalRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "PageSize", "PageToken", "AfterSequence", "PayloadFormat", });
     internal_static_nervenet_v1_ListJournalResponse_descriptor =
-      getDescriptor().getMessageTypes().get(18);
+      getDescriptor().getMessageTypes().get(20);
     internal_static_nervenet_v1_ListJournalResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListJournalResponse_descriptor,
         new java.lang.String[] { "Entries", "NextPageToken", });
     internal_static_nervenet_v1_WatchWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(19);
+      getDescriptor().getMessageTypes().get(21);
     internal_static_nervenet_v1_WatchWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WatchWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "AfterSequence", "IncludeProgress", "IncludePartials", "PayloadFormat", });
     internal_static_nervenet_v1_WatchWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(20);
+      getDescriptor().getMessageTypes().get(22);
     internal_static_nervenet_v1_WatchWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_WatchWorkflowResponse_descriptor,
         new java.lang.String[] { "Entry", "Blocked", });
     internal_static_nervenet_v1_SignalWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(21);
+      getDescriptor().getMessageTypes().get(23);
     internal_static_nervenet_v1_SignalWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SignalWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "Signal", "Payload", "RequestId", "Sender", "Undeclared", });
     internal_static_nervenet_v1_SignalWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(22);
+      getDescriptor().getMessageTypes().get(24);
     internal_static_nervenet_v1_SignalWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_SignalWorkflowResponse_descriptor,
         new java.lang.String[] { "Sequence", "Created", });
     internal_static_nervenet_v1_CancelWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(23);
+      getDescriptor().getMessageTypes().get(25);
     internal_static_nervenet_v1_CancelWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CancelWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "Reason", "Requester", });
     internal_static_nervenet_v1_CancelWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(24);
+      getDescriptor().getMessageTypes().get(26);
     internal_static_nervenet_v1_CancelWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_CancelWorkflowResponse_descriptor,
         new java.lang.String[] { "State", "Created", });
     internal_static_nervenet_v1_RetryWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(25);
+      getDescriptor().getMessageTypes().get(27);
     internal_static_nervenet_v1_RetryWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RetryWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", });
     internal_static_nervenet_v1_RetryWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(26);
+      getDescriptor().getMessageTypes().get(28);
     internal_static_nervenet_v1_RetryWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RetryWorkflowResponse_descriptor,
         new java.lang.String[] { "Workflow", "Retried", });
     internal_static_nervenet_v1_RestartWorkflowRequest_descriptor =
-      getDescriptor().getMessageTypes().get(27);
+      getDescriptor().getMessageTypes().get(29);
     internal_static_nervenet_v1_RestartWorkflowRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RestartWorkflowRequest_descriptor,
         new java.lang.String[] { "WorkflowId", "Run", "Version", "Reason", "Requester", });
     internal_static_nervenet_v1_RestartWorkflowResponse_descriptor =
-      getDescriptor().getMessageTypes().get(28);
+      getDescriptor().getMessageTypes().get(30);
     internal_static_nervenet_v1_RestartWorkflowResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RestartWorkflowResponse_descriptor,
         new java.lang.String[] { "Workflow", "Created", });
     internal_static_nervenet_v1_RunTaskRequest_descriptor =
-      getDescriptor().getMessageTypes().get(29);
+      getDescriptor().getMessageTypes().get(31);
     internal_static_nervenet_v1_RunTaskRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RunTaskRequest_descriptor,
@@ -708,79 +739,79 @@ public final class CoordinatorServiceOuterClass {
         internal_static_nervenet_v1_RunTaskRequest_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_nervenet_v1_RunTaskResponse_descriptor =
-      getDescriptor().getMessageTypes().get(30);
+      getDescriptor().getMessageTypes().get(32);
     internal_static_nervenet_v1_RunTaskResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_RunTaskResponse_descriptor,
         new java.lang.String[] { "Workflow", });
     internal_static_nervenet_v1_ListEscalationsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(31);
+      getDescriptor().getMessageTypes().get(33);
     internal_static_nervenet_v1_ListEscalationsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListEscalationsRequest_descriptor,
         new java.lang.String[] { "PageSize", "PageToken", "WorkflowId", "State", });
     internal_static_nervenet_v1_ListEscalationsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(32);
+      getDescriptor().getMessageTypes().get(34);
     internal_static_nervenet_v1_ListEscalationsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListEscalationsResponse_descriptor,
         new java.lang.String[] { "Escalations", "NextPageToken", "OpenCount", });
     internal_static_nervenet_v1_GetEscalationRequest_descriptor =
-      getDescriptor().getMessageTypes().get(33);
+      getDescriptor().getMessageTypes().get(35);
     internal_static_nervenet_v1_GetEscalationRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetEscalationRequest_descriptor,
         new java.lang.String[] { "EscalationId", });
     internal_static_nervenet_v1_GetEscalationResponse_descriptor =
-      getDescriptor().getMessageTypes().get(34);
+      getDescriptor().getMessageTypes().get(36);
     internal_static_nervenet_v1_GetEscalationResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetEscalationResponse_descriptor,
         new java.lang.String[] { "Escalation", });
     internal_static_nervenet_v1_ResolveEscalationRequest_descriptor =
-      getDescriptor().getMessageTypes().get(35);
+      getDescriptor().getMessageTypes().get(37);
     internal_static_nervenet_v1_ResolveEscalationRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ResolveEscalationRequest_descriptor,
         new java.lang.String[] { "EscalationId", "Resolution", });
     internal_static_nervenet_v1_ResolveEscalationResponse_descriptor =
-      getDescriptor().getMessageTypes().get(36);
+      getDescriptor().getMessageTypes().get(38);
     internal_static_nervenet_v1_ResolveEscalationResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ResolveEscalationResponse_descriptor,
         new java.lang.String[] { "Escalation", });
     internal_static_nervenet_v1_PutDefinitionRequest_descriptor =
-      getDescriptor().getMessageTypes().get(37);
+      getDescriptor().getMessageTypes().get(39);
     internal_static_nervenet_v1_PutDefinitionRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_PutDefinitionRequest_descriptor,
         new java.lang.String[] { "Definition", "ValidateOnly", });
     internal_static_nervenet_v1_PutDefinitionResponse_descriptor =
-      getDescriptor().getMessageTypes().get(38);
+      getDescriptor().getMessageTypes().get(40);
     internal_static_nervenet_v1_PutDefinitionResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_PutDefinitionResponse_descriptor,
         new java.lang.String[] { "Definition", "Created", });
     internal_static_nervenet_v1_GetDefinitionRequest_descriptor =
-      getDescriptor().getMessageTypes().get(39);
+      getDescriptor().getMessageTypes().get(41);
     internal_static_nervenet_v1_GetDefinitionRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetDefinitionRequest_descriptor,
         new java.lang.String[] { "Name", "Version", });
     internal_static_nervenet_v1_GetDefinitionResponse_descriptor =
-      getDescriptor().getMessageTypes().get(40);
+      getDescriptor().getMessageTypes().get(42);
     internal_static_nervenet_v1_GetDefinitionResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_GetDefinitionResponse_descriptor,
         new java.lang.String[] { "Definition", });
     internal_static_nervenet_v1_ListDefinitionsRequest_descriptor =
-      getDescriptor().getMessageTypes().get(41);
+      getDescriptor().getMessageTypes().get(43);
     internal_static_nervenet_v1_ListDefinitionsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListDefinitionsRequest_descriptor,
         new java.lang.String[] { "Name", "PageSize", "PageToken", });
     internal_static_nervenet_v1_ListDefinitionsResponse_descriptor =
-      getDescriptor().getMessageTypes().get(42);
+      getDescriptor().getMessageTypes().get(44);
     internal_static_nervenet_v1_ListDefinitionsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_ListDefinitionsResponse_descriptor,
