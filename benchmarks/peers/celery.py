@@ -42,7 +42,8 @@ def _app() -> tuple[Any, Any]:
     from celery import Celery
     from comparing.work import work_s
 
-    app = Celery("four", broker=os.environ["BENCH_VALKEY"], backend=os.environ["BENCH_VALKEY"])
+    url = os.environ["BENCH_VALKEY"].replace("unix:", "redis+socket:")
+    app = Celery("four", broker=url, backend=url)
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,

@@ -135,9 +135,10 @@ def _settings(servers: Backings, installed: Installed) -> tuple[dict[str, str], 
     env = {"PYTHONPATH": str(HOME / "python"), "BENCH_NAMESPACE": namespace, **peer.settings}
     env["PATH"] = f"{installed.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     if "valkey" in peer.servers:
-        env["BENCH_VALKEY"] = servers.valkey().url
+        env["BENCH_VALKEY"] = servers.valkey().local_url
     if "etcd" in peer.servers:
         env |= product_environment(servers.valkey(), servers.etcd(), namespace)
+        env["NERVENET_REDIS"] = servers.valkey().local_url
     if "postgres" in peer.servers:
         server = servers.postgres(installed.python)
         env["BENCH_POSTGRES"] = create_database(installed.python, server, namespace)

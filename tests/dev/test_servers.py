@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ import pytest
 
 from nervenet.dev import servers
 from nervenet.dev.servers import Server, ServerFailed, backing, etcd, valkey
+from nervenet.redis_link.opening import open_link
 from tests.support.environment import is_running
 from tests.support.waiting import wait_until
 
@@ -62,6 +64,27 @@ async def test_a_killed_valkey_with_data_comes_back_on_its_port_with_what_it_had
         assert b"hello" in ask(server, "GET", "greeting")
         assert b"noeviction" in ask(server, "CONFIG", "GET", "maxmemory-policy")
     assert (tmp_path / "redis").exists()
+
+
+async def test_processes_on_this_machine_reach_valkey_by_its_socket_which_is_theirs_alone(tmp_path: Path) -> None:
+    async with valkey(tmp_path / "with space") as redis:
+        path = redis.data / servers.SOCKET
+        assert redis.local_url == f"unix://{tmp_path}/with%20space/{servers.SOCKET}?db=0"
+        assert stat.S_IMODE(path.stat().st_mode) & 0o022 == 0, "who may not write to it cannot connect"
+        link = await open_link(redis.local_url)
+        try:
+            await link.call("SET", "a", "1")
+            assert ask(redis, "GET", "a") == b"$1\r\n1\r\n"
+            await redis.restart()
+            assert await link.call("GET", "a") == b"1", "the socket comes back with the server"
+        finally:
+            await link.close()
+
+
+async def test_where_the_path_of_a_socket_would_be_too_long_there_is_none(tmp_path: Path) -> None:
+    async with valkey(tmp_path / ("x" * 100)) as redis:
+        assert redis.local_url == redis.url
+        assert ask(redis, "PING") == b"+PONG\r\n"
 
 
 async def test_a_killed_etcd_comes_back_with_its_member_data(tmp_path: Path) -> None:

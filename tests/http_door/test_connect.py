@@ -85,7 +85,7 @@ async def test_each_service_of_the_contract_is_there_and_no_other_one(world: Htt
         assert told(await call(http, hidden)) == (404, "unimplemented", ""), hidden
 
 
-@pytest.mark.parametrize("name", ["AwaitWorkflows", "Heartbeat", "Connect"])
+@pytest.mark.parametrize("name", ["StreamStarts", "AwaitWorkflows", "Heartbeat", "Connect"])
 async def test_a_stream_of_requests_is_refused_with_the_way_to_it(world: HttpWorld, name: str) -> None:
     http = await world.http()
     answer = await call(http, METHODS[name].path)

@@ -54,7 +54,7 @@ REQUESTS: Final[Mapping[str, Row]] = {
         dict(_start(b, workflow_id=b.closed, definition=b.definition, version=1)),
     ],
     "StartWorkflows": lambda b: [{"requests": [_start(b, workflow_id=b.asking), _start(b, workflow_id=b.thinking)]}],
-    "StreamStarts": lambda b: [{"requests": [_start(b, workflow_id=b.asking), _start(b, workflow_id=b.thinking)]}],
+    "StreamStarts": lambda b: [{"requests": [_start(b, workflow_id=b.blocked)]}],
     "AwaitWorkflows": lambda b: [{"workflow_ids": [b.closed, b.waiting, b.blocked]}],
     "GetWorkflow": lambda b: [
         {"workflow_id": getattr(b, one), "include_task_payloads": True, "input_steps": ["model"]} for one in _ALL

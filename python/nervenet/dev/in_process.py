@@ -66,7 +66,7 @@ def isolated(redis: Server, etcd: Server, **more: Any) -> Config:
     return Config.load(
         environ={},
         directory=redis.data,
-        redis=redis.url,
+        redis=redis.local_url,
         etcd=etcd.url,
         listen="127.0.0.1:0",
         drain="5s",

@@ -118,7 +118,7 @@ class Supervisor:
     async def _started(self, about: AppDescription) -> AsyncIterator[Roles]:
         redis, etcd = self._servers
         settings = {
-            "redis": redis.url,
+            "redis": redis.local_url,
             "etcd": etcd.url,
             "listen": None,
             "advertise": None,
