@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from nervenet import Client, errors
-from nervenet.client.start_stream import LARGEST
 from nervenet.config import Config
 from nervenet.rpc.server import GrpcServer, Service
+from nervenet.rpc.stream_of_calls import LARGEST
 from nervenet.v1 import coordinator_service_pb2 as pb
 from tests.support.waiting import until
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from nervenet.errors import RequestError
 from nervenet.rpc.status import from_outcome
+from nervenet.rpc.stream_of_calls import LARGEST
 from nervenet.v1 import coordinator_service_pb2 as pb
 from tests.policy.test_limits import BILLING, POLICY
 from tests.policy.test_reload import IDLE, LIMITED
@@ -20,7 +22,7 @@ from tests.support.waiting import until
 
 def message(number: int, *starts: tuple[str, str, dict[str, str]], **more: Any) -> pb.StreamStartsRequest:
     requests: list[Any] = [
-        {"workflow_id": workflow_id, "definition": definition, "labels": labels, "input": {"json": "1"}, **more}
+        {"workflow_id": workflow_id, "definition": definition, "labels": labels, "input": {"json": "1"}} | more
         for workflow_id, definition, labels in starts
     ]
     return pb.StreamStartsRequest(number=number, requests=requests)
@@ -52,6 +54,14 @@ async def test_each_message_and_each_start_is_judged(guarded: GuardedMesh) -> No
         ("PERMISSION_DENIED", "OUT_OF_LIMITS"),
         ("PERMISSION_DENIED", "DENIED_BY_RULE"),
     }
+
+
+async def test_a_large_message_is_refused_alone(guarded: GuardedMesh) -> None:
+    await guarded.guarded(POLICY)
+    large = message(1, ("large", "call", {}), input={"json": json.dumps("x" * LARGEST)})
+    heard = await answers(guarded.talk("everything", "StreamStarts", [large, message(2, ("small", "call", {}))]))
+    assert reason_of(heard[1].error) == ("INVALID_ARGUMENT", "INVALID_FIELD")
+    assert heard[2].outcomes[0].created
 
 
 @pytest.mark.parametrize("named", ["StartWorkflows", "StreamStarts", "Start*"])

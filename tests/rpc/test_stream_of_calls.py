@@ -9,22 +9,21 @@ from typing import Any
 
 import pytest
 
-from nervenet.rpc.stream_of_calls import LARGE, MOST_AT_ONCE, StreamOfCalls
+from nervenet.rpc.stream_of_calls import MOST_AT_ONCE, StreamOfCalls
 from tests.support.waiting import until
 
 
 class Calls:
     """Messages are numbers; each is answered when the test says so."""
 
-    def __init__(self, sizes: dict[int, int] | None = None) -> None:
+    def __init__(self) -> None:
         self.messages: asyncio.Queue[int | None] = asyncio.Queue()
         self.begun: list[int] = []
         self.cancelled: list[int] = []
         self.answers: dict[int, asyncio.Event] = {}
         self.heard: list[int] = []
         self.stopping = asyncio.Event()
-        sizes = sizes or {}
-        self.stream = StreamOfCalls(self._answer, lambda number: sizes.get(number, 1), self.stopping)
+        self.stream = StreamOfCalls(self._answer, self.stopping)
         self.task = asyncio.create_task(self._listen())
 
     async def _messages(self) -> AsyncIterator[int]:
@@ -78,16 +77,6 @@ async def test_a_stream_has_a_limited_number_under_way() -> None:
     calls.answer(*range(MOST_AT_ONCE + 5))
     await calls.task
     assert len(calls.heard) == MOST_AT_ONCE + 5
-
-
-async def test_a_large_message_is_answered_before_the_next_one_is_read() -> None:
-    calls = Calls({1: LARGE + 1})
-    calls.say(1, 2)
-    await until(lambda: calls.begun == [1], "the large one is under way")
-    assert calls.messages.qsize() == 1
-    calls.answer(1)
-    await until(lambda: calls.begun == [1, 2], "then the next one")
-    calls.task.cancel()
 
 
 async def test_when_the_server_stops_it_reads_no_more_and_answers_what_is_under_way() -> None:

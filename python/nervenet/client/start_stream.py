@@ -9,11 +9,12 @@ Large batches, and those for nodes before 0.2, which have no such stream, are ca
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from nervenet.errors import RequestError, Unavailable
 from nervenet.grpc_import import grpc
 from nervenet.rpc.status import from_outcome
+from nervenet.rpc.stream_of_calls import LARGEST
 from nervenet.v1 import coordinator_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from nervenet.rpc.channels import Channel, Metadata
 
 __all__ = ["StartStream"]
-
-LARGEST: Final = 64 << 10
-"""Bytes of a batch that goes by the stream: a larger one would hold up those behind it."""
 
 
 class StartStream:

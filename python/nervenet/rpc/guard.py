@@ -43,8 +43,8 @@ from nervenet.rpc.bodies import ARRIVING, Bodies
 from nervenet.rpc.channels import NAMESPACE_KEY, TOKEN_KEY, receive_limit
 from nervenet.rpc.decoding import decoder
 from nervenet.rpc.methods import CALLS_IN_A_STREAM, HEALTH_CHECK, HEALTH_WATCH
-from nervenet.rpc.status import check_values, no_method, not_yet, status_of, to_outcome
-from nervenet.rpc.stream_of_calls import StreamOfCalls
+from nervenet.rpc.status import check_values, invalid, no_method, not_yet, status_of, to_outcome
+from nervenet.rpc.stream_of_calls import LARGEST, StreamOfCalls
 from nervenet.security import CURRENT_CALL, IdentifiedCall, current_call
 from nervenet.telemetry import from_metadata, trace_id
 from nervenet.telemetry.log_fields import bind_namespace
@@ -425,7 +425,7 @@ class Guard(grpc.GenericRpcHandler):
             try:
                 self._identified(call, context)
                 answer_one = partial(self._answer_one, call, method, context, rpc.answer)
-                answers = StreamOfCalls(answer_one, rpc.request.ByteSize, self._stopping).run(read(raw))
+                answers = StreamOfCalls(answer_one, self._stopping).run(read(raw))
                 async with aclosing(self.streams.watched(answers, self.standing(call))) as watched:
                     async for answer in watched:
                         yield answer
@@ -445,6 +445,10 @@ class Guard(grpc.GenericRpcHandler):
         began, code = SYSTEM.monotonic(), "CANCELLED"
         try:
             self.authorize(call)
+            if message.ByteSize() > LARGEST:
+                raise invalid(
+                    "requests", f"a message of more than {LARGEST >> 10} KiB: send it as a call of {call.name}"
+                )
             answer = await method(await self.allowed(call, message, context), context)
             code = "OK"
         except Exception as error:  # noqa: BLE001  # each error is answered; unknown ones are logged too

@@ -4,8 +4,8 @@
     async for answer in StreamOfCalls(answer_one, stopping).run(messages): …
 
 A message costs a quarter of a call: gRPC has nothing to set up or to tear down. `answer_one` turns a message into its answer and
-never raises. At most `MOST_AT_ONCE` messages are under way, and one above `LARGE` bytes is answered before the next one is
-read: what a stream holds in memory stays small.
+never raises. At most `MOST_AT_ONCE` messages are under way, and none may have more than `LARGEST` bytes, because the limits of bodies
+(`nervenet.rpc.bodies`) are about calls: so a stream holds 4 MiB at most.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-__all__ = ["LARGE", "MOST_AT_ONCE", "StreamOfCalls"]
+__all__ = ["LARGEST", "MOST_AT_ONCE", "StreamOfCalls"]
 
 MOST_AT_ONCE: Final = 64
-LARGE: Final = 64 << 10
+LARGEST: Final = 64 << 10
 
 
 class StreamOfCalls:
@@ -27,15 +27,11 @@ class StreamOfCalls:
 
     Args:
         answer: Answers a message. It runs in a task of its own.
-        size: The bytes of a message.
         stopping: Is set when the server stops. The stream then ends, once what is under way is answered.
     """
 
-    def __init__(
-        self, answer: Callable[[Any], Awaitable[Any]], size: Callable[[Any], int], stopping: asyncio.Event
-    ) -> None:
+    def __init__(self, answer: Callable[[Any], Awaitable[Any]], stopping: asyncio.Event) -> None:
         self._answer_to = answer
-        self._size = size
         self._stopping = stopping
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: list[Any] = []
@@ -73,8 +69,6 @@ class StreamOfCalls:
                     return
                 task = asyncio.create_task(self._answer(message))
                 self._tasks.add(task)
-                if self._size(message) > LARGE:
-                    await asyncio.wait((task,))
                 while len(self._tasks) >= MOST_AT_ONCE:
                     self._room.clear()
                     await self._room.wait()

@@ -58,7 +58,7 @@ type CoordinatorServiceClient interface {
 	// Starts many in one call; each has its own outcome.
 	StartWorkflows(ctx context.Context, in *StartWorkflowsRequest, opts ...grpc.CallOption) (*StartWorkflowsResponse, error)
 	// StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
-	// judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+	// judged, recorded and answered as a call of StartWorkflows, and has 64 KiB at most. Answers come when they are ready. A stream that breaks leaves
 	// unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
 	StreamStarts(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[StreamStartsRequest, StreamStartsResponse], error)
 	// Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.
@@ -345,7 +345,7 @@ type CoordinatorServiceServer interface {
 	// Starts many in one call; each has its own outcome.
 	StartWorkflows(context.Context, *StartWorkflowsRequest) (*StartWorkflowsResponse, error)
 	// StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
-	// judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+	// judged, recorded and answered as a call of StartWorkflows, and has 64 KiB at most. Answers come when they are ready. A stream that breaks leaves
 	// unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
 	StreamStarts(grpc.BidiStreamingServer[StreamStartsRequest, StreamStartsResponse]) error
 	// Send ids as workflows are started; each workflow is returned when it closes. One stream serves thousands of waiting callers.

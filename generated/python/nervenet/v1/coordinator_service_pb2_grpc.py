@@ -165,7 +165,7 @@ class CoordinatorServiceServicer(object):
 
     def StreamStarts(self, request_iterator, context):
         """StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
-        judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+        judged, recorded and answered as a call of StartWorkflows, and has 64 KiB at most. Answers come when they are ready. A stream that breaks leaves
         unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

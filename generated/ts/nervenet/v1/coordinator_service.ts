@@ -6378,7 +6378,7 @@ export const CoordinatorServiceService = {
   },
   /**
    * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
-   * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+   * judged, recorded and answered as a call of StartWorkflows, and has 64 KiB at most. Answers come when they are ready. A stream that breaks leaves
    * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
    */
   streamStarts: {
@@ -6616,7 +6616,7 @@ export interface CoordinatorServiceServer extends UntypedServiceImplementation {
   startWorkflows: handleUnaryCall<StartWorkflowsRequest, StartWorkflowsResponse>;
   /**
    * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
-   * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+   * judged, recorded and answered as a call of StartWorkflows, and has 64 KiB at most. Answers come when they are ready. A stream that breaks leaves
    * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
    */
   streamStarts: handleBidiStreamingCall<StreamStartsRequest, StreamStartsResponse>;
@@ -6717,7 +6717,7 @@ export interface CoordinatorServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
-   * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+   * judged, recorded and answered as a call of StartWorkflows, and has 64 KiB at most. Answers come when they are ready. A stream that breaks leaves
    * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
    */
   streamStarts(): ClientDuplexStream<StreamStartsRequest, StreamStartsResponse>;

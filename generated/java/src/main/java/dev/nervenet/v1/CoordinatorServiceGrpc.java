@@ -730,7 +730,7 @@ public final class CoordinatorServiceGrpc {
     /**
      * <pre>
      * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
-     * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+     * judged, recorded and answered as a call of StartWorkflows, and has 64 KiB at most. Answers come when they are ready. A stream that breaks leaves
      * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
      * </pre>
      */
@@ -984,7 +984,7 @@ public final class CoordinatorServiceGrpc {
     /**
      * <pre>
      * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
-     * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+     * judged, recorded and answered as a call of StartWorkflows, and has 64 KiB at most. Answers come when they are ready. A stream that breaks leaves
      * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
      * </pre>
      */
@@ -1237,7 +1237,7 @@ public final class CoordinatorServiceGrpc {
     /**
      * <pre>
      * StartWorkflows as messages of a stream, which cost a quarter of calls: for a client that starts again and again. Each message is
-     * judged, recorded and answered as a call of StartWorkflows. Answers come when they are ready. A stream that breaks leaves
+     * judged, recorded and answered as a call of StartWorkflows, and has 64 KiB at most. Answers come when they are ready. A stream that breaks leaves
      * unknown what its last messages did: send their starts again. Releases before 0.2 answer UNIMPLEMENTED.
      * </pre>
      */
