@@ -11,8 +11,10 @@ import pytest
 
 from nervenet import errors
 from nervenet.blobs.reference import Reference
+from nervenet.client.start_stream import StartStream
 from nervenet.node.node import Node
 from nervenet.node.recovery.blob_sweep import BlobSweep
+from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.wire import payload_out
 from tests.archive.world import lines_in
 from tests.blobs.stories import text
@@ -167,6 +169,10 @@ async def test_callers_cannot_name_a_value_of_the_store(world: World) -> None:
             await raw.call(method, **fields)
     with pytest.raises(errors.InvalidRequest, match="reference to the blob store"):
         await raw.call("StartWorkflows", requests=[{"definition": "echo", "input": forged}])
+    stream = StartStream(raw.nodes)
+    with pytest.raises(errors.InvalidRequest, match="reference to the blob store"):
+        await stream.start([pb.StartWorkflowRequest(workflow_id="w", definition="echo", input=forged)])
+    await stream.close()
 
 
 async def test_an_agent_of_the_gateway_cannot_name_a_value_of_the_store(world: World) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nervenet.blobs import is_reference
 from nervenet.rpc.channels import receive_limit
-from nervenet.rpc.methods import SERVED
+from nervenet.rpc.methods import CALLS_IN_A_STREAM, SERVED
 from nervenet.rpc.status import invalid
 from nervenet.v1 import common_pb2 as common
 from nervenet.wire import payload_for_people, payload_in, payload_out
@@ -44,8 +44,13 @@ class WithValues:
         for rpc in SERVED[service]:
             inner = getattr(servicer, rpc.name, None)
             if inner is not None:
-                around = self._of_requests if rpc.streams_in else self._of_request
-                setattr(self, rpc.name, around(inner, streams_out=rpc.streams_out))
+                if rpc.name in CALLS_IN_A_STREAM:  # the servicer answers each message as a call
+                    around = self._of_request(inner, streams_out=False)
+                elif rpc.streams_in:
+                    around = self._of_requests(inner, streams_out=rpc.streams_out)
+                else:
+                    around = self._of_request(inner, streams_out=rpc.streams_out)
+                setattr(self, rpc.name, around)
 
     def _of_request(self, inner: Callable[..., Any], *, streams_out: bool) -> Callable[..., Any]:
         async def stream(request: Any, context: Any) -> AsyncGenerator[Any, None]:
