@@ -149,3 +149,20 @@ async def test_new_credentials_open_a_new_stream(tmp_path: Path) -> None:
         async with asyncio.timeout(20):  # a file is read again each second
             while len(node.streams) == 1:
                 await client.start("w", id="c")
+
+
+async def test_a_stream_that_is_old_is_followed_by_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Streaming()
+    async with serving(node) as server, Client(server.address) as client:
+        await client.start("w", id="a")
+        node.release.clear()
+        waiting = asyncio.create_task(client.start("w", id="b"))
+        await until(lambda: len(node.messages) == 2, "one is under way on the first stream")
+        (first,) = [client._parts()[0]._stream._open]
+        assert first is not None
+        monkeypatch.setattr(first, "_until", 0.0)
+        starting = asyncio.create_task(client.start("w", id="c"))
+        await until(lambda: len(node.messages) == 3, "the next one goes by a second stream")
+        node.release.set()
+        await asyncio.gather(waiting, starting)
+    assert len(node.streams) == 2

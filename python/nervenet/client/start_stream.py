@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batches of starts as messages of one StreamStarts, which cost a quarter of calls (decision 0063).
 
-The stream is opened with the first batch and used until it breaks, or until the client's node or credentials are others. A batch
-whose stream breaks raises Unavailable: whether it was started is unknown, and each start has an id, so it may be sent again.
+The stream is opened with the first batch and used until it breaks, until the client's node or credentials are others, or for `LONGEST`
+seconds: a server that ends a connection for its age lets streams go on for a while, and none is cut off then. A batch whose stream
+breaks raises Unavailable: whether it was started is unknown, and each start has an id, so it may be sent again.
 Large batches, and those for nodes before 0.2, which have no such stream, are calls of StartWorkflows.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nervenet.errors import RequestError, Unavailable
 from nervenet.grpc_import import grpc
 from nervenet.rpc.status import from_outcome
 from nervenet.rpc.stream_of_calls import LARGEST
+from nervenet.timing import CONNECTION_AGE_GRACE
 from nervenet.v1 import coordinator_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from nervenet.rpc.channels import Channel, Metadata
 
 __all__ = ["StartStream"]
+
+LONGEST: Final = CONNECTION_AGE_GRACE / 2
 
 
 class StartStream:
@@ -54,7 +58,7 @@ class StartStream:
     def _stream(self, channel: Channel) -> _Stream:
         """The open stream to this node, with the credentials of now."""
         metadata, stream = self._nodes.metadata(), self._open
-        if stream is None or stream.broken is not None or stream.channel is not channel or stream.metadata != metadata:
+        if stream is None or stream.channel is not channel or stream.metadata != metadata or not stream.lasts:
             if stream is not None:
                 self._close(stream)
             stream = self._open = _Stream(self._nodes, channel, metadata)
@@ -74,12 +78,13 @@ class StartStream:
 
 
 class _Stream:
-    """One stream. `broken`: why it can no longer be used."""
+    """One stream."""
 
     def __init__(self, nodes: Nodes, channel: Channel, metadata: Metadata) -> None:
         self.channel = channel
         self.metadata = metadata
-        self.broken: RequestError | None = None
+        self._broken = False
+        self._until = nodes.clock.monotonic() + LONGEST
         self._nodes = nodes
         self._loop = asyncio.get_running_loop()
         self._call: Any = channel["StreamStarts"](metadata=metadata)
@@ -88,6 +93,11 @@ class _Stream:
         self._under_way: dict[int, asyncio.Future[pb.StreamStartsResponse]] = {}
         self._writing = asyncio.Lock()
         self._reading = self._loop.create_task(self._read(), name="answers to starts")
+
+    @property
+    def lasts(self) -> bool:
+        """Whether another message may be sent."""
+        return not self._broken and self._nodes.clock.monotonic() < self._until
 
     async def answer(self, message: pb.StreamStartsRequest) -> pb.StreamStartsResponse:
         """Send a message, and wait for its answer. Raises RequestError."""
@@ -119,13 +129,11 @@ class _Stream:
         except grpc.aio.AioRpcError as broken:
             found = nodes.translated(broken, channel)
             error = found if isinstance(found, RequestError) else Unavailable(str(found), code="UNAVAILABLE")
-            if self._answered and not isinstance(
-                error, Unavailable
-            ):  # what was true for the stream need not be for the next one
+            if self._answered and not isinstance(error, Unavailable):  # a new stream may have what this one has lost
                 error = Unavailable(str(error), code="UNAVAILABLE", reason=error.reason)
         except asyncio.CancelledError:
             error = Unavailable("the client was closed", code="UNAVAILABLE")
-        self.broken = error
+        self._broken = True
         for future in self._under_way.values():
             if not future.done():
                 future.set_exception(error)
@@ -136,7 +144,7 @@ class _Stream:
 
     async def close(self) -> None:
         """End it when what is under way is answered."""
-        if self._under_way and self.broken is None:
+        if self._under_way and not self._broken:
             await asyncio.wait(tuple(self._under_way.values()))
         self._call.cancel()
         await asyncio.wait((self._reading,))

@@ -364,7 +364,7 @@ LEASE_LEFT: Final = Metric(
 RPC_SERVER: Final = Metric(
     "rpc.server.call.duration", "histogram", "s", ("rpc.system.name", "rpc.method", "rpc.response.status_code", "error.type"),
     "Time of calls that this process served.",
-    "A call ends. Waits (`AwaitWorkflows`, `WatchWorkflow`, `Heartbeat`, and starts with `wait`, among them those of a client "
+    "A call ends. Waits (`AwaitWorkflows`, `StreamStarts`, `WatchWorkflow`, `Heartbeat`, and starts with `wait`, among them those of a client "
     "that runs one workflow at a time) last as long as their caller wants.",
     "`UNAVAILABLE`: Redis or etcd is away. `RESOURCE_EXHAUSTED`: a limit. `UNAUTHENTICATED`: a wrong token.",
     "node, agent",
