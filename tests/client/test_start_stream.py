@@ -25,7 +25,8 @@ class Earlier:
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
         self.messages: list[list[str]] = []
-        self.streams: set[int] = set()
+        self.streams: set[Any] = set()
+        """The contexts of the streams, which stay alive: another one has no id of theirs."""
         self.release = asyncio.Event()
         self.release.set()
 
@@ -39,7 +40,7 @@ class Streaming(Earlier):
 
     async def StreamStarts(self, request: Any, context: Any) -> Any:
         self.messages.append([start.workflow_id for start in request.requests])
-        self.streams.add(id(context))
+        self.streams.add(context)
         await self.release.wait()
         if request.requests[0].workflow_id.startswith("bad"):
             raise errors.InvalidRequest("it is bad", code="INVALID_ARGUMENT", reason="INVALID_FIELD")

@@ -86,8 +86,7 @@ def test_every_request_that_names_something_is_read() -> None:
 
 
 def test_streams_of_calls_have_the_row_of_those_calls() -> None:
-    streams = {METHODS[name].path: call.path for name, call in CALLS_IN_A_STREAM.items()}
-    assert streams == JUDGED_AS
+    assert {METHODS[name].path: call.path for name, call in CALLS_IN_A_STREAM.items()} == JUDGED_AS
     assert all(ACCESS[stream] == ACCESS[call] for stream, call in JUDGED_AS.items())
 
 

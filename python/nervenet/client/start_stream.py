@@ -43,10 +43,11 @@ class StartStream:
     async def start(self, requests: Sequence[pb.StartWorkflowRequest]) -> Sequence[pb.StartOutcome]:
         """One try at one node. Raises RequestError."""
         channel = self._nodes.channel()
-        message = pb.StreamStartsRequest(requests=requests)
-        if channel.target not in self._without and message.ByteSize() <= LARGEST:
+        if channel.target not in self._without:
+            message = pb.StreamStartsRequest(requests=requests)
             try:
-                return (await self._stream(channel).answer(message)).outcomes
+                if message.ByteSize() <= LARGEST:
+                    return (await self._stream(channel).answer(message)).outcomes
             except RequestError as error:
                 if error.code != "UNIMPLEMENTED":
                     raise

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 
+from nervenet.security.roles import JUDGED_AS, rpc_name
 from nervenet.v1 import agent_service_pb2, coordinator_service_pb2, registry_service_pb2
 
 __all__ = ["HEALTH_CHECK", "HEALTH_WATCH", "METHODS", "SERVED", "SERVICES", "RpcMethod", "methods_of"]
@@ -86,7 +87,9 @@ SERVED: Final[Mapping[str, tuple[RpcMethod, ...]]] = {
 """The methods of the contract, by service."""
 METHODS: Final[Mapping[str, RpcMethod]] = {method.name: method for methods in SERVED.values() for method in methods}
 SERVICES: Final = tuple(SERVED)
-CALLS_IN_A_STREAM: Final[Mapping[str, RpcMethod]] = {"StreamStarts": METHODS["StartWorkflows"]}
+CALLS_IN_A_STREAM: Final[Mapping[str, RpcMethod]] = {
+    rpc_name(stream): METHODS[rpc_name(call)] for stream, call in JUDGED_AS.items()
+}
 """Streams whose messages are calls, and of which method."""
 
 _HEALTH: Final = {method.name: method for method in methods_of(health_pb2)["grpc.health.v1.Health"]}
