@@ -49,7 +49,7 @@ export EXEC
 # What `make chaos` does can be repeated (SEED) and lengthened; with SABOTAGE=1 it has to fail.
 export SEED MINUTES WORKFLOWS SABOTAGE SETTINGS ROUNDS UNDER
 
-.PHONY: help setup demo docs test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict bench bench-guard bench-table bench-langgraph bench-peers bench-documents logistics pictures promtool kubernetes kubernetes-write kubernetes-run sbom audit dashboard-test dashboard-pictures bench-dashboard chaos chaos-long fuzz damage simulate model clean lock
+.PHONY: help setup demo docs test test-pure test-pythons test-long failover rolling freezes impatient etcd-outage frameworks frameworks-long lint generate stubs misbehaving storm strict torn bench bench-guard bench-table bench-langgraph bench-peers bench-documents logistics pictures promtool kubernetes kubernetes-write kubernetes-run sbom audit dashboard-test dashboard-pictures bench-dashboard chaos chaos-long fuzz damage simulate model clean lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -125,6 +125,9 @@ misbehaving: $(READY) ## 500 good workflows on 3 nodes beside one that loops, on
 
 storm: $(READY) ## kill or stop one of four agents every second for two minutes under 500 workflows: no task may be blamed (SEED, ARGS="--poisons 1")
 	@$(BIN)/python -m tests.recovery.storm $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+torn: $(READY) ## kill Redis 200 times under a mesh and cut the end off its file: every workflow ends right (TURNS, SEED)
+	@TURNS=$(or $(TURNS),200) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest tests/recovery/test_redis_restarts.py -k torn --timeout 3600 $(ARGS)
 
 strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durability strict and normal; count acknowledged facts that are lost
 	@$(BIN)/python -m tests.recovery.strict --durability strict $(ARGS)

@@ -9,6 +9,9 @@ lost one's number is told apart. Not here: processes that die together with Redi
 The owner may unload the workflow where nothing is for it to do (docs/decisions/0056): what it remembers stays, packed. News
 loads it: it reads the journal, compares it with what it remembers, and folds what is new. A loss may come between any two of these.
 
+Messages tell the owner of entries that others append, late or never. It folds what a message says if that is the next entry. After
+a write-back a message may tell of an entry that has moved, so the owner looks at the journal instead.
+
 Once a look at the server says that its disk has the closed journal, the owner forgets it (docs/decisions/0057): from then on a
 crash loses nothing of it, and a FLUSHALL is not asked about any more. How a look tells what is on the disk: redis_link/persistence.py.
 """
@@ -47,6 +50,7 @@ class State(NamedTuple):
     durable: int = 0  # entries that a crash can't take: they are on the disk, and on those of the replicas
     look: bool = False  # the owner has asked whether all of a closed journal is, and has no answer yet
     forgotten: bool = False  # the owner no longer remembers the closed journal
+    news: frozenset[Entry] = frozenset()  # messages under way to the owner
     faults: tuple[int, ...] = ()
 
 
@@ -60,8 +64,11 @@ class Restore(Model[State]):
     unloads: int = 0
     silent: bool = False
     """Whether a loss goes unnoticed while the workflow is unloaded."""
+    messages: bool = False
+    """Whether the owner also folds what messages say, not only what it reads."""
 
     in_doubt: bool = True
+    doubts_old_news: bool = True
     same_ids: bool = True
     others_behind: bool = True
     by_name: bool = True
@@ -124,7 +131,7 @@ class Restore(Model[State]):
                 yield Step(f"REDIS COMES BACK WITH {kept} ENTRIES", self._lost(after, kept), fault=True)
         if not s.doubt and not s.again and not s.forgotten and (after := self.spend(s, "owner_deaths")) is not None:
             sent = self._asked(s.journal) & s.sent
-            replaced = after._replace(folded=s.journal, sent=sent, unloaded=False, read=None)
+            replaced = after._replace(folded=s.journal, sent=sent, unloaded=False, read=None, news=frozenset())
             yield Step("THE OWNER IS REPLACED", replaced, fault=True)
 
     def _disk(self, s: State) -> Iterator[Step[State]]:
@@ -149,7 +156,8 @@ class Restore(Model[State]):
         if _has(s, "close"):
             return s, "closed"
         entry = Entry(s.journal[-1].n + 1, s.epoch, name)
-        return s._replace(journal=(*s.journal, entry)), "new"
+        news = s.news | {entry} if self.messages and name != "close" else s.news
+        return s._replace(journal=(*s.journal, entry), news=news), "new"
 
     def _lost(self, s: State, kept: int) -> State:
         """Everybody who lives learns that another server answers, before any other reply is read."""
@@ -178,6 +186,10 @@ class Restore(Model[State]):
             return
         if (after := self.spend(s, "unloads")) is not None and (self._is_quiet(s) or not self.unloads_only_quiet):
             yield Step("the owner unloads it", after._replace(unloaded=True))
+        for told in s.news:
+            if told.n == len(s.folded) + 1:
+                heard = s._replace(folded=(*s.folded, told), news=s.news - {told})
+                yield Step(f"a message says {told.name}: owner folds it", heard)
         for step in self._asked(s.folded) - s.sent:
             yield Step(f"owner sends {step}", s._replace(sent=s.sent | {step}))
         known = len(s.folded)
@@ -208,6 +220,8 @@ class Restore(Model[State]):
 
     def _restored(self, s: State) -> State:
         """What the owner remembers, under its old ids; what others appended meanwhile behind it, under new ones."""
+        if self.doubts_old_news:
+            s = s._replace(news=frozenset())
         if s.unloaded and not self.packs_entries:
             return s._replace(folded=s.journal, doubt=False)
         known = {entry.name for entry in s.folded}

@@ -54,6 +54,7 @@ SHORT: Final[dict[str, Model[Any]]] = {
         runs=1, doubles=1, signals=0, errors=1
     ),
     "restore: Redis loses its tail twice, the owner dies between": Restore(losses=2, owner_deaths=1),
+    "restore: the owner hears messages, Redis loses its tail": Restore(messages=True),
     "restore: unloaded while it waits, Redis loses its tail": Restore(unloads=2),
     "restore: unloaded while it waits, Redis loses its tail, the owner dies": Restore(unloads=1, owner_deaths=1),
     "restore: unloaded, and nobody notices that Redis loses its tail": Restore(unloads=1, silent=True),
@@ -81,6 +82,7 @@ LONG: Final[dict[str, Model[Any]]] = {
     "escalation: a cancel, a zombie owner": Escalation(questions=1, owner_zombies=1, cancels=1),
     "runs: three of them": Renew(runs=3, doubles=1, owner_deaths=1),
     "runs: the code has an error in two of them, the owner dies": Renew(signals=0, doubles=1, owner_deaths=1, errors=1),
+    "restore: the owner hears messages, Redis loses its tail twice": Restore(messages=True, losses=2),
     "restore: Redis loses its tail three times": Restore(losses=3, owner_deaths=1),
     "restore: unloaded twice, Redis loses its tail twice, the owner dies": Restore(losses=2, owner_deaths=1, unloads=2),
     "restore: what has closed is forgotten once it is on the disk, two losses": Restore(
@@ -185,6 +187,7 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "so do those behind the last folded entry": (Renew(keep_unfolded=False), "a signal that was acknowledged"),
     "a run begins with no marker": (Renew(clear_markers=False), NEVER_CLOSES),
     "nothing is believed before the journal is compared": (Restore(in_doubt=False), "the owner has gone on"),
+    "old news is looked up": (Restore(messages=True, doubts_old_news=False), "the owner has gone on"),
     "written back under the same ids": (Restore(same_ids=False), "an answer stands before its question"),
     "what came meanwhile goes behind": (Restore(others_behind=False), "never again possible: what was"),
     "a name on both sides is one": (Restore(by_name=False), "a name is recorded twice"),

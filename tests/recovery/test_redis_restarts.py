@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from tests.support.waiting import until
 
 @pytest.mark.long
 async def test_a_torn_tail_again_and_again(tmp_path: Path, etcd_url: str) -> None:
-    seed = random.randrange(1 << 16)
+    """The long form is `make torn`."""
+    seed = int(os.environ.get("SEED") or random.randrange(1 << 16))
     print(f"seed {seed}")
     async with broken_mesh(tmp_path, etcd_url) as mesh:
-        for turn in range(4):
+        for turn in range(int(os.environ.get("TURNS", "12"))):
             load = await mesh.load(24, first=100 * turn)
             await mesh.under_way(24 * 8 * turn + 60)
             mesh.server.kill()

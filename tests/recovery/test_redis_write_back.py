@@ -33,24 +33,6 @@ async def written(store: DataPlane, *names: str) -> tuple[str, list[RawEntry]]:
     return workflow_id, await store.journal.read(workflow_id)
 
 
-async def lose(store: DataPlane, workflow_id: str, down_to: int) -> None:
-    """What a Redis that came back without its tail has: head and journal as they were after entry `down_to`."""
-    head, journal, _ = store.keys.written(workflow_id)
-    entries = await store.journal.read(workflow_id)
-    owner = await store.link.call("HGET", head, "owner")
-    await store.link.call("DEL", head, journal)
-    await store.clock_moves()
-    kept = entries[:down_to]
-    if not kept:
-        return
-    for entry in kept:
-        await store.link.call("XADD", journal, entry.id, "n", entry.name, "e", entry.data)
-    markers = [word for entry in kept for word in (f"e:{entry.name}", entry.id)]
-    size = sum(len(entry.data) for entry in kept)
-    fields = ("run", 1, "state", "RUNNING", "last", kept[-1].id, "bytes", size, "owner", owner)
-    await store.link.call("HSET", head, *fields, *markers)
-
-
 def restore(store: DataPlane, workflow_id: str, entries: list[RawEntry], **more: object) -> object:
     return store.journal.restore(workflow_id, 1, OWNER, entries, HEAD if entries[0].n == 1 else None, **more)  # type: ignore[arg-type]
 
@@ -73,7 +55,7 @@ async def test_a_whole_journal_is_left_as_it_is(store: DataPlane) -> None:
 async def test_a_lost_tail_comes_back_under_its_own_ids(store: DataPlane, left: int) -> None:
     workflow_id, remembered = await written(store, "task:a", "signal:s", "task:b")
     size = (await store.head(workflow_id)).size
-    await lose(store, workflow_id, left)
+    await store.lose(workflow_id, left)
     found = await restored(store, workflow_id, remembered[left - 1 :] if left > 1 else remembered)
     assert (found.status, found.written, found.moved) == ("restored", 4 - left, 0)
     assert await store.journal.read(workflow_id) == remembered
@@ -85,7 +67,7 @@ async def test_a_lost_tail_comes_back_under_its_own_ids(store: DataPlane, left: 
 
 async def test_what_others_appended_meanwhile_goes_behind_what_was_lost(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "decided:ask#1", "task:b")
-    await lose(store, workflow_id, 1)
+    await store.lose(workflow_id, 1)
     for name in ("task:c", "decided:ask#1", "attempt:b#1", "signal:s"):
         await store.journal.append(workflow_id, 1, name, b"later")
     found = await restored(store, workflow_id, remembered)
@@ -100,7 +82,7 @@ async def test_what_others_appended_meanwhile_goes_behind_what_was_lost(store: D
 
 async def test_a_lost_head_is_made_again_from_the_first_entry_only(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "task:b")
-    await lose(store, workflow_id, 0)
+    await store.lose(workflow_id, 0)
     assert (await restored(store, workflow_id, remembered[1:])).status == "unknown", "not enough is remembered"
     found = await restored(store, workflow_id, remembered)
     assert (found.status, found.written) == ("created", 3)
@@ -118,7 +100,7 @@ async def test_a_lost_head_is_made_again_from_the_first_entry_only(store: DataPl
 
 async def test_a_gap_is_not_bridged(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "task:b", "task:c")
-    await lose(store, workflow_id, 1)
+    await store.lose(workflow_id, 1)
     assert (await restored(store, workflow_id, remembered[2:])).status == "gap"
     assert await store.names(workflow_id) == ["start"]
 
@@ -126,12 +108,12 @@ async def test_a_gap_is_not_bridged(store: DataPlane) -> None:
 async def test_who_owns_it_no_more_adds_what_is_missing_and_changes_nothing_else(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "task:b")
     await store.ownership.move(workflow_id, OTHER, OWNER)
-    await lose(store, workflow_id, 2)
+    await store.lose(workflow_id, 2)
     found = await restored(store, workflow_id, remembered)
     assert (found.status, found.owner, found.written) == ("not_owner", OTHER, 1)
     assert await store.journal.read(workflow_id) == remembered
 
-    await lose(store, workflow_id, 2)
+    await store.lose(workflow_id, 2)
     await store.journal.append(workflow_id, 1, "timer:1", b"", owner=OTHER)
     assert (await restored(store, workflow_id, remembered)).status == "not_owner"
     assert await store.names(workflow_id) == ["start", "task:a", "timer:1"], "the owner has gone on from there"
@@ -143,7 +125,7 @@ async def test_a_lost_close_closes_it_again(store: DataPlane) -> None:
     workflow_id, _ = await written(store, "task:a")
     await store.journal.close(workflow_id, 1, OWNER, b"end", State.SUCCEEDED, 60_000)
     remembered = await store.journal.read(workflow_id)
-    await lose(store, workflow_id, 1)
+    await store.lose(workflow_id, 1)
     found = await restored(store, workflow_id, remembered, closed=State.SUCCEEDED, retention_ms=60_000)
     assert (found.status, found.written) == ("restored", 2)
     head = await store.head(workflow_id)
@@ -155,7 +137,7 @@ async def test_a_lost_close_closes_it_again(store: DataPlane) -> None:
 async def test_a_close_that_met_the_shortened_journal_stays_its_end(store: DataPlane) -> None:
     """An owner's retried close may come before anybody noticed that Redis has lost something."""
     workflow_id, remembered = await written(store, "task:a", "task:b")
-    await lose(store, workflow_id, 2)
+    await store.lose(workflow_id, 2)
     await store.journal.append(workflow_id, 1, "signal:s", b"s")
     await store.journal.close(workflow_id, 1, OWNER, b"end", State.SUCCEEDED, 60_000)
     found = await restored(store, workflow_id, remembered)
@@ -170,7 +152,7 @@ async def test_the_next_run_takes_the_place_of_the_one_that_redis_still_has(stor
     first = await store.journal.read(workflow_id)
     await store.journal.begin_next(workflow_id, 1, OWNER, OWNER, b"again", first[-1].id.decode(), (), {"version": 1})
     second = await store.journal.read(workflow_id)
-    await lose(store, workflow_id, 0)
+    await store.lose(workflow_id, 0)
     await restored(store, workflow_id, first)
     await store.journal.append(workflow_id, 1, "signal:late", b"s")
     found = await store.journal.restore(workflow_id, 2, OWNER, second, HEAD)
@@ -182,7 +164,7 @@ async def test_the_next_run_takes_the_place_of_the_one_that_redis_still_has(stor
 
 async def test_a_full_redis_refuses_all_of_it(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "task:b")
-    await lose(store, workflow_id, 1)
+    await store.lose(workflow_id, 1)
     before = await store.snapshot()
     await store.link.call("CONFIG", "SET", "maxmemory", "1")
     try:

@@ -8,10 +8,12 @@ import itertools
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nervenet.dev.servers import free_port, valkey
+from nervenet.redis_link.connection import Connection
 from nervenet.redis_link.dial import ServerIdentity
 from nervenet.redis_link.faults import ConnectionLost, RedisRefused
 from nervenet.redis_link.link import Link
@@ -220,6 +222,41 @@ async def test_a_blocked_reader_hears_of_a_restart_and_reads_on(tmp_path: Path) 
         await link.call("XADD", "s", "1-1", "n", "start")
         assert await reader.read("XREAD", "BLOCK", 2000, "STREAMS", "s", "0") == [[b"s", [[b"1-1", [b"n", b"start"]]]]]
         assert reader.connects == 2
+        await link.close()
+
+
+async def test_a_reader_reads_nothing_of_another_server_before_those_who_must_know_of_it(tmp_path: Path) -> None:
+    """What it would read may follow from what that server has lost, and is about to get back."""
+    async with valkey(tmp_path) as server:
+        link = await open_link(server.url)
+        reader, order, commands = await link.dedicated(), list[str](), asyncio.Event()
+
+        async def hook(old: ServerIdentity, new: ServerIdentity) -> None:
+            order.append("told")
+
+        async def connect_late(wait: float | None = None, *, watched: bool = True) -> tuple[Connection, ServerIdentity]:
+            if watched:
+                await commands.wait()
+            return await Link.connect(link, wait, watched=watched)
+
+        link.on_reconnect.append(hook)
+        assert await reader.read("XADD", "s", "1-1", "n", "start") == b"1-1"
+        link.connect = connect_late  # type: ignore[method-assign]
+        connects = reader.connects
+        await server.restart()
+
+        async def read() -> Any:
+            while True:
+                with suppress(ConnectionLost):
+                    return await reader.read("XREAD", "STREAMS", "s", "0")
+
+        reading = asyncio.create_task(read())
+        reading.add_done_callback(lambda _: order.append("read"))
+        while reader.connects == connects:
+            await asyncio.sleep(0)
+        commands.set()
+        assert await reading == [[b"s", [[b"1-1", [b"n", b"start"]]]]]
+        assert order == ["told", "read"]
         await link.close()
 
 

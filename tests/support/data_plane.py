@@ -85,6 +85,23 @@ class DataPlane:
         _, keys = await self.link.call("SCAN", 0, "MATCH", f"nn:{self.keys.namespace}:*", "COUNT", 10_000)
         return {key: await self.link.call("DUMP", key) for key in sorted(keys)}
 
+    async def lose(self, workflow_id: str, down_to: int) -> None:
+        """What a Redis that came back without its tail has: head and journal as they were after entry `down_to`."""
+        head, journal, _ = self.keys.written(workflow_id)
+        entries = await self.journal.read(workflow_id)
+        owner = await self.link.call("HGET", head, "owner")
+        await self.link.call("DEL", head, journal)
+        await self.clock_moves()
+        kept = entries[:down_to]
+        if not kept:
+            return
+        for entry in kept:
+            await self.link.call("XADD", journal, entry.id, "n", entry.name, "e", entry.data)
+        markers = [word for entry in kept for word in (f"e:{entry.name}", entry.id)]
+        size = sum(len(entry.data) for entry in kept)
+        fields = ("run", 1, "state", "RUNNING", "last", kept[-1].id, "bytes", size, "owner", owner)
+        await self.link.call("HSET", head, *fields, *markers)
+
     async def clock_moves(self) -> int:
         """Return once Redis' clock is past the millisecond in which this was called."""
         began = now = await self.journal.now_ms()

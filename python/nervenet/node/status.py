@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 class NodeStatus:
     """See the module. Only `Node` changes it, and the drain call of its own service."""
 
-    __slots__ = ("draining", "node_id", "served", "session")
+    __slots__ = ("draining", "node_id", "rewritten_ms", "served", "session")
 
     def __init__(self, node_id: str, session: Session) -> None:
         self.node_id = node_id
         self.session = session
         self.draining = False
+        self.rewritten_ms = 0
+        """Redis' time when this node last wrote back what Redis had lost. Entries that were appended before may have moved since, or be
+        gone: only the journal says where they are, no message."""
         self.served: Served | None = None  # None: the gRPC side does not serve yet
 
     def __repr__(self) -> str:

@@ -186,6 +186,9 @@ class ClusterLink(Link):
     def check_server(self, server: ServerIdentity) -> None:
         """Nothing to do: any server of the cluster will do."""
 
+    async def reached(self, server: ServerIdentity) -> None:
+        """Nothing to wait for, either."""
+
     async def close(self) -> None:
         if self._closed:
             return

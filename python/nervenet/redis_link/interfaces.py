@@ -29,6 +29,10 @@ class ConnectionSource(Protocol):
         """Compare the server of a new connection with the server that gets the commands."""
         ...
 
+    async def reached(self, server: ServerIdentity) -> None:
+        """Return once the server of a new connection gets the commands, too. Raises `ConnectionLost` if another one does."""
+        ...
+
 
 class CommandRouter(Protocol):
     """Finds the server that has the key of a command."""

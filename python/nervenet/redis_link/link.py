@@ -357,6 +357,17 @@ class Link:
         if self._connection is not None and not server.same(self._server):
             self._connection.abort("another server answers at this address")
 
+    async def reached(self, server: ServerIdentity) -> None:
+        """Return once the commands go to this server, so once the hooks know of it: nothing that it has may be read before."""
+        self.check_server(server)
+        try:
+            async with asyncio.timeout(self.patience):
+                await self._up.wait()
+        except TimeoutError:
+            raise self._down() from None
+        if not server.same(self._server):
+            raise ConnectionLost("the commands go to another server")
+
     def _adopt(self, child: _Child) -> _Child:
         self._children.add(child)
         return child

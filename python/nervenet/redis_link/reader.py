@@ -92,8 +92,12 @@ class Reader:
         connection, identity = await server.connect(self._router.patience, watched=False)
         self._connections = {at: one for at, one in self._connections.items() if not one.lost.done()}
         self._connections[server] = connection
-        server.check_server(identity)
         self.connects += 1
+        try:
+            await server.reached(identity)
+        except BaseException:
+            connection.abort("the commands go to another server")
+            raise
         if self._closed:  # perhaps while it connected
             connection.abort("the reader was closed")
             raise LinkClosed("this reader is closed")

@@ -106,15 +106,21 @@ class WriteBack:
 
         `look` is what Redis has of it. Returns None where its head is gone and this node must not make it again.
         """
-        entries = remembered.entries()
+        entries, found = remembered.entries(), None
         if look is not None and look.run == remembered.run:
             found = await self._write(remembered, lacking(entries, look), None)
-            if found is not None and found.status not in ("gap", "unknown"):
-                return found
-        head = head_of(entries[0], remembered.req)
-        if head is not None and not await self.may_make_heads():
-            return None
-        return await self._write(remembered, entries, head)
+        if found is None or found.status in ("gap", "unknown"):
+            head = head_of(entries[0], remembered.req)
+            if head is not None and not await self.may_make_heads():
+                return None
+            found = await self._write(remembered, entries, head)
+        await self.doubt_news()
+        return found
+
+    async def doubt_news(self) -> None:
+        """Journals have changed: what messages say of entries so far may no longer be so."""
+        status = self._context.status
+        status.rewritten_ms = max(status.rewritten_ms, await self._context.journal.now_ms())
 
     async def _write(
         self, remembered: Remembered, entries: Sequence[RawEntry], head: dict[str, Arg] | None

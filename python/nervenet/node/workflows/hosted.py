@@ -110,7 +110,7 @@ class HostedWorkflows:
     def feed_early(self, coordinator: Coordinator) -> None:
         """Give a new coordinator the entries that arrived before it existed."""
         for n, ms, name, data in self._early.pop(coordinator.workflow_id, ()):
-            coordinator.feed(n, ms, name, data)
+            coordinator.hear(n, ms, name, data)
 
     # ── hosted, and no longer hosted ─────────────────────────────────────────────────────────────────────────────────
 

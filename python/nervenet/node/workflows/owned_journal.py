@@ -59,6 +59,7 @@ class OwnedJournal(ABC):
     __slots__ = (
         "_context",
         "_early",
+        "_losses",
         "_reading",
         "_unproven",
         "_weigh_entry",
@@ -87,6 +88,7 @@ class OwnedJournal(ABC):
         self.dropped = False
         self.unconfirmed_entries: dict[str, Body] = {}
         self._early: dict[int, tuple[int, str, bytes]] = {}
+        self._losses = 0  # how often Redis may have lost some of it
         self._reading = False
         self._weigh_entry = weigh_entry
         self._unproven: frozenset[str] = frozenset()
@@ -123,8 +125,15 @@ class OwnedJournal(ABC):
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def hear(self, n: int, ms: int, name: str, data: bytes) -> None:
+        """An entry, from a message: news only if it cannot have moved since."""
+        if ms > self._context.status.rewritten_ms:
+            self.feed(n, ms, name, data)
+        else:
+            self.catch_up()
+
     def feed(self, n: int, ms: int, name: str, data: bytes) -> None:
-        """One stored entry, from a wake, a page or an answer, in any order."""
+        """One stored entry, in any order."""
         if self.dropped or self._unproven:  # what arrives meanwhile is read again later
             return
         if n == self.applied + 1:
@@ -144,7 +153,9 @@ class OwnedJournal(ABC):
         """An entry that this node appended itself, in the form it was made from, and as it is stored."""
         if self.dropped or self._unproven:
             return
-        if entry.n == self.applied + 1:
+        if entry.time_ms <= self._context.status.rewritten_ms:
+            self.catch_up()
+        elif entry.n == self.applied + 1:
             self._apply(entry, data)
             if self._early:
                 self._feed_early()
@@ -168,7 +179,7 @@ class OwnedJournal(ABC):
         self._context.spawn(self._feed_with_values(blobs, n, ms, name, data))
 
     async def _feed_with_values(self, blobs: Blobs, n: int, ms: int, name: str, data: bytes) -> None:
-        entry, backoff = None, Backoff(longest=BLOBS_RETRY)
+        entry, backoff, losses = None, Backoff(longest=BLOBS_RETRY), self._losses
         try:
             while entry is None and not self.dropped:
                 try:
@@ -178,7 +189,8 @@ class OwnedJournal(ABC):
                     await asyncio.sleep(backoff.next())
         finally:
             self._unproven -= {BLOBS}
-            if entry is not None and not self.dropped and not self._unproven and n == self.applied + 1:
+            proven = losses == self._losses and not self._unproven
+            if entry is not None and not self.dropped and proven and n == self.applied + 1:
                 self._apply(entry, data)
             self.acknowledged(BLOBS)
 
@@ -191,18 +203,21 @@ class OwnedJournal(ABC):
     async def _read(self) -> None:
         try:
             while not self.dropped and not self._unproven:
-                applied = self.applied
+                applied, losses = self.applied, self._losses
                 page = await self._context.journal.read(self.workflow_id, self.last_id)
-                if page and page[0].n <= applied:
+                if page and page[0].n <= applied and losses == self._losses:
                     self._rewritten(f"entry {page[0].n} was rewritten")
                     return
                 for i, raw in enumerate(page, 1):
+                    if losses != self._losses:  # Redis has lost something since, and these may have moved
+                        break
                     if raw.n > self.applied:
                         self.feed(raw.n, raw.ms, raw.name, raw.data)
                     if i % ENTRIES_AT_A_TIME == 0:
                         await asyncio.sleep(0)  # the others' news
-                if len(page) < 2:
-                    return
+                else:
+                    if len(page) < 2:
+                        return
         finally:
             self._reading = False
 
@@ -237,6 +252,8 @@ class OwnedJournal(ABC):
     def suspend(self) -> None:
         """Redis may have lost what this machine has folded: take no entries until it is written back."""
         self._unproven |= {LOSS}
+        self._early.clear()
+        self._losses += 1
 
     def resume(self) -> None:
         """The journal holds what this machine has folded: take entries again."""

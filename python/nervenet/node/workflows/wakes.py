@@ -82,7 +82,7 @@ class Wakes:
             elif data:
                 early.append((int(n), int(ms), name, data))
         elif data:
-            coordinator.feed(int(n), int(ms), name, data)
+            coordinator.hear(int(n), int(ms), name, data)
         elif name.startswith(NOT_YOU):
             self._refused(coordinator, name.removeprefix(NOT_YOU))
         elif name == LOOK:
