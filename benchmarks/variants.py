@@ -114,12 +114,14 @@ class Counted(Bench):
         return row | {"waits": {role: (waits(pid) - before[role]) / workflows for role, pid in pids.items()}}
 
 
-def interleaved(variants: list[Variant], concurrency: list[int], rounds: int, seconds: float) -> list[dict[str, Any]]:
+def interleaved(
+    variants: list[Variant], concurrency: list[int], rounds: int, seconds: float, work_ms: int
+) -> list[dict[str, Any]]:
     """The rows of all rounds."""
     rows = []
     for first in range(0, rounds, ROUNDS_OF_A_START):
         with ExitStack() as stack:
-            bench = _start(stack, _rotated(variants, first))
+            bench = _start(stack, _rotated(variants, first), work_ms)
             for variant in variants:
                 bench.slot(variant.name, max(concurrency), min(seconds, 1))  # warm
             for number in range(first, min(rounds, first + ROUNDS_OF_A_START)):
@@ -137,7 +139,7 @@ def _rotated(variants: list[Variant], number: int) -> list[Variant]:
     return (variants[begin:] + variants[:begin])[:: -1 if times % 2 else 1]
 
 
-def _start(stack: ExitStack, variants: list[Variant]) -> Bench:
+def _start(stack: ExitStack, variants: list[Variant], work_ms: int) -> Bench:
     data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nervenet-bench-")))
     options = {"auto-aof-rewrite-percentage": "0"}
     store, members = stack.enter_context(valkey(data / "valkey", options=options)), stack.enter_context(etcd())
@@ -145,10 +147,10 @@ def _start(stack: ExitStack, variants: list[Variant]) -> Bench:
     for variant in variants:
         namespace = f"v{hashlib.sha256(variant.name.encode()).hexdigest()[:8]}"
         system = start_product(
-            stack, store, members, 0, namespace, variant.home, variant.install(), variant.environment
+            stack, store, members, work_ms, namespace, variant.home, variant.install(), variant.environment
         )
         systems[variant.name] = system
-    return Counted(redis.Redis(port=store.port), systems, 0)
+    return Counted(redis.Redis(port=store.port), systems, work_ms)
 
 
 def ratio(rows: list[dict[str, Any]], n: int, name: str, what: str) -> float:
@@ -162,7 +164,7 @@ def table(rows: list[dict[str, Any]], n: int, names: list[str]) -> str:
     width = max(map(len, names)) + 2
     lines = [
         f"{n} at once",
-        f"{'':{width}}{'/s':>6}{'p50':>8}{'ratio':>7}{'CPU ms':>8}{'ratio':>7}"
+        f"{'':{width}}{'/s':>6}{'p50':>8}{'ratio':>7}{'p99':>8}{'CPU ms':>8}{'ratio':>7}"
         + "".join(f"{role:>8}{'ratio':>7}" for role in ROLES)
         + "   waits: "
         + ", ".join(ROLES),
@@ -175,6 +177,7 @@ def table(rows: list[dict[str, Any]], n: int, names: list[str]) -> str:
         )
         lines.append(
             f"{name:{width}}{whole['workflows_per_s']:>6.0f}{whole['p50_ms']:>8.2f}{ratio(rows, n, name, 'p50_ms'):>7.3f}"
+            f"{whole['p99_ms']:>8.1f}"
             f"{cpu:>8.2f}{ratio(rows, n, name, 'cpu_ms'):>7.3f}{roles}   "
             + ", ".join(f"{statistics.median(row['waits'][role] for row in mine):.1f}" for role in ROLES)
         )
@@ -187,13 +190,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 200])
+    parser.add_argument("--work-ms", type=int, default=0, help="how long each step works")
     parser.add_argument("--out", type=Path, default=Path("build/bench/variants.json"))
     options = parser.parse_args()
     variants = [Variant(BASE), *map(Variant.parse, options.variants)]
     for variant in variants:
         variant.install()
     print("  ".join(f"{what}: {fact}" for what, fact in machine().items()))
-    rows = interleaved(variants, options.concurrency, options.rounds, options.seconds)
+    rows = interleaved(variants, options.concurrency, options.rounds, options.seconds, options.work_ms)
     for row in rows:
         used = row["cpu_ms_per_workflow"]
         row |= {"cpu_ms": sum(used.values())} | {role: used[role] for role in ROLES}

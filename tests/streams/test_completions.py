@@ -61,7 +61,7 @@ async def test_the_owner_has_the_entry_before_the_agent_has_its_answer(store: Da
     workflow = await store.start()
     await store.queues.make_wake(OWNER)
     done = await complete(store, workflow, b"result")
-    assert done == Appended("new", done.id, OWNER, 1, State.RUNNING, woken=True)
+    assert done == Appended("new", done.id, "", 0, State.RUNNING, woken=True)
     (wake,) = await wakes(store)
     assert isinstance(wake, Wake)
     assert wake[1:] == (workflow, 1, done.id, NAME, b"result")

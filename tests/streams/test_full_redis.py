@@ -11,9 +11,10 @@ from nervenet.dev.servers import valkey
 from nervenet.records import State
 from nervenet.redis_link.faults import RedisRefused
 from nervenet.redis_link.opening import open_link
+from nervenet.streams.answers import NewWorkflow
 from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.streams.script import packaged_scripts
-from tests.support.data_plane import FIRST, OTHER, OWNER, SECOND, DataPlane
+from tests.support.data_plane import FIRST, OTHER, OWNER, REQ, SECOND, DataPlane
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,9 @@ async def small(small_redis: str, namespace: str) -> AsyncIterator[DataPlane]:
 WRITES: dict[str, Callable[[DataPlane, str], Awaitable[object]]] = {
     "running_add": lambda s, w: s.ownership.running_add("another"),
     "workflow_create": lambda s, w: s.create("another"),
+    "start in one step": lambda s, w: s.journal.start_nowait(
+        NewWorkflow("another", OWNER, "review", 1, "3.11", REQ, b"x", 1, 1 << 50)
+    ),
     "journal_append": lambda s, w: s.journal.append(w, 1, "task:classify", b"x"),
     "task_complete": lambda s, w: s.journal.complete_nowait(w, 1, "task:classify", b"x", OWNER),
     "owner's entry": lambda s, w: s.journal.append(w, 1, "timer:1", b"x", owner=OWNER),

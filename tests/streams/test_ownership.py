@@ -47,15 +47,33 @@ async def test_a_second_start_gives_the_start_time_back(store: DataPlane) -> Non
     assert len(await store.listing.running()) == 1
 
 
-async def test_a_start_in_one_write(store: DataPlane) -> None:
-    """An earlier Redis time stands in for the score, so nothing has to be awaited in between."""
-    earlier, writes = await store.journal.now_ms(), store.link.counters.writes
-    score = store.ownership.running_add_nowait("review-7")
-    own = store.ownership.own_nowait(OWNER, "review-7")
-    new = NewWorkflow("review-7", OWNER, "review", 1, "3.11", REQ, b"start", earlier, earlier + 5_000)
-    created = Created.parse(await store.journal.create_nowait(new))
-    assert (created.status, await own, int(await score) >= earlier) == ("created", 1, True)
-    assert store.link.counters.writes == writes + 1
+async def test_a_start_in_one_step_leaves_what_three_steps_leave(store: DataPlane) -> None:
+    now = await store.journal.now_ms()
+    new = NewWorkflow("review-7", OWNER, "review", 1, "3.11", REQ, b"start", now, now + 5_000, '{"a":"b"}')
+    created = Created.parse(await store.journal.start_nowait(new))
+    await store.start("review-8", entry=b"start")
+    listed = {one.member: one.score for one in await store.listing.running()}
+    assert (created.status, await owned(store, OWNER)) == ("created", {"review-7", "review-8"})
+    assert listed["review-7"] == int(created.id.partition(b"-")[0])
+    one, three = [await store.link.call("HKEYS", store.keys.head(workflow)) for workflow in ("review-7", "review-8")]
+    assert one == three
+    assert await store.names("review-7") == await store.names("review-8")
+
+
+async def test_a_start_in_one_step_of_a_workflow_that_exists_changes_nothing(store: DataPlane) -> None:
+    workflow = await store.start()
+    before, now = await store.snapshot(), await store.journal.now_ms()
+    new = NewWorkflow(workflow, OTHER, "review", 1, "3.11", REQ, b"another", now, now + 5_000)
+    again = Created.parse(await store.journal.start_nowait(new))
+    assert again.head is not None
+    assert (again.status, again.head.owner, await store.snapshot()) == ("exists", OWNER, before)
+
+
+async def test_a_start_in_one_step_that_comes_too_late_changes_nothing(store: DataPlane) -> None:
+    before, now = await store.snapshot(), await store.journal.now_ms()
+    new = NewWorkflow("review-7", OWNER, "review", 1, "3.11", REQ, b"start", now, now - 1)
+    assert Created.parse(await store.journal.start_nowait(new)).status == "expired"
+    assert await store.snapshot() == before
 
 
 async def test_owned_sets_are_read_in_pages_and_asked_in_batches(store: DataPlane) -> None:

@@ -35,6 +35,8 @@ ClaimStatus: TypeAlias = Literal["run", "done", "busy", "stale", "unknown"]
 AdoptStatus: TypeAlias = Literal["adopted", "mine", "refused", "closed", "unknown"]
 RestoreStatus: TypeAlias = Literal["whole", "restored", "created", "gap", "not_owner", "stale", "closed", "unknown"]
 
+_WOKEN: Final = 2
+"""Values of the longest answer of `task_complete` that has woken the owner."""
 MOST_RUNS: Final = (1 << 31) - 1
 _CLAIM_STATUSES: Final[dict[bytes, ClaimStatus]] = {
     b"run": "run",
@@ -92,8 +94,8 @@ class Created(NamedTuple):
 class Appended(NamedTuple):
     """`id` is the journal id of the entry with that name, b"" if there is none; `owner` is the node to wake.
 
-    `task_complete` says two things more. `woken`: it has put the entry into the owner's wake. `dropped`: it has deleted the delivery
-    that it was given.
+    `task_complete` may have done two things more. `woken`: it has put the entry into the owner's wake. `dropped`: it has also deleted
+    the delivery that it was given. Then it answers with the id alone, and `owner`, `run` and `state` are not known.
     """
 
     status: AppendStatus
@@ -106,7 +108,9 @@ class Appended(NamedTuple):
 
     @classmethod
     def parse(cls, reply: Sequence[bytes]) -> Appended:
-        status, where, owner, run, state = reply[:5]
+        if len(reply) <= _WOKEN:
+            return cls("new", reply[0], "", 0, State.RUNNING, True, len(reply) == _WOKEN)
+        status, where, owner, run, state = reply
         try:
             number = int(run)
         except ValueError:  # a `try` costs nothing where nothing is raised
@@ -117,8 +121,6 @@ class Appended(NamedTuple):
             owner.decode("utf-8", "replace"),
             number,
             STATES.get(state, State.RUNNING),
-            reply[5:6] == [b"1"],
-            reply[6:] == [b"1"],
         )
 
     @property

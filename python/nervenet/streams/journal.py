@@ -81,9 +81,9 @@ class JournalStore:
         """Create a workflow: the third step of a start, after `running_add` and `own` (see `ownership`)."""
         return _parsed(self._link.call(*self._creating(new)), Created.parse, new.workflow_id)
 
-    def create_nowait(self, new: NewWorkflow) -> asyncio.Future[Any]:
-        """`create`, one try; `Created.parse` reads the future's result."""
-        return self._link.send(*self._creating(new))
+    def start_nowait(self, new: NewWorkflow) -> asyncio.Future[Any]:
+        """All three steps of a start in one, one try; only where `link.in_order`. `Created.parse` reads the future's result."""
+        return self._link.send(*self._creating(new, self._keys.running, self._keys.owned(new.owner)))
 
     def adopt(self, workflow_id: str, new_owner: str, expected_owner: str) -> Awaitable[Adopted]:
         """Replace the owner if it is `expected_owner`, and read what a replay needs first. With
@@ -439,7 +439,7 @@ class JournalStore:
 
     # ── the commands of the scripts on the hot path ──────────────────────────────────────────────────────────────────
 
-    def _creating(self, new: NewWorkflow) -> tuple[Arg, ...]:
+    def _creating(self, new: NewWorkflow, *lists: bytes) -> tuple[Arg, ...]:
         head: tuple[Arg, ...] = ("owner", new.owner, "definition", new.definition, "version", new.version)
         head += ("python", new.runtime, "created", new.created_ms, "req", new.request_hash)
         if new.labels:
@@ -447,7 +447,7 @@ class JournalStore:
         if new.trace:
             head += ("trace", new.trace)
         key, journal, _ = self._keys.written(new.workflow_id)
-        return ("EVALSHA", self._create, 2, key, journal, new.not_after_ms, new.entry, *head)
+        return ("EVALSHA", self._create, 2 + len(lists), key, journal, *lists, new.not_after_ms, new.entry, *head)
 
     def _appending(self, workflow_id: str, run: int, name: str, entry: bytes, owner: str | None) -> tuple[Arg, ...]:
         return ("EVALSHA", self._append, 3, *self._keys.written(workflow_id), run, name, entry, owner or "")

@@ -12,14 +12,11 @@ node finds. `owned:<node>` is the fast index; `running` is complete.
 - after `create`: the complete workflow. The owner finds it in its set, even without a wake.
 
 `not_after_ms` of the create is the score plus half the grace, so that a node that was suspended cannot create a
-workflow that the sweep has removed. An *earlier* time of Redis is a safe replacement for the score. With it, and if
-Redis is no cluster, all three commands may be sent in one tick on one connection: they arrive in order, and a broken
-connection cuts off the last ones, not one between. Use `Link.send` for this, which does not retry: retried commands may
-overtake each other. The caller checks all three replies before it reports the start. If `create` succeeded and another
-command failed (Redis was full for a moment), the caller repeats that one at once; after `expired` it begins again.
+workflow that the sweep has removed; after `expired` the caller begins again. An *earlier* time of Redis is a safe replacement for the
+score. Where one server has all keys, `JournalStore.start_nowait` is all three steps in one script.
 
 **Start of an existing workflow** (`exists`): `running_add` has changed the start time. For an open workflow
-`running_keep` restores it; for a closed one `finish` removes the row. To start a closed workflow again: `list_for_archive` (with an archive) → `restart_mark`
+`running_keep` restores it; for a closed one `finish` removes the row. In one script the row is left alone. To start a closed workflow again: `list_for_archive` (with an archive) → `restart_mark`
 → `JournalStore.begin_next` → `reopen` → `own` → `restart_unmark`. If the node dies in between, the sweep finds the next
 run by the mark (decision 0017).
 
@@ -99,10 +96,6 @@ class Ownership:
         """First step of a start. Returns the score: Redis' time in ms, which becomes the workflow's `created_ms`."""
         return int(await self._on_set(self._keys.running, "running_add", (workflow_id,)))
 
-    def running_add_nowait(self, workflow_id: str) -> asyncio.Future[Any]:
-        """`running_add`, one try; `int` reads the future's result."""
-        return self._link.send("EVALSHA", self._scripts["running_add"].sha, 1, self._keys.running, workflow_id)
-
     async def running_keep(self, workflow_id: str, created_ms: int) -> None:
         """Restore the start time of an open workflow in its first run, after a second start has changed it."""
         await self._derived("ZADD", self._keys.running, "XX", created_ms, workflow_id)
@@ -139,9 +132,6 @@ class Ownership:
     def own(self, node_id: str, *workflow_ids: str) -> Awaitable[int]:
         """Add ids to a node's set. The node drops those that it does not own."""
         return self._derived("SADD", self._keys.owned(node_id), *workflow_ids)
-
-    def own_nowait(self, node_id: str, workflow_id: str) -> asyncio.Future[Any]:
-        return self._link.send("SADD", self._keys.owned(node_id), workflow_id)
 
     def disown(self, node_id: str, *workflow_ids: str) -> Awaitable[int]:
         """Remove ids from a node's set. Only after the reply that made them unnecessary there."""

@@ -52,7 +52,7 @@ class Started(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """The answer of `workflow_create`, and the score that the start had set in `running` before."""
+    """The answer of `workflow_create`, and the score that this start has set in `running`; 0: it has left that alone."""
 
     created: Created
     score: int
@@ -201,18 +201,11 @@ class Starter:
         return made | {id(plan): _raised(one) for plan, one in zip(left, each, strict=True)}
 
     async def _create_at_once(self, plans: list[Plan]) -> dict[int, _Made | Exception]:
-        """All three steps of all starts in one write: they arrive in order, and a lost connection loses only the end."""
+        """All three steps of each start are one script, and all scripts one write."""
         now, seen = self._context.clock.now_ms(), self._context.clock.seen_ms
-        replies: list[asyncio.Future[Any]] = []
-        for plan in plans:
-            workflow_id = plan.request.workflow_id
-            replies.append(self._context.ownership.running_add_nowait(workflow_id))
-            replies.append(self._context.ownership.own_nowait(plan.owner, workflow_id))
-            replies.append(self._context.journal.create_nowait(plan.new_workflow(now, seen)))
+        replies = [self._context.journal.start_nowait(plan.new_workflow(now, seen)) for plan in plans]
         self._context.link.flush()
-        answers = await settled(replies)
-        steps = zip(plans, answers[::3], answers[1::3], answers[2::3], strict=True)
-        return {id(plan): _made(*answered) for plan, *answered in steps}
+        return {id(plan): _made(answer) for plan, answer in zip(plans, await settled(replies), strict=True)}
 
     async def _create_in_order(self, plan: Plan) -> _Made:
         score = await self._context.ownership.running_add(plan.request.workflow_id)
@@ -258,7 +251,7 @@ class Starter:
             return await self._restart(plan, head)
         if head.closed:
             self._bookkeeping.finish_by_head(workflow_id, head, score=made.score)
-        elif head.run == 1:  # a later run may follow an end, whose bookkeeping knows its start time
+        elif head.run == 1 and made.score:  # a later run may follow an end, whose bookkeeping knows its start time
             await self._context.ownership.running_keep(workflow_id, head.created_ms)
         if (
             head.owner == plan.owner == self._context.status.node_id
@@ -330,13 +323,12 @@ def _away() -> RequestError:
     return Unavailable("Redis did not answer in time; try again", code="UNAVAILABLE", reason="BACKEND_DOWN")
 
 
-def _made(score: Any, owned: Any, created: Any) -> _Made | Exception:
-    """The answers of the three steps of one start."""
-    for answer in (created, owned, score):
-        if isinstance(answer, LinkError):
-            return answer
+def _made(answer: Any) -> _Made | Exception:
+    """The answer of a start in one step, which does nothing if the workflow exists."""
+    if isinstance(answer, LinkError):
+        return answer
     try:
-        return _Made(Created.parse(created), int(score))
+        return _Made(Created.parse(answer), 0)
     except Exception as error:  # noqa: BLE001 - what this very start was answered
         return error
 

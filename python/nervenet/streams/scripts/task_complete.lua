@@ -7,10 +7,12 @@
 -- KEYS[5]  the inbox or queue that the task was read from, only where its delivery may be dropped here
 -- ARGV     run, entry name (`task:<step>` or `attempt:<step>#<n>`), entry, workflow id, that node; with KEYS[5] the consumer group
 --          and the delivery's id in that stream
--- Answers  {status, journal id, owner, run, state, woken, dropped}: the first five as journal_append, which see
---          woken '1': the owner has the entry in its wake; '0': the caller wakes it, because it is another node by now, its
---          wake is gone, or the wake could not be written (the entry is recorded all the same)
---          dropped '1': the delivery is deleted and acknowledged; never without woken
+-- Answers  {journal id}: appended, and the owner has the entry in its wake · {journal id, '1'}: the delivery is deleted and acknowledged, too
+--          {status, journal id, owner, run, state} as journal_append, which see: not appended, or appended and the caller wakes the owner,
+--          because it is another node by now, its wake is gone, or the wake could not be written (the entry is recorded all the same)
+--
+-- What a script answers costs half a microsecond a value, and a number that it formats costs more. So the usual answer is short, and
+-- milliseconds stay text.
 local head, name = KEYS[1], ARGV[2]
 local marker = 'e:' .. name
 local outcome = string.match(name, '^attempt:(.*)#%d+$')
@@ -19,29 +21,29 @@ local h = redis.call('HMGET', head, 'run', 'closed', 'owner', 'last', 'bytes', '
 local run, owner, last, state, there = h[1], h[3], h[4], h[6], h[8] or h[9]
 
 if not run then
-  return {'unknown', '', '', '0', '', '0', '0'}
+  return {'unknown', '', '', '0', ''}
 elseif run ~= ARGV[1] then
-  return {'stale', '', owner, run, state, '0', '0'}
+  return {'stale', '', owner, run, state}
 elseif h[2] then
-  return {'closed', there or '', owner, run, state, '0', '0'}
+  return {'closed', there or '', owner, run, state}
 elseif there then
   -- a full Redis may refuse to count, the answer stands all the same
   redis.pcall('HINCRBY', head, 'suppressed', 1)
-  return {'exists', there, owner, run, state, '0', '0'}
+  return {'exists', there, owner, run, state}
 end
 
 local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local now = t[1] .. string.sub('00000' .. t[2], -6, -4)
 local ms, n = string.match(last, '^(%d+)-(%d+)$')
-local id = string.format('%.0f-%.0f', math.max(now, tonumber(ms)), n + 1)
+local id = string.format('%s-%d', tonumber(ms) > tonumber(now) and ms or now, n + 1)
 redis.call('XADD', KEYS[2], id, 'n', name, 'e', ARGV[3])
-redis.call('HSET', head, 'last', id, 'bytes', string.format('%.0f', h[5] + #ARGV[3]), marker, id)
+redis.call('HSET', head, 'last', id, 'bytes', string.format('%d', h[5] + #ARGV[3]), marker, id)
 if not outcome then
   local step = string.sub(name, 6)
   redis.call('HDEL', head, 'c:' .. step)
   redis.call('HDEL', KEYS[3], step)
 end
-if h[7] and tonumber(h[7]) > now then
+if h[7] and tonumber(h[7]) > tonumber(now) then
   redis.call('PUBLISH', (string.gsub(head, ':wf:{', ':events:{', 1)), id)
 end
 
@@ -53,11 +55,14 @@ if owner == ARGV[5] then
     woken = redis.pcall('XADD', KEYS[4], 'NOMKSTREAM', '*', 'w', ARGV[4], 'r', run, 'i', id, 'n', name)
   end
 end
-woken = type(woken) == 'string'
-
-local dropped = false
-if woken and KEYS[5] then
-  redis.pcall('XDEL', KEYS[5], ARGV[7])
-  dropped = type(redis.pcall('XACK', KEYS[5], ARGV[6], ARGV[7])) == 'number'
+if type(woken) ~= 'string' then
+  return {'new', id, owner, run, state}
 end
-return {'new', id, owner, run, state, woken and '1' or '0', dropped and '1' or '0'}
+
+if KEYS[5] then
+  redis.pcall('XDEL', KEYS[5], ARGV[7])
+  if type(redis.pcall('XACK', KEYS[5], ARGV[6], ARGV[7])) == 'number' then
+    return {id, '1'}
+  end
+end
+return {id}

@@ -25,12 +25,12 @@ end
 
 local t = redis.call('TIME')
 local ms, n = string.match(h[4], '^(%d+)-(%d+)$')
-local now = math.max(t[1] * 1000 + math.floor(t[2] / 1000), tonumber(ms))
-local id = string.format('%.0f-%.0f', now, n + 1)
+local now = t[1] .. string.sub('00000' .. t[2], -6, -4) -- in ms, as text, as in task_complete
+now = tonumber(ms) > tonumber(now) and ms or now
+local id = string.format('%s-%d', now, n + 1)
 redis.call('XADD', KEYS[2], id, 'n', 'close', 'e', ARGV[3])
-redis.call('HSET', head, 'state', ARGV[4], 'closed', string.format('%.0f', now), 'last', id,
-  'bytes', string.format('%.0f', h[5] + #ARGV[3]), 'e:close', id, 'at', ARGV[6], 'note', ARGV[7])
-redis.call('DEL', KEYS[3])
+redis.call('HSET', head, 'state', ARGV[4], 'closed', now, 'last', id,
+  'bytes', string.format('%d', h[5] + #ARGV[3]), 'e:close', id, 'at', ARGV[6], 'note', ARGV[7])
 -- ± 10 %, so that what was closed together does not expire together; the last digits of the clock are the dice. All
 -- keys go in the same millisecond: a head without a journal would read as a lost tail.
 local keep = math.floor(ARGV[5] * (0.9 + (t[2] % 1000) / 5000))
@@ -44,8 +44,12 @@ if ARGV[9] == '1' then
   redis.call('HSET', head, 'retention', ARGV[5])
 end
 gone = string.format('%.0f', gone)
-for _, key in ipairs({head, KEYS[2], KEYS[4], KEYS[5]}) do
-  redis.call('PEXPIREAT', key, gone)
+redis.call('PEXPIREAT', head, gone)
+redis.call('PEXPIREAT', KEYS[2], gone)
+if redis.call('EXISTS', KEYS[3], KEYS[4], KEYS[5]) > 0 then
+  redis.call('DEL', KEYS[3])
+  redis.call('PEXPIREAT', KEYS[4], gone)
+  redis.call('PEXPIREAT', KEYS[5], gone)
 end
 redis.call('PUBLISH', (string.gsub(head, ':wf:{', ':events:{', 1)), id)
 return {'new', id, owner, run, ARGV[4]}
