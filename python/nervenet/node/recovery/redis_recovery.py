@@ -237,7 +237,8 @@ class RedisRecovery:
         doubted = [c for c in coordinators if c.awaiting_reconciliation and not c.dropped]
         looks = [context.journal.look(c.workflow_id, ()) for c in doubted]
         found = [(c, await look) for c, look in zip(doubted, looks, strict=True)]
-        await self._write_back.doubt_news()  # an earlier call may have changed one, and its answer was lost
+        # an earlier call may have changed one, and its answer was lost
+        await self._write_back.doubt_news(*(c.applied_ms for c in doubted))
         if turn != self.times:  # yet another server: the answers of this one no longer count
             return
         whole = [c for c, look in found if is_whole(c, look, context.status.node_id)]

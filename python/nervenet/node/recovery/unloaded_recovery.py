@@ -94,7 +94,7 @@ class UnloadedRecovery:
         there = [one for one in unloaded if not one.dropped]
         looks = [context.journal.look(one.workflow_id, ()) for one in there]
         found = [(one, await look) for one, look in zip(there, looks, strict=True)]
-        await self._write_back.doubt_news()
+        await self._write_back.doubt_news(*(one.applied_ms for one in there))
         if turn != self._turn():
             return
         rest = [

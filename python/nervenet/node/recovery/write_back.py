@@ -114,13 +114,14 @@ class WriteBack:
             if head is not None and not await self.may_make_heads():
                 return None
             found = await self._write(remembered, entries, head)
-        await self.doubt_news()
+        await self.doubt_news(entries[-1].ms)
         return found
 
-    async def doubt_news(self) -> None:
-        """Journals have changed: what messages say of entries so far may no longer be so."""
+    async def doubt_news(self, *last_ms: int) -> None:
+        """Journals have changed: what messages say of entries so far may no longer be so. `last_ms`: where those journals end, since their
+        times may be ahead of the clock of a server that was a replica."""
         status = self._context.status
-        status.rewritten_ms = max(status.rewritten_ms, await self._context.journal.now_ms())
+        status.rewritten_ms = max(status.rewritten_ms, await self._context.journal.now_ms(), *last_ms)
 
     async def _write(
         self, remembered: Remembered, entries: Sequence[RawEntry], head: dict[str, Arg] | None
