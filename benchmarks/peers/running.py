@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import redis
-from environments import environment, version
+from environments import Missing, environment, version
 from processes import HOME, Process, product_environment, rss_mb, tree_cpu_ms, tree_of
 
 from nervenet.dev.servers import Server, etcd, valkey
@@ -31,7 +31,7 @@ class Backings:
 
     stack: ExitStack
     folder: Path
-    _started: dict[Backing, Server] = field(default_factory=dict)
+    _started: dict[Backing, Server | Missing] = field(default_factory=dict)
 
     def valkey(self) -> Server:
         """It appends to a file and syncs it each second. No rewrite of that file disturbs one system and not another."""
@@ -46,8 +46,14 @@ class Backings:
 
     def _get(self, name: Backing, make: Any) -> Server:
         if name not in self._started:
-            self._started[name] = self.stack.enter_context(make())
-        return self._started[name]
+            try:
+                self._started[name] = self.stack.enter_context(make())
+            except Missing as reason:  # every system that needs it is skipped for this reason
+                self._started[name] = reason
+        found = self._started[name]
+        if isinstance(found, Missing):
+            raise found
+        return found
 
 
 @contextmanager

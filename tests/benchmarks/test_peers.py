@@ -97,3 +97,32 @@ def test_an_interrupt_ends_every_process(tmp_path: Path) -> None:
         log.seek(0)
         assert "Interrupted" in log.read()
     wait_until(lambda: not processes_of_session(running.pid), "every process has ended", 20)
+
+
+SHARED = """
+from environments import Missing
+from peers.running import backings
+
+tries = 0
+
+
+def no_server():
+    global tries
+    tries += 1
+    raise Missing("initdb failed")
+
+
+with backings() as servers:
+    for _ in range(2):
+        try:
+            servers._get("postgres", no_server)
+        except Missing as reason:
+            print(reason)
+print(tries)
+"""
+
+
+def test_a_server_that_does_not_start_is_the_reason_for_each_system_that_needs_it() -> None:
+    command = [sys.executable, "-c", SHARED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment(), cwd=BENCHMARKS)
+    assert done.stdout.splitlines() == ["initdb failed", "initdb failed", "1"], done.stderr
