@@ -51,7 +51,7 @@ def _app() -> tuple[Any, Any]:
         task_default_queue="celery-four",
         broker_connection_retry_on_startup=True,
         broker_pool_limit=100,
-        redis_max_connections=200,
+        redis_max_connections=2000,  # more than callers: a greenlet that finds none fails
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_disable_rate_limits=True,
