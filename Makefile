@@ -127,7 +127,7 @@ storm: $(READY) ## kill or stop one of four agents every second for two minutes 
 	@$(BIN)/python -m tests.recovery.storm $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 torn: $(READY) ## kill Redis 200 times under a mesh and cut the end off its file: every workflow ends right (TURNS, SEED)
-	@TURNS=$(or $(TURNS),200) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest tests/recovery/test_redis_restarts.py -k torn --timeout 3600 $(ARGS)
+	@TURNS=$(or $(TURNS),200) $(BIN)/python -m pytest tests/recovery/test_redis_restarts.py -k torn --timeout 3600 $(ARGS)
 
 strict: $(READY) ## kill Redis and all nodes at once, 50 times each with durability strict and normal; count acknowledged facts that are lost
 	@$(BIN)/python -m tests.recovery.strict --durability strict $(ARGS)

@@ -14,8 +14,7 @@ mesh = Mesh("old-news")
 
 @mesh.agent
 async def look(n: int) -> int:
-    """By hand."""
-    raise NotImplementedError
+    raise AssertionError("the test answers by hand")
 
 
 @mesh.workflow

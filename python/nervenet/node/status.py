@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class NodeStatus:
-    """See the module. Only `Node` changes it, and the drain call of its own service."""
+    """See the module. Only `Node` changes it, the drain call of its own service, and `WriteBack` (`rewritten_ms`)."""
 
     __slots__ = ("draining", "node_id", "rewritten_ms", "served", "session")
 
