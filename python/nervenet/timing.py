@@ -271,6 +271,8 @@ BODY_WITHIN: Final = 2.0
 """Time in which the message of a gRPC call must have arrived while others wait and memory is short."""
 BODY_TURN: Final = 20.0
 """How long a call waits for its turn."""
+BODY_MEMORY: Final = 60.0
+"""How long a server remembers after a flood of large bodies how small it was before."""
 
 # ── Redis came back ──────────────────────────────────────────────────────────────────────────────────────────────────
 

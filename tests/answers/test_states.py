@@ -104,7 +104,7 @@ def test_an_agent_that_fails_everything_is_ejected_in_every_place_with_why_and_u
     shown = asked.said["show book-0"].text
     assert "succeeded after failed attempts: nervenet show book-0 --all says at which agents" in shown, shown
     steps = asked.operator.asks("show book-0 --all").text
-    assert has(steps, f"fine-… attempt 2 (1: OSError: no space left on device on {asked.broken})"), steps
+    assert has(steps, f"fine-… attempt … (…: OSError: no space left on device on {asked.broken})"), steps
 
 
 def test_what_needs_nobody_is_not_in_the_doctors_errors(asked: Asked) -> None:

@@ -16,7 +16,7 @@ WORDS = {
     "poster-fair": r"asks a human: render may be what ends its agents",
     "greeting-es": r"asks a human: translate failed",
     "letter-tea": r"write running \d+ (s|min) on desk-\w+, 100 %",
-    "payment-311": r"retries book in \d+ (s|min) after RateLimited: 429 from the bank for 99\.5 \(attempt 2 of 5\)",
+    "payment-311": r"retries book in \d+ (s|min) after RateLimited: 429 from the bank for 99\.5 \(attempt \d of 5\)",
     "reminder-8": r"waits for signal paid, \d+ (s|min)",
     "nightly-1": r"sleeps until .*\d\d:\d\d",
     "archive-12": r"ocr queued \d+ (s|min): no live agent serves it",

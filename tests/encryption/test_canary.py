@@ -61,6 +61,8 @@ async def all_of_redis(url: str, namespace: str) -> bytes:
     parts: list[bytes] = []
     async for key in server.scan_iter(match=f"nn:{namespace}:*"):
         kind = await server.type(key)
+        if kind == b"none":
+            continue  # deleted since SCAN named it
         read: Any = {
             b"string": lambda k: server.get(k),
             b"hash": lambda k: server.hgetall(k),

@@ -121,3 +121,25 @@ async def test_when_memory_is_short_a_call_whose_message_does_not_come_is_ended(
     places = [await bodies.room(10) for _ in range(LEAST)]
     await asyncio.wait(late)
     assert all(task.cancelled() for task in late) and len(places) == LEAST
+
+
+async def test_a_second_flood_does_not_add_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first has left in memory is growth still, so calls whose message does not come are ended, and none get further places."""
+    monkeypatch.setattr(module, "BODY_WITHIN", 0.1)
+    megabytes = 100
+    bodies = Bodies(1 << 30, resident=lambda: megabytes << 20)
+
+    async def stops() -> None:
+        ARRIVING.set(bodies.begin())
+        await asyncio.Event().wait()
+
+    first = [bodies.begin() for _ in range(LEAST)]
+    (await bodies.room(10)).arrived()  # the process is small, so this is a further place
+    del first
+    gc.collect()
+    megabytes = 500
+    late = [asyncio.create_task(stops()) for _ in range(LEAST)]
+    await asyncio.sleep(0)
+    places = [await bodies.room(10) for _ in range(LEAST)]
+    await asyncio.wait(late, timeout=10)
+    assert all(task.cancelled() for task in late) and len(places) == LEAST

@@ -29,7 +29,7 @@ from typing import Final
 from nervenet.clock import SYSTEM
 from nervenet.errors import Overloaded
 from nervenet.heap import memory_in_use
-from nervenet.timing import BODY_TURN, BODY_WITHIN
+from nervenet.timing import BODY_MEMORY, BODY_TURN, BODY_WITHIN
 
 __all__ = ["ARRIVING", "MOST_BYTES", "Bodies", "Body"]
 
@@ -84,7 +84,8 @@ class Bodies:
         self.most = max(LEAST, most_bytes // largest)
         self._resident = resident
         self._before = 0
-        """Bytes of the process when the first of those that wait came."""
+        """Bytes of the process when the first of those that wait came; kept for `BODY_MEMORY`, so that floods do not add up."""
+        self._looked = -BODY_MEMORY
         self._taken: dict[int, weakref.ref[Body]] = {}
         self._promised = 0
         """Places of calls whose turn it is and that have not gone on yet."""
@@ -137,7 +138,8 @@ class Bodies:
     async def _turn(self, ends: float) -> None:
         loop = asyncio.get_running_loop()
         if self._looks is None:
-            self._before = self._resident()
+            resident, remembered = self._resident(), SYSTEM.monotonic() - self._looked < BODY_MEMORY
+            self._before = min(self._before, resident) if remembered else resident
             self._looks = loop.call_later(_LOOK_EVERY, self._look)
         turn = loop.create_future()
         self._waiting.append(turn)
@@ -161,6 +163,7 @@ class Bodies:
 
     def _look(self) -> None:
         """Let some go on, or make room for them, until nobody waits."""
+        self._looked = SYSTEM.monotonic()
         if self._resident() - self._before < MOST_GROWTH:
             self._promise(FURTHER)
         else:
