@@ -100,7 +100,11 @@ class Clients:
         while not self._closed(workflow_id):
             await asyncio.sleep(0.1)
         self._ledger.violations += self._ledger.outcome(workflow_id, self.promised[workflow_id])
-        await self._start(workflow_id, shape, n, "restart_if_closed")
+        while not self._begun_again(workflow_id):  # where a crash took the end, it was found running
+            await self._start(workflow_id, shape, n, "restart_if_closed")
+
+    def _begun_again(self, workflow_id: str) -> bool:
+        return sum(name == b"start" for _, name, _ in self._ledger.written.get(journal_key(workflow_id), ())) > 1
 
     async def _repair(self, workflow_id: str, n: int) -> None:
         """Somebody corrects the code at some time, and has the run replayed until it ends, also before that. Some begin it again
@@ -154,7 +158,7 @@ class Clients:
 
     async def _record(self, workflow_id: str, name: str, body: Body) -> None:
         run, status = 1, "stale"
-        while status == "stale":  # a client names no run: the node looks which it is
+        while status in ("stale", "unknown"):  # a client names no run: the node looks which it is; unknown: not written back yet
             record = lambda node, run=run: node.facts.record(workflow_id, run, name, body, "client")  # noqa: E731
             answer = await self._until_answered(record)
             status, run = answer.status, answer.run

@@ -21,7 +21,6 @@ from nervenet.redis_link.faults import ConnectionLost, RedisRefused
 from tests.simulation.loop import PROCESS, Process, VirtualLoop
 from tests.simulation.store import Store, text
 
-IDENTITY = ServerIdentity("simulated", "simulated", "simulated")
 _HAND_ON = (b":inbox:{", b":queue:{")
 _APPENDING = ("journal_append", "task_complete", "decision_append")
 
@@ -40,6 +39,9 @@ class Network:
         self.counted: Counter[str] = Counter()
         self.executed = 0
         self.wires: list[Wire] = []
+        self.identity = ServerIdentity("run 1", "data 1", "simulated")
+        self._kept = store.kept()
+        self._down_until = 0.0
         self._blocked: dict[bytes, deque[Blocked]] = {}
         self._late: dict[int, tuple[Any, ...]] = {}
         self.nobody = contextvars.Context()
@@ -61,9 +63,11 @@ class Network:
     async def dial(self, wire: Wire, *_: Any) -> ServerIdentity:
         """In place of `nervenet.redis_link.dial.dial`."""
         await asyncio.sleep(self.latency())
+        if self.loop.now < self._down_until:
+            wire.abort("the simulated server is down")
         if wire.lost.done():
             raise ConnectionLost(wire.lost.result())
-        return IDENTITY
+        return self.identity
 
     def process_died(self, process: Process) -> None:
         for wire in self.wires:
@@ -75,6 +79,25 @@ class Network:
         for wire in self.wires:
             if wire.process is process and not wire.lost.done():
                 wire.abort("the simulated link was cut")
+
+    # ── a server that crashes ────────────────────────────────────────────────────────────────────────────────────────
+
+    def sync(self) -> None:
+        """The server's file is synced: what stands now survives the next crash."""
+        self._kept = self.store.kept()
+
+    def crash(self, down: float) -> None:
+        """The server dies, and comes back seconds later with what was synced. What was under way to it is gone."""
+        self.store.come_back(self._kept)
+        life = f"{int(self.identity.run_id.split()[1]) + 1}"
+        self.identity = ServerIdentity(f"run {life}", f"data {life}", "simulated")
+        self._down_until = self.loop.now + down
+        self._late.clear()
+        for wire in self.wires:
+            if wire.process is None or wire.process.alive:
+                wire.server_died()
+
+    # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def execute(self, wire: Wire, words: tuple[Any, ...]) -> Any:
         """One command at the server, with what the schedule has in store for this moment. Errors come as values."""
@@ -246,6 +269,13 @@ class Wire:
         self._open_until = min(self._open_until, self._loop.now + self._network.latency())
         if self.blocked is not None:
             self.blocked.over = True
+
+    def server_died(self) -> None:
+        """Nothing that was sent arrives, nothing is answered."""
+        self._open_until = -1.0
+        if self.blocked is not None:
+            self.blocked.over = True
+        self.abort("the simulated server died")
 
     def _arrive(self, words: tuple[Any, ...], future: asyncio.Future[Any]) -> None:
         if self._loop.now > self._open_until:

@@ -36,9 +36,11 @@ from tests.simulation.mesh import NAMESPACE, Member, Surroundings
 from tests.simulation.network import Network, Wire
 from tests.simulation.registry import Registry
 from tests.simulation.store import SCRIPTS, Store, Stream
-from tests.simulation.weather import LEAVES, WEATHERS
+from tests.simulation.weather import CRASHES, CRASHES_SHARE, LEAVES, WEATHERS
 
 GARBAGE: Final = b"\xff\xfe"
+LOST_COMMANDS: Final = (0, 1, 2, 3, 5, 10, 20, 40, 80)
+"""How many commands a crash of the server takes."""
 COMPLETE: Final = 90.0
 """Virtual seconds within which the archive is complete once its sink works: a batch of a dead node waits for 15 of them."""
 HORIZON: Final = 300.0
@@ -86,10 +88,12 @@ class Schedule:
         self.registry = Registry(self.network)
         self.surroundings = Surroundings(self.loop, self.network, self.registry, self.chance)
         self.archive: ArchiveCheck | None = None
-        if random.Random(f"archive {seed}").random() < SHARE:
-            self._with_archive(seed)
         self.world = World(self.chance)
         self.weather = self.chance.choice(WEATHERS)
+        if random.Random(f"torn {seed}").random() < CRASHES_SHARE:
+            self.weather = CRASHES
+        elif random.Random(f"archive {seed}").random() < SHARE:
+            self._with_archive(seed)
         self.members: list[Member] = []
         self.story: list[str] = []
         self.clients = Clients(self.members, self.ledger, self.chance, self.world, self._tell)
@@ -153,7 +157,7 @@ class Schedule:
         product = Coordinator._at
 
         def at(coordinator: Coordinator, entry: Entry, data: bytes) -> None:
-            self.ledger.folded(coordinator.workflow_id, entry, data)
+            self.ledger.folded(coordinator, coordinator.workflow_id, entry, data)
             product(coordinator, entry, data)
 
         return mock.patch.object(Coordinator, "_at", at)
@@ -304,6 +308,22 @@ class Schedule:
         for kind in kinds:
             at = network.executed + chance.randrange(1, weather.reach)
             network.faults.setdefault(at, []).append(lambda wire, kind=kind: self._break(kind, wire))
+
+        crashing = random.Random(f"crash {self.seed}")
+        for _ in range(crashing.choice(weather.crashes)):
+            at = network.executed + crashing.randrange(1, weather.reach)
+            synced = max(network.executed, at - crashing.choice(LOST_COMMANDS)) + 1
+            network.faults.setdefault(synced, []).append(lambda _: network.sync() or "")
+            network.faults.setdefault(at + 1, []).append(lambda _: self._crash(crashing))
+
+    def _crash(self, chance: random.Random) -> str:
+        """The server of Redis loses its last commands."""
+        self.counted["crash"] += 1
+        down = chance.choice((0.0, 0.1, 0.5, 2.0))
+        self._tell(f"crash: the server is away for {down} s")
+        self.network.crash(down)
+        self.ledger.crashed()
+        return "before"
 
     def _break(self, kind: str, wire: Wire) -> str:
         """Answers what becomes of the command that is being executed: '', lost 'before' it ran, or 'after'."""

@@ -3,7 +3,7 @@
 
 The scripts are the protocol, so they are not imitated but run: `redis.call` comes back into the very same commands.
 Values are bytes, errors are `RedisRefused` as the link gives them. Time is the loop's. What a schedule wants to know of
-every write is told to `on_append` and `on_script`; what it breaks on purpose (`sabotage`) is a script with another text.
+every write is told to `on_append`, `on_restored` and `on_script`; what it breaks on purpose (`sabotage`) is a script with another text.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ ANSWERING: Final = frozenset((
 ))  # fmt: skip
 """Scripts about one head whose answer begins with a status."""
 Id = tuple[int, int]
+Kept = tuple[dict[bytes, Any], dict[bytes, int]]
 _END: Final[Id] = (1 << 62, 1 << 62)
 
 
@@ -161,6 +162,7 @@ class Store:
         self.loses_wake: Callable[[], bool] | None = None
         self.on_script: Callable[[str, bytes, list[bytes], bytes, Before], None] | None = None
         self.on_archived: Callable[[list[bytes], list[bytes]], None] | None = None
+        self.on_restored: Callable[[bytes], None] | None = None
         self.commands = 0
 
     def sabotage(self, name: str, old: str, new: str) -> None:
@@ -190,11 +192,34 @@ class Store:
         if script.name == "run_archived" and self.on_archived is not None:
             self.on_archived(args[:cut], args[cut:])
         INTERPRETER.store = self
+        if script.name == "journal_restore":
+            return self._restored(script, args[:cut], args[cut:])
         reply = INTERPRETER.run(script, args[:cut], args[cut:])
         if heard is not None:
             short = script.name == "task_complete" and len(reply) < 5  # an id: appended, and the owner is woken
             heard(script.name, args[0], args[cut:], b"new" if short else reply[0], before)
         return reply
+
+    def _restored(self, script: LuaScript, keys: list[bytes], args: list[bytes]) -> Any:
+        """It writes a journal again from some entry on, so what is heard of is the whole."""
+        on_append, self.on_append = self.on_append, None
+        try:
+            return INTERPRETER.run(script, keys, args)
+        finally:
+            self.on_append = on_append
+            if self.on_restored is not None:
+                self.on_restored(keys[1])
+
+    # ── a server that crashes ────────────────────────────────────────────────────────────────────────────────────────
+
+    def kept(self) -> Kept:
+        """What is on the disk at this moment."""
+        return copy.deepcopy(self.data), dict(self.expires)
+
+    def come_back(self, kept: Kept) -> None:
+        """It starts again with that, and has lost everything since."""
+        data, expires = kept
+        self.data, self.expires = copy.deepcopy(data), dict(expires)
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -277,6 +302,9 @@ class Store:
 
     def do_hget(self, key: bytes, field: Any) -> Any:
         return (self.get(key) or {}).get(text(field))
+
+    def do_hexists(self, key: bytes, field: Any) -> int:
+        return int(text(field) in (self.get(key) or {}))
 
     def do_hmget(self, key: bytes, *fields: Any) -> Any:
         table = self.get(key) or {}

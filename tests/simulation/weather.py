@@ -44,6 +44,8 @@ class Weather:
     """How many seconds people think at most before they decide."""
     leaving: float = 0.05
     """How many calls are cancelled by their caller, at a random moment."""
+    crashes: Sequence[int] = (0,)
+    """How often the server of Redis dies and comes back without its last commands."""
     batches: Sequence[int] = (0, 0, 1)
     """How many batches are started by somebody who may leave and not come back."""
 
@@ -119,6 +121,18 @@ REPAIRS: Final = Weather(
     leaving=0.2,
 )
 """Code that is corrected under runs that it has blocked, which somebody has replayed or begins again."""
+CRASHES: Final = Weather(
+    shapes=("chain", "chain", "fan", "fan", "naps", "hears", "lives", "family", "hurries", "asks"),
+    faults=("lose reply", "lose command", "cut links"),
+    many=(0, 0, 1),
+    crashes=(1, 1, 2, 3),
+    late=(0.0,),
+    leaving=0.0,
+    batches=(0,),
+)
+"""Redis forgets, and nothing else is lost: no process dies that knew."""
+CRASHES_SHARE: Final = 0.1
+"""Of the schedules, whatever else they would have been."""
 WEATHERS: Final = (
     *(MIXED, MIXED, ATTEMPTS, ATTEMPTS, OWNERS, OWNERS, RUNS, PEOPLE, QUARRELS, QUARRELS),
     *(IMPATIENT, IMPATIENT, BLAME, REPAIRS, REPAIRS),

@@ -119,6 +119,7 @@ class NodeParts:
             load=self.loader.load,
             new_coordinator=self._new_coordinator,
             remember=self.remembered.remember,
+            losses=lambda: self.remembered.losses,
         )
         self.repair = Repair(context, hosted, self.starter, self.facts, self.loader.load)
         self.children = Children(context, self.starter, self.facts, self.admission, self.checks)

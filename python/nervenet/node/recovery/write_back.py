@@ -170,7 +170,7 @@ class WriteBack:
     async def write_closed(self, remembered: Remembered) -> bool:
         """A journal that closed here, unless Redis has its end or a later run. Returns whether that is settled."""
         (look,) = await asyncio.gather(self._context.journal.look(remembered.workflow_id, ()))
-        if look is not None and (look.closed or look.run > remembered.run):
+        if look is not None and (look.run > remembered.run or (look.run == remembered.run and look.closed)):
             return True
         found = await self.write(remembered, look)
         if found is not None and found.written:

@@ -253,10 +253,12 @@ class Dispatcher:
             self._context.spawn(self._queues.announce(capability))
 
     def name_again(self, sent: DispatchedAttempt) -> None:
-        """A task waits in its queue: write the queue's requirement again, in case it was changed."""
+        """A task waits in its queue: make the queue again, in case its requirement was changed, or Redis has lost it and then got the task."""
         dispatch, now = sent.dispatch, self._context.clock.now_ms()
         requirement = self._requirement(dispatch.capability, dispatch.options.match, dispatch.version)
-        if requirement in self._made and now - self._named.get(requirement, 0) >= QUEUE_NAME_AGAIN_MS:
+        if now - self._named.get(requirement, 0) >= QUEUE_NAME_AGAIN_MS:
+            if len(self._named) >= MOST_KNOWN:
+                self._named.clear()
             self._named[requirement] = now
             self._context.spawn(self._name(requirement))
 

@@ -351,10 +351,19 @@ class OwnedJournal(ABC):
         self._close_answered(close, answer, command[3])
 
     def _close_answered(self, close: Close, answer: Appended, data: bytes) -> None:
-        if answer.status == "closed" and not self.awaiting_reconciliation:
-            self._closed(close)
-        else:
+        if answer.status != "closed":
             self._answered("close", close, answer, data)
+            return
+        self.unconfirmed_entries["close"] = close  # until it has been read: Redis may lose it before that
+        if not self.awaiting_reconciliation:
+            self._context.spawn(self._read_end(close))
+
+    async def _read_end(self, close: Close) -> None:
+        """It is closed already: by this node, and the answer was lost, or by another one. It ends as its journal says."""
+        if await self._context.journal.has(self.workflow_id, "close"):
+            self.catch_up()
+        elif not self.dropped and not self.awaiting_reconciliation:  # it has expired, or begun again
+            self._closed(close)
 
     # ── what people see ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -73,6 +73,7 @@ class Starter:
         load: Callable[[str], Awaitable[object]],
         new_coordinator: NewCoordinator,
         remember: Callable[[Callable[[], Awaitable[bool]]], None],
+        losses: Callable[[], int],
     ) -> None:
         self._context = context
         self._hosted = hosted
@@ -83,6 +84,7 @@ class Starter:
         self._load = load
         self._new_coordinator = new_coordinator
         self._remember = remember
+        self._losses = losses
 
     async def start(self, request: StartRequest) -> Started:
         """Raises RequestError: unknown definition, id taken by another request, node full; LinkError: Redis away."""
@@ -253,13 +255,13 @@ class Starter:
             self._bookkeeping.finish_by_head(workflow_id, head, score=made.score)
         elif head.run == 1 and made.score:  # a later run may follow an end, whose bookkeeping knows its start time
             await self._context.ownership.running_keep(workflow_id, head.created_ms)
-        if (
-            head.owner == plan.owner == self._context.status.node_id
-            and not head.closed
-            and self._hosted.find(workflow_id) is None
-        ):
+        me = self._context.status.node_id
+        if head.owner == plan.owner == me and not head.closed and self._hosted.find(workflow_id) is None:
             # my own creation whose answer was lost, or mine and not yet loaded
-            await self._load(workflow_id)
+            if not await self._load(workflow_id) and not await self._stands(workflow_id, head.run):
+                return _away()  # Redis has lost it meanwhile
+        elif existing is Existing.SAME and head.run == 1 and not head.closed and head.owner != me:
+            self._remember(lambda: self._again(plan))  # perhaps nobody else knows of it yet
         return taken(plan, head) if existing is Existing.TAKEN else Started(workflow_id, False, head.owner)
 
     async def _again(self, plan: Plan) -> bool:
@@ -271,26 +273,43 @@ class Starter:
 
     async def _restart(self, plan: Plan, head: Head) -> Started | RequestError:
         """Begin the next run of a closed workflow. A second caller finds it begun."""
-        workflow_id, ownership = plan.request.workflow_id, self._context.ownership
+        workflow_id, ownership, me = plan.request.workflow_id, self._context.ownership, self._context.status.node_id
+        losses = self._losses()
         mark, answer = await self._begin_again(plan, head)
         if answer.status == "expired":  # this process was stopped until the date of its mark had passed
             mark, answer = await self._begin_again(plan, head)
         if answer.status in ("expired", "unknown"):
             return _away()
+        if answer.status == "new" and plan.owner != me:
+            self._remember(lambda: self._restart_again(plan, head))
         # also when it has begun already: by us, and the answer was lost; or by a node that may die before it does this
         await ownership.reopen(workflow_id, head.closed_ms)
         await ownership.own(answer.owner, workflow_id)
         await ownership.restart_unmark(workflow_id, mark)
-        if answer.status != "new":
-            if answer.owner == self._context.status.node_id:
+        if losses != self._losses() and not await self._stands(workflow_id, answer.run):
+            return _away()  # Redis has lost it meanwhile
+        if answer.status != "new" or losses != self._losses():
+            if answer.owner == me:
                 await self._load(workflow_id)
             return Started(workflow_id, False, answer.owner)
-        if plan.owner == self._context.status.node_id:
+        if plan.owner == me:
             self._host_run(plan, answer.run, answer.id)
         else:
             send_wake(self._context, plan.owner, workflow_id, answer.run, answer.id, "start")
         self._context.metrics.started(plan.start.definition, plan.start.labels)
         return Started(workflow_id, True, plan.owner)
+
+    async def _stands(self, workflow_id: str, run: int) -> bool:
+        head = await self._context.journal.head(workflow_id, ("run",))
+        return head is not None and head.run >= run
+
+    async def _restart_again(self, plan: Plan, head: Head) -> bool:
+        """Redis came back, and may have lost a run of which the owner did not know yet. Not settled where it has lost the end of the run
+        before, too: the node that ended it writes that back first."""
+        there = await self._context.journal.head(plan.request.workflow_id, ("run", "closed_ms"))
+        if there is None or (there.run == head.run and not there.closed):
+            return False
+        return there.run > head.run or isinstance(await self._restart(plan, head), Started)
 
     async def _begin_again(self, plan: Plan, head: Head) -> tuple[int, Appended]:
         request = plan.request

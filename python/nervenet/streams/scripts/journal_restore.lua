@@ -77,8 +77,8 @@ if common == count then
 elseif common == 0 and not complete then
   return answer('gap')
 end
-local mine = owner == me or owner == '' or owner == from
-if not mine and (fresh or top >= n1 + common) then
+local mine = fresh or owner == me or owner == from -- who had an earlier run has lost it to the one that began the next
+if not mine and top >= n1 + common then
   return answer('not_owner')
 end
 
