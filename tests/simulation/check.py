@@ -181,7 +181,9 @@ class Ledger:
             yield f"runs: {workflow_id} has {runs}, {promise.runs} were asked for"
         for question in dict.fromkeys(question for question, _ in promise.said):
             means = [means for asked, means in promise.said if asked == question]
-            if len(means) > 1 and not self.crashes:  # a shortened journal takes a second one, and the first stands (decision 0012)
+            if self.crashes:  # a shortened journal takes another decision, and one of them stands (decision 0012)
+                continue
+            if len(means) > 1:
                 yield f"decided twice: {workflow_id} {question}"
             if None not in means and output not in map(str, means):
                 yield f"decided, and not obeyed: {workflow_id} {question} means {means}, the output is {output!r}"

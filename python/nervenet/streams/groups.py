@@ -72,14 +72,14 @@ class ConsumerGroups:
             return []
         return [PendingDelivery(at, _name(who), idle, times) for at, who, idle, times in reply]
 
-    async def consumers(self, stream: bytes) -> list[str]:
-        """The consumers that have ever read from the group, dead or alive."""
+    async def consumers(self, stream: bytes) -> list[str] | None:
+        """The consumers that have ever read from the group, dead or alive. None: the stream has no group, or is gone."""
         try:
             reply = await self._link.call("XINFO", "CONSUMERS", stream, GROUP)
         except RedisRefused as error:
             if error.code not in ("NOGROUP", "ERR"):
                 raise
-            return []
+            return None
         return [_name(dict(zip(row[::2], row[1::2], strict=True))[b"name"]) for row in reply]
 
     async def drop_consumer(self, stream: bytes, consumer: str) -> bool:

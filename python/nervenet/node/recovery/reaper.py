@@ -85,7 +85,10 @@ class Reaper:
         for tag in queues:
             capability, _, requirement = tag.partition("/")
             stream = self._context.keys.queue(capability, requirement)
-            for consumer in await self._groups.consumers(stream):
+            consumers = await self._groups.consumers(stream)
+            if consumers is None:  # Redis has lost the group, and then got a task that was sent again
+                await self._context.queues.make_queue_stream(capability, requirement)
+            for consumer in consumers or ():
                 if consumer in gone or (consumer not in self._suspects and not self._context.table.lives(consumer)):
                     await self._clean_consumer(stream, consumer)
             await self._groups.trim(stream)

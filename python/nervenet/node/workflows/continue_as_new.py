@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nervenet.durable import PYTHON
-from nervenet.errors import RequestError
+from nervenet.errors import RequestError, Unavailable
 from nervenet.node.workflows.start_plan import request_hash
 from nervenet.node.workflows.wakes import send_wake
 from nervenet.records import Entry, Start
@@ -120,7 +120,10 @@ class ContinueAsNew:
 
     async def _start(self, old: Coordinator, command: ContinueRun, version: int) -> tuple[Start, bytes]:
         """The start of the next run: that of the first, with another code, input and seed. And the hash of the first request."""
-        first = (await self._context.journal.read(old.workflow_id, count=1))[0]
+        page = await self._context.journal.read(old.workflow_id, count=1)
+        if not page:
+            raise Unavailable(f"Redis has lost the journal of {old.workflow_id}", code="UNAVAILABLE", reason="BACKEND_DOWN")
+        (first,) = page
         body = decode_entry(first.name, first.data, first.n, first.ms).body
         assert isinstance(body, Start)  # this run was folded from it
         start = replace(

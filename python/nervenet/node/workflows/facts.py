@@ -35,9 +35,8 @@ class Facts:
         if (blobs := self._context.blobs) is not None and blobs.is_large(data):
             data = await blobs.store_entry(workflow_id, run, data)
         answer = await self._context.journal.append(workflow_id, run, name, data)
-        if answer.status == "new" and answer.owner != self._context.status.node_id:
+        if answer.status in ("new", "exists"):  # perhaps its owner, which may be this node, has not read it when Redis loses it
             self._remember(lambda: self._record_again(workflow_id, run, name, data))
-        if answer.status in ("new", "exists"):
             self._wakes.tell_owner(
                 workflow_id, answer.owner, answer.run, answer.id, name, data if answer.status == "new" else b""
             )
@@ -47,4 +46,4 @@ class Facts:
         answer = await self._context.journal.append(workflow_id, run, name, data)
         if answer.status == "new":
             self._wakes.tell_owner(workflow_id, answer.owner, answer.run, answer.id, name, data)
-        return answer.status != "unknown"
+        return answer.status != "unknown" and answer.run >= run

@@ -287,8 +287,9 @@ class OwnedJournal(ABC):
 
     def _answered(self, name: str, body: Body, answer: Appended, data: bytes) -> None:
         status = answer.status
-        if self.awaiting_reconciliation and status in ("not_owner", "stale", "unknown"):
-            self.unconfirmed_entries[name] = body  # Redis has lost something: repeat it when that is written back
+        if self.awaiting_reconciliation:
+            # Redis has lost something: repeat it when that is written back. If it is there by now, Redis may lose it before it is read
+            self.unconfirmed_entries[name] = body
         elif name.startswith("patch:") and answer.recorded:
             self.acknowledged(name)
         elif status == "new":
