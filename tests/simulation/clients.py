@@ -100,8 +100,9 @@ class Clients:
         while not self._closed(workflow_id):
             await asyncio.sleep(0.1)
         self._ledger.violations += self._ledger.outcome(workflow_id, self.promised[workflow_id])
-        while not self._begun_again(workflow_id):  # where a crash took the end, it was found running
+        while not self._begun_again(workflow_id):  # where a crash took its end, it was found running
             await self._start(workflow_id, shape, n, "restart_if_closed")
+            await asyncio.sleep(0.1)
 
     def _begun_again(self, workflow_id: str) -> bool:
         return sum(name == b"start" for _, name, _ in self._ledger.written.get(journal_key(workflow_id), ())) > 1

@@ -127,6 +127,7 @@ CRASHES: Final = Weather(
     many=(0, 0, 1),
     crashes=(1, 1, 2, 3),
     late=(0.0,),
+    old_news=0.0,
     leaving=0.0,
     batches=(0,),
 )

@@ -4,7 +4,8 @@ them.
 
 With `appendfsync everysec` Redis may acknowledge an outcome and lose it in a crash, before the workflow's owner has
 read it. Then the step would run again. That is allowed, but unnecessary: when Redis is back, each remembered outcome is
-appended again under its name, which has no effect where it survived. Five seconds are longer than Redis can lose; the
+appended again under its name, which has no effect where it survived. Where somebody has begun the workflow anew since Redis lost it,
+it is of another life and counts for nothing. Five seconds are longer than Redis can lose; the
 memory is limited to 16 MiB.
 """
 
@@ -34,6 +35,8 @@ PAGE_SECONDS: Final = 0.5
 REMEMBER_BYTES: Final = 16 * 1024 * 1024
 OUTCOMES_AT_ONCE: Final = 500
 """Outcomes that are written again at the same time."""
+CLOCKS_APART_MS: Final = 50
+"""How much later than a task was sent its workflow may have begun, because two clocks say so."""
 APPEND_TRIES: Final = 20
 APPEND_PAUSE: Final = 0.25
 
@@ -41,12 +44,13 @@ _log = logging.getLogger(__name__)
 
 
 class Recorded(NamedTuple):
-    """One outcome whose append was acknowledged."""
+    """One outcome whose append was acknowledged. `sent_ms`: when its task was sent."""
 
     workflow_id: str
     run: int
     name: str
     entry: bytes
+    sent_ms: int
 
 
 class RecentWrites:
@@ -59,10 +63,10 @@ class RecentWrites:
         self._pages = Pages(PAGE_SECONDS)
         self.written_back = 0
 
-    def recorded(self, workflow_id: str, run: int, name: str, entry: bytes) -> None:
+    def recorded(self, workflow_id: str, run: int, name: str, entry: bytes, sent_ms: int) -> None:
         """Remember an outcome: Redis has acknowledged its append."""
         pages, now = self._pages, self._clock.monotonic()
-        if pages.put(now, (workflow_id, run, name, entry), len(entry)):
+        if pages.put(now, (workflow_id, run, name, entry, sent_ms), len(entry)):
             pages.forget(now - REMEMBER_SECONDS)
         while pages.size > REMEMBER_BYTES:
             pages.forget_oldest()
@@ -79,15 +83,15 @@ class RecentWrites:
     async def _append_again(self, one: Recorded) -> None:
         for _ in range(APPEND_TRIES):
             try:
-                appended = await self._journal.append(one.workflow_id, one.run, one.name, one.entry)
+                head = await self._journal.head(one.workflow_id, ("run", "created_ms"))
+                if head is not None and head.run >= one.run:
+                    if head.run == one.run and head.created_ms <= one.sent_ms + CLOCKS_APART_MS:
+                        self._wake_owner(one, await self._journal.append(*one[:4]))
+                    return
             except LinkClosed:
                 return
             except LinkError as error:
                 _log.debug("not yet written back: %s", error)
-            else:
-                if appended.status != "unknown":
-                    self._wake_owner(one, appended)
-                    return
             await asyncio.sleep(APPEND_PAUSE)
 
     def _wake_owner(self, one: Recorded, appended: Appended) -> None:

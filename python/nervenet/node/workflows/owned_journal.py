@@ -62,6 +62,7 @@ class OwnedJournal(ABC):
         "_losses",
         "_reading",
         "_unproven",
+        "_unread_own",
         "_weigh_entry",
         "applied",
         "applied_ms",
@@ -88,6 +89,7 @@ class OwnedJournal(ABC):
         self.dropped = False
         self.unconfirmed_entries: dict[str, Body] = {}
         self._early: dict[int, tuple[int, str, bytes]] = {}
+        self._unread_own: tuple[tuple[int, str, Body], ...] = ()  # appended by this node, to be read from the journal
         self._losses = 0  # how often Redis may have lost some of it
         self._reading = False
         self._weigh_entry = weigh_entry
@@ -231,6 +233,8 @@ class OwnedJournal(ABC):
         self.applied, self.applied_ms = entry.n, entry.time_ms
         self.entry_log = (self.entry_log, entry.time_ms, entry.name, data)
         self._weigh_entry(len(data))
+        if self._unread_own:
+            self._unread_own = tuple(one for one in self._unread_own if one[0] > entry.n)
         if entry.name == "start":
             self.created_ms = entry.time_ms
         elif entry.name == "cancel" and isinstance(entry.body, Cancel):
@@ -252,6 +256,8 @@ class OwnedJournal(ABC):
     def suspend(self) -> None:
         """Redis may have lost what this machine has folded: take no entries until it is written back."""
         self._unproven |= {LOSS}
+        self.unconfirmed_entries |= {name: body for _, name, body in self._unread_own}
+        self._unread_own = ()
         self._early.clear()
         self._losses += 1
 
@@ -296,13 +302,20 @@ class OwnedJournal(ABC):
             ms, _, n = answer.id.partition(b"-")
             self._context.metrics.appended(body)
             self.feed_own(Entry(name, body, int(n), int(ms), self._context.status.node_id), data)
-        elif status == "exists":
-            self.catch_up()  # somebody was first: their entry is the fact
+            self._keep_until_read(int(n), name, body)
+        elif status == "exists":  # somebody was first: their entry is the fact
+            self._keep_until_read(int(answer.id.partition(b"-")[2]), name, body)
+            self.catch_up()
         elif status in ("not_owner", "stale"):
             self._not_owner()
         elif status == "unknown":
             self.unconfirmed_entries[name] = body
             self._head_missing()
+
+    def _keep_until_read(self, n: int, name: str, body: Body) -> None:
+        """Redis may lose it before it is read from the journal: then append it again."""
+        if n > self.applied and not self.dropped:
+            self._unread_own += ((n, name, body),)
 
     def close_run(self, close: Close, failed_at: str, own_ms: int | None) -> None:
         """Append the end of this run. `failed_at`: the step that failed it, for the head. `own_ms`: the retention of its

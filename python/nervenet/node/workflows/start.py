@@ -219,21 +219,26 @@ class Starter:
         workflow_id = plan.request.workflow_id
         try:
             if plan.owner == self._context.status.node_id:
-                self._host_run(plan, 1, created.id)
+                remembered = self._host_run(plan, 1, created.id)
             else:
-                self._remember(lambda: self._again(plan))
+                remembered = False
                 send_wake(self._context, plan.owner, workflow_id, 1, created.id, "start")
+            if not remembered:
+                self._remember(lambda: self._again(plan))
         except Exception as error:  # noqa: BLE001 - as above; it is loaded again by the sweep
             return error
         self._context.metrics.started(plan.start.definition, plan.start.labels)
         return Started(workflow_id, True, plan.owner)
 
-    def _host_run(self, plan: Plan, run: int, journal_id: bytes) -> None:
-        """Host a run that was created here, from its first entry: no need to read what was just written."""
+    def _host_run(self, plan: Plan, run: int, journal_id: bytes) -> bool:
+        """Host a run that was created here, from its first entry: no need to read what was just written.
+
+        Returns whether it is folded, and so remembered in case Redis loses it.
+        """
         workflow_id, start, data = plan.request.workflow_id, plan.start, plan.entry
         req = b"" if self._context.blobs is None else plan.req  # else the stored start tells it
         if self._hosted.get(workflow_id) is not None:
-            return
+            return True
         ms, _, n = journal_id.partition(b"-")
         coordinator = self._new_coordinator(
             workflow_id, start.definition, start.version, run, start, applied=int(n) - 1, req=req
@@ -241,6 +246,7 @@ class Starter:
         self._hosted.attach(coordinator)
         coordinator.feed_own(Entry("start", start, int(n), int(ms), self._context.status.node_id), data)
         self._hosted.feed_early(coordinator)
+        return coordinator.entry_log is not None
 
     async def _found(self, plan: Plan, made: _Made) -> Started | RequestError:
         """The workflow existed before."""
@@ -293,7 +299,8 @@ class Starter:
                 await self._load(workflow_id)
             return Started(workflow_id, False, answer.owner)
         if plan.owner == me:
-            self._host_run(plan, answer.run, answer.id)
+            if not self._host_run(plan, answer.run, answer.id):
+                self._remember(lambda: self._restart_again(plan, head))
         else:
             send_wake(self._context, plan.owner, workflow_id, answer.run, answer.id, "start")
         self._context.metrics.started(plan.start.definition, plan.start.labels)

@@ -90,7 +90,7 @@ class OutcomeRecorder:
         """The journal has it. Drop the attempt's delivery in the same tick, so that one write carries both."""
         workflow_id, run, _, _ = attempt.key
         self._metrics.recorded(attempt.capability, outcome, self._now_ms() - (attempt.started_ms or self._now_ms()))
-        self.recent.recorded(workflow_id, run, outcome.name, outcome.entry)
+        self.recent.recorded(workflow_id, run, outcome.name, outcome.entry, attempt.enqueue_ms)
         if appended.dropped:
             self._deliveries.release(attempt.stream, attempt.entry_id)
             attempt.stream = b""
