@@ -125,10 +125,11 @@ class Children:
             )
 
     async def _parent_of(self, workflow_id: str) -> ParentStep | None:
+        """Raises Unavailable: Redis has lost it since it was found."""
         for raw in await self._context.journal.read(workflow_id, count=1):
             body = decode_entry(raw.name, raw.data, raw.n, raw.ms).body
             return body.parent if isinstance(body, Start) else None
-        return None
+        raise Unavailable(f"the journal of {workflow_id} is gone", code="UNAVAILABLE", reason="BACKEND_DOWN")
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -233,12 +233,12 @@ class Starter:
     def _host_run(self, plan: Plan, run: int, journal_id: bytes) -> bool:
         """Host a run that was created here, from its first entry: no need to read what was just written.
 
-        Returns whether it is folded, and so remembered in case Redis loses it.
+        Returns whether it is folded, and so remembered: Redis may lose it.
         """
         workflow_id, start, data = plan.request.workflow_id, plan.start, plan.entry
         req = b"" if self._context.blobs is None else plan.req  # else the stored start tells it
-        if self._hosted.get(workflow_id) is not None:
-            return True
+        if (there := self._hosted.get(workflow_id)) is not None:
+            return there.run >= run  # the run before ends in this moment; the sweep loads the next one
         ms, _, n = journal_id.partition(b"-")
         coordinator = self._new_coordinator(
             workflow_id, start.definition, start.version, run, start, applied=int(n) - 1, req=req
@@ -279,19 +279,17 @@ class Starter:
 
     async def _restart(self, plan: Plan, head: Head) -> Started | RequestError:
         """Begin the next run of a closed workflow. A second caller finds it begun."""
-        workflow_id, ownership, me = plan.request.workflow_id, self._context.ownership, self._context.status.node_id
+        workflow_id, me = plan.request.workflow_id, self._context.status.node_id
         losses = self._losses()
         mark, answer = await self._begin_again(plan, head)
         if answer.status == "expired":  # this process was stopped until the date of its mark had passed
             mark, answer = await self._begin_again(plan, head)
         if answer.status in ("expired", "unknown"):
             return _away()
-        if answer.status == "new" and plan.owner != me:
+        if answer.status != "new" or plan.owner != me:  # else this node hosts it, below
             self._remember(lambda: self._restart_again(plan, head))
         # also when it has begun already: by us, and the answer was lost; or by a node that may die before it does this
-        await ownership.reopen(workflow_id, head.closed_ms)
-        await ownership.own(answer.owner, workflow_id)
-        await ownership.restart_unmark(workflow_id, mark)
+        await self._list_begun(workflow_id, head, mark, answer)
         if losses != self._losses() and not await self._stands(workflow_id, answer.run):
             return _away()  # Redis has lost it meanwhile
         if answer.status != "new" or losses != self._losses():
@@ -316,7 +314,21 @@ class Starter:
         there = await self._context.journal.head(plan.request.workflow_id, ("run", "closed_ms"))
         if there is None or (there.run == head.run and not there.closed):
             return False
-        return there.run > head.run or isinstance(await self._restart(plan, head), Started)
+        if there.run == head.run:
+            mark, answer = await self._begin_again(plan, head)
+            if answer.status not in ("new", "stale"):
+                return False
+            await self._list_begun(plan.request.workflow_id, head, mark, answer)
+            if answer.status == "new":
+                send_wake(self._context, answer.owner, plan.request.workflow_id, answer.run, answer.id, "start")
+        return True
+
+    async def _list_begun(self, workflow_id: str, head: Head, mark: int, answer: Appended) -> None:
+        """It is running again, and the mark of its restart has done its work."""
+        ownership = self._context.ownership
+        await ownership.reopen(workflow_id, head.closed_ms)
+        await ownership.own(answer.owner, workflow_id)
+        await ownership.restart_unmark(workflow_id, mark)
 
     async def _begin_again(self, plan: Plan, head: Head) -> tuple[int, Appended]:
         request = plan.request
