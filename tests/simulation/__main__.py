@@ -4,6 +4,7 @@
 python -m tests.simulation --schedules 100000        all of them; ends with 1 if any broke a promise
 python -m tests.simulation --seed 4711               this one, with its story
 python -m tests.simulation --schedules 8000 --copies 100     a hundred copies of every second task
+python -m tests.simulation --schedules 8000 --crashes         in each of them Redis loses its last commands
 python -m tests.simulation --schedules 1000 --sabotage "write once"   until the broken law is noticed, then ends with 1
 python -m tests.simulation --schedules 1000 --sabotage all    each law in turn; ends with 1 if a breach goes unnoticed
 
@@ -18,7 +19,7 @@ import sys
 import time
 
 from tests.simulation.report import REPORT, Report, schedules, write_found
-from tests.simulation.sabotage import SABOTAGES
+from tests.simulation.sabotage import OF_CRASHES, SABOTAGES
 from tests.simulation.schedule import run
 
 EVERY = 10.0
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=1, metavar="N", help="how many, from --seed on (1: tell it)")
     parser.add_argument("--seed", type=int, default=1, metavar="S")
     parser.add_argument("--copies", type=int, default=1, metavar="K", help="of a task that is delivered again")
+    parser.add_argument("--crashes", action="store_true", help="only schedules in which Redis loses its last commands")
     parser.add_argument("--sabotage", choices=["all", *SABOTAGES], default="", help="a law to break")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="W", help="processes")
     asked = parser.parse_args()
@@ -41,7 +43,7 @@ def tell(asked: argparse.Namespace) -> int:
     """One schedule with its story."""
     sys.unraisablehook = lambda _: None  # what dies in the middle of its work says so to nobody
     sabotage = SABOTAGES[asked.sabotage] if asked.sabotage else None
-    outcome = run(asked.seed, sabotage, asked.copies)
+    outcome = run(asked.seed, sabotage, asked.copies, crashes=asked.crashes)
     print(*outcome.story, *(f"VIOLATION {each}" for each in outcome.violations), sep="\n")
     print(f"seed {asked.seed}: {outcome.commands:,} commands, fingerprint {outcome.fingerprint}", flush=True)
     os._exit(bool(outcome.violations))  # what was left in the middle of its work stays there
@@ -76,6 +78,7 @@ def explore(asked: argparse.Namespace, sabotage: str) -> Report:
             asked.schedules,
             copies=asked.copies,
             sabotage=sabotage,
+            crashes=asked.crashes or sabotage in OF_CRASHES,
             workers=asked.workers,
             size=10 if sabotage else 100,  # most sabotages are noticed early, and the chunk at work runs to its end
         ):

@@ -138,13 +138,17 @@ class Ledger:
         here = ((entry.time_ms, entry.n), entry.name.encode(), data)
         there = self._entry(key, entry.n)
         if here != there and here not in self._lost.get(key, ()):
-            self.violations.append(f"folded {entry.name} of {workflow_id} as entry {entry.n}, which is {there and there[:2]}")
+            self.violations.append(
+                f"folded {entry.name} of {workflow_id} as entry {entry.n}, which is {there and there[:2]}"
+            )
         history = self._folded.setdefault(coordinator, {})
         history[entry.n] = here
         if entry.name == "close":
             for n, one in history.items():
                 if one != (stands := self._entry(key, n)):
-                    self.violations.append(f"{workflow_id} went on from entry {n} {one[:2]}, which is {stands and stands[:2]}")
+                    self.violations.append(
+                        f"{workflow_id} went on from entry {n} {one[:2]}, which is {stands and stands[:2]}"
+                    )
 
     def _entry(self, key: bytes, n: int) -> Written | None:
         written = self.written.get(key, [])

@@ -83,17 +83,17 @@ def write_found(found: dict[str, int | None]) -> None:
     REPORT.with_name("sabotage.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
-Chunk = tuple[int, int, int, str]
-"""First seed, how many, copies, sabotage."""
+Chunk = tuple[int, int, int, str, bool]
+"""First seed, how many, copies, sabotage, whether Redis crashes in each."""
 
 
 def chunk(work: Chunk) -> Report:
     """So many schedules in a row, in this process."""
-    first, count, copies, name = work
+    first, count, copies, name, crashes = work
     part = Report(first, copies, name)
     sabotage = SABOTAGES[name] if name else None
     for seed in range(first, first + count):
-        outcome = run(seed, sabotage, copies)
+        outcome = run(seed, sabotage, copies, crashes=crashes)
         part.schedules += 1
         part.commands += outcome.commands
         part.virtual_seconds += outcome.virtual_seconds
@@ -105,12 +105,19 @@ def chunk(work: Chunk) -> Report:
 
 
 def schedules(
-    first: int, count: int, *, copies: int = 1, sabotage: str = "", workers: int = 2, size: int = 100
+    first: int,
+    count: int,
+    *,
+    copies: int = 1,
+    sabotage: str = "",
+    crashes: bool = False,
+    workers: int = 2,
+    size: int = 100,
 ) -> Iterator[Report]:
     """The report as it grows. Leaving the iterator ends the processes."""
     report = Report(first, copies, sabotage)
     began = time.monotonic()
-    parts = [(at, min(size, first + count - at), copies, sabotage) for at in range(first, first + count, size)]
+    parts = [(at, min(size, first + count - at), copies, sabotage, crashes) for at in range(first, first + count, size)]
     with multiprocessing.get_context("fork").Pool(workers, _quiet, maxtasksperchild=1) as pool:
         for part in pool.imap(chunk, parts):
             report.add(part)

@@ -13,10 +13,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from nervenet.node.background import BackgroundTasks
+from nervenet.node.recovery.remembered import RememberedWrites
+from nervenet.node.recovery.write_back import WriteBack
 from nervenet.node.workflows.coordinator import Coordinator
 from nervenet.node.workflows.hosted import HostedWorkflows
+from nervenet.node.workflows.owned_journal import OwnedJournal
 from nervenet.node.workflows.repair import Repair
 from nervenet.node.workflows.unloading import Unloader
+from nervenet.redis_link.link import Link
 from tests.simulation.store import Store
 
 
@@ -77,6 +81,45 @@ def _tasks_may_be_under_way(_: Store) -> None:
     Coordinator.is_quiet = property(lambda one: not one.dropped)  # type: ignore[assignment,method-assign]
 
 
+def _old_news_counts(_: Store) -> None:
+    """What was said of an entry before a crash of Redis is believed after it, wherever the entry is by then."""
+
+    async def believe(*_: Any) -> None: ...
+
+    WriteBack.doubt_news = believe  # type: ignore[method-assign]  # that is the sabotage
+
+
+def _reads_do_not_wait(_: Store) -> None:
+    """News of a new server is read before anything is compared with what it has."""
+
+    async def at_once(*_: Any) -> None: ...
+
+    Link.reached = at_once  # type: ignore[method-assign]  # that is the sabotage
+
+
+def _unread_is_forgotten(_: Store) -> None:
+    """A node forgets what it has appended before it has read it."""
+    OwnedJournal._keep_until_read = lambda *_: None  # type: ignore[method-assign]  # that is the sabotage
+
+
+def _facts_are_forgotten(_: Store) -> None:
+    """A node forgets what it has recorded for others."""
+    RememberedWrites.facts = lambda _: ()  # type: ignore[method-assign]  # that is the sabotage
+
+
+def _ends_are_forgotten(_: Store) -> None:
+    """A node forgets a workflow that has closed."""
+    RememberedWrites.closed_lately = lambda _: iter(())  # type: ignore[method-assign]  # that is the sabotage
+
+
+OF_CRASHES: Final[dict[str, Callable[[Store], None]]] = {
+    "old news is doubted": _old_news_counts,
+    "reads wait for what is compared": _reads_do_not_wait,
+    "an own entry is kept until it is read": _unread_is_forgotten,
+    "facts are remembered": _facts_are_forgotten,
+    "ends are remembered": _ends_are_forgotten,
+}
+"""These show only where Redis crashes."""
 SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
     "write once": _in_both("if there then", "if false then"),
     "owner check": _in("journal_append", "by ~= '' and by ~= owner", "false"),
@@ -99,4 +142,5 @@ SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
     "a timer loads what left memory": _no_timer_loads,
     "only what waits leaves memory": _tasks_may_be_under_way,
     "a claim is exclusive": _in("task_claim", "n == attempt and who ~= agent", "false"),
+    **OF_CRASHES,
 }

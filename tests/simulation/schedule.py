@@ -36,7 +36,7 @@ from tests.simulation.mesh import NAMESPACE, Member, Surroundings
 from tests.simulation.network import Network, Wire
 from tests.simulation.registry import Registry
 from tests.simulation.store import SCRIPTS, Store, Stream
-from tests.simulation.weather import CRASHES, CRASHES_SHARE, LEAVES, WEATHERS
+from tests.simulation.weather import CRASH, CRASHES, CRASHES_SHARE, LEAVES, WEATHERS
 
 GARBAGE: Final = b"\xff\xfe"
 LOST_COMMANDS: Final = (0, 1, 2, 3, 5, 10, 20, 40, 80)
@@ -76,7 +76,7 @@ class _Errors(logging.Handler):
 class Schedule:
     """See the module."""
 
-    def __init__(self, seed: int, sabotage: Callable[[Store], None] | None, copies: int) -> None:
+    def __init__(self, seed: int, sabotage: Callable[[Store], None] | None, copies: int, crashes: bool) -> None:
         self.seed = seed
         self.chance = random.Random(seed)
         self.loop = VirtualLoop()
@@ -90,7 +90,7 @@ class Schedule:
         self.archive: ArchiveCheck | None = None
         self.world = World(self.chance)
         self.weather = self.chance.choice(WEATHERS)
-        if random.Random(f"torn {seed}").random() < CRASHES_SHARE:
+        if crashes or random.Random(f"torn {seed}").random() < CRASHES_SHARE:
             self.weather = CRASHES
         elif random.Random(f"archive {seed}").random() < SHARE:
             self._with_archive(seed)
@@ -318,7 +318,7 @@ class Schedule:
 
     def _crash(self, chance: random.Random) -> str:
         """The server of Redis loses its last commands."""
-        self.counted["crash"] += 1
+        self.counted[CRASH] += 1
         down = chance.choice((0.0, 0.1, 0.5, 2.0))
         self._tell(f"crash: the server is away for {down} s")
         self.network.crash(down)
@@ -432,10 +432,12 @@ class Schedule:
                 self.store.do_zrem(key, GARBAGE)
 
 
-def run(seed: int, sabotage: Callable[[Store], None] | None = None, copies: int = 1) -> Outcome:
-    """One schedule, whole. The collector is off meanwhile: what it would run, and when, is not of the seed."""
+def run(
+    seed: int, sabotage: Callable[[Store], None] | None = None, copies: int = 1, *, crashes: bool = False
+) -> Outcome:
+    """One schedule, whole; `crashes`: in any case one in which Redis loses its last commands. The collector is off meanwhile: what it would run, and when, is not of the seed."""
     gc.disable()
     try:
-        return Schedule(seed, sabotage, copies).run()
+        return Schedule(seed, sabotage, copies, crashes).run()
     finally:
         gc.enable()

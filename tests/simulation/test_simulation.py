@@ -29,6 +29,19 @@ FOUND = {
         1,
     ): "what a queue had handed to an agent that was cut off was not read again, because the queue was younger than its list of names",
     (4053, 10): "an agent whose first connection was cut never read again what it had been handed there",
+    (270, 1): "a run that was to begin when Redis lost its workflow never began",
+    (672, 1): "a run that was begun at another node than the run before was not written back",
+    (1424, 1): "nor was the end of a later run, where Redis had that of the run before",
+    (6122, 1): "a task went to a queue whose group Redis had lost, and no agent found it there",
+    (8662, 1): "an end that was acknowledged by a journal in pieces was lost with the next crash",
+    (
+        8781,
+        1,
+    ): "an end that was acknowledged twice was not remembered, and agents wrote their outcomes into what was left",
+    (12466, 1): "a signal that its owner had recorded itself was not remembered",
+    (31754, 1): "a child that Redis had lost was taken for somebody else's, and its parent failed",
+    (38462, 1): "a run that was to be written back waited for itself",
+    (54627, 1): "what had left memory was forgotten, because Redis had only the run before",
 }
 """Seeds and copies that found a defect of the product, which is fixed. As code changes they become seeds like any other."""
 

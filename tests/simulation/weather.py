@@ -15,7 +15,8 @@ OF_NODES: Final = ("kill node", "kill node", "stop node", "cut off node", "drain
 OF_AGENTS: Final = ("kill agent", "stop agent", "cut off agent")
 OF_LINKS: Final = ("lose reply", "lose command", "cut links", "vanish", "garble")
 LEAVES: Final = "caller leaves"
-FAULTS: Final = frozenset((*OF_NODES, *OF_AGENTS, *OF_LINKS, LEAVES))
+CRASH: Final = "crash"
+FAULTS: Final = frozenset((*OF_NODES, *OF_AGENTS, *OF_LINKS, LEAVES, CRASH))
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ async def test_a_task_sent_before_anybody_read_the_queue_is_not_lost(store: Data
     queue = store.keys.queue("ocr")
     sent = await store.queues.send_queue("ocr", b"early")
     assert await store.groups.place(queue, sent) == EntryPlace("unread")
-    assert (await store.groups.pending(queue), await store.groups.consumers(queue)) == ([], [])
+    assert (await store.groups.pending(queue), await store.groups.consumers(queue)) == ([], None)
     await store.queues.make_queue("ocr")
     assert await read(store, queue, FIRST) == [Delivered(sent, b"early")]
 

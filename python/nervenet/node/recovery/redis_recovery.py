@@ -87,10 +87,15 @@ class RedisRecovery:
         back = self._write_back
         return f"<RedisRecovery {back.entries} entries and {back.heads} heads written back>"
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something is still compared with what Redis has, so what Redis says of it counts for nothing."""
+        return self._remembered.being_written_back
+
     def suspect(self, one: Coordinator | UnloadedWorkflow) -> None:
-        """An open workflow has no head: Redis has lost something, perhaps everything."""
-        if not self._remembered.being_written_back and not one.dropped:
-            _log.error("%s: its head is gone", one.workflow_id)
+        """An open workflow has no head, or that of an earlier run: Redis has lost something, perhaps everything."""
+        if not self.is_under_way and not one.dropped:
+            _log.error("%s: the head of its run is gone", one.workflow_id)
             self._remembered.hold()
             self._context.spawn(self.came_back())
 

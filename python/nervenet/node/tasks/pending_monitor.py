@@ -89,8 +89,12 @@ class Recovery(Protocol):
     claims_return_ms: int
     """Until then agents may not have taken back the claims that Redis lost."""
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something is still compared with what Redis has."""
+
     def suspect(self, one: Coordinator | UnloadedWorkflow) -> None:
-        """An open workflow has no head."""
+        """An open workflow has no head, or that of an earlier run."""
 
     def reload(self, coordinator: Coordinator, why: str) -> None:
         """Its journal is not what was folded here."""
@@ -203,7 +207,7 @@ class PendingMonitor:
     def _is_mine(self, look: Look | None, one: Coordinator | UnloadedWorkflow) -> TypeGuard[Look]:
         """Whether Redis has this run of it, as this node's. Otherwise it is another node's, or Redis has lost it."""
         context = self._context
-        if look is None:
+        if look is None or look.run < one.run:
             self._recovery.suspect(one)
             return False
         if look.owner == context.status.node_id and look.run == one.run:
@@ -228,7 +232,7 @@ class PendingMonitor:
         await self._each(looks, self._treat_unloaded, self._unloaded_recovery.mend)
 
     async def _treat_unloaded(self, one: UnloadedWorkflow, look: Look | None) -> None:
-        if one.dropped or not self._is_mine(look, one):
+        if one.dropped or self._recovery.is_under_way or not self._is_mine(look, one):
             return
         if is_rewritten(one, look):
             self._unloaded_recovery.reload(one, "history was rewritten")

@@ -95,7 +95,9 @@ class ContinueAsNew:
             {"definition": command.definition, "version": version, "python": PYTHON},
         )
         if answer.status != "new":  # it is another node's, or has begun already and the answer was lost: read it
-            old.deferred_commands.append(command)  # unless it turns out that this run is the last, because Redis had lost it
+            old.deferred_commands.append(
+                command
+            )  # unless it turns out that this run is the last, because Redis had lost it
             self._reload(old, f"its next run is {answer.status}")
         elif owner != context.status.node_id:
             self._run_end.release(old, "the run is over")
@@ -122,7 +124,9 @@ class ContinueAsNew:
         """The start of the next run: that of the first, with another code, input and seed. And the hash of the first request."""
         page = await self._context.journal.read(old.workflow_id, count=1)
         if not page:
-            raise Unavailable(f"Redis has lost the journal of {old.workflow_id}", code="UNAVAILABLE", reason="BACKEND_DOWN")
+            raise Unavailable(
+                f"Redis has lost the journal of {old.workflow_id}", code="UNAVAILABLE", reason="BACKEND_DOWN"
+            )
         (first,) = page
         body = decode_entry(first.name, first.data, first.n, first.ms).body
         assert isinstance(body, Start)  # this run was folded from it

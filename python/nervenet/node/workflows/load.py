@@ -284,8 +284,8 @@ class Loader:
         """It is closed, another node's, or does not exist. Returns whether no node needs to host it."""
         head = adopted.head
         if unloaded is not None:
-            if head is None:
-                self._lost(unloaded, False)
+            if head is None or head.run < unloaded.run:
+                self._lost(unloaded, head is not None)
                 return False
             self._hosted.forget_unloaded(unloaded)
         if adopted.status == "closed":
