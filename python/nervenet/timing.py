@@ -284,6 +284,8 @@ DURABILITY_LOOK_AGAIN: Final = 10.0
 """The same where the server does not say it, or keeps nothing on a disk."""
 CLAIM_TAKEN_BACK_MS: Final = 500
 """Time in which agents have taken back their claims when they meet another server: at once."""
+WRITTEN_BACK_MS: Final = 2_000
+"""Time in which nodes have written back what Redis had lost: so long, a workflow that it does not know may exist."""
 FLUSHED_CLAIM_TAKEN_BACK_MS: Final = 2_000
 """The same when the server is the old one, without its data: at the next renewal."""
 

@@ -12,6 +12,10 @@ loads it: it reads the journal, compares it with what it remembers, and folds wh
 Messages tell the owner of entries that others append, late or never. It folds what a message says if that is the next entry. After
 a write-back a message may tell of an entry that has moved, so the owner looks at the journal instead.
 
+With `in_flight` the owner's `close` is on its way for a while, so it may meet a shortened journal, and be lost with that by the next
+loss. With `restarted` this is the second run, begun at another node than the first: a Redis that has lost all of it has the first
+one's head, which names its owner.
+
 Once a look at the server says that its disk has the closed journal, the owner forgets it (docs/decisions/0057): from then on a
 crash loses nothing of it, and a FLUSHALL is not asked about any more. How a look tells what is on the disk: redis_link/persistence.py.
 """
@@ -51,6 +55,8 @@ class State(NamedTuple):
     look: bool = False  # the owner has asked whether all of a closed journal is, and has no answer yet
     forgotten: bool = False  # the owner no longer remembers the closed journal
     news: frozenset[Entry] = frozenset()  # messages under way to the owner
+    closing: str = ""  # the owner's `close` is 'sent', or its answer was 'heard'
+    left: bool = False  # the owner leaves the workflow to another node
     faults: tuple[int, ...] = ()
 
 
@@ -66,7 +72,11 @@ class Restore(Model[State]):
     """Whether a loss goes unnoticed while the workflow is unloaded."""
     messages: bool = False
     """Whether the owner also folds what messages say, not only what it reads."""
+    in_flight: bool = False
+    restarted: bool = False
 
+    repeats_in_doubt: bool = True
+    later_run_counts: bool = True
     in_doubt: bool = True
     doubts_old_news: bool = True
     same_ids: bool = True
@@ -178,8 +188,15 @@ class Restore(Model[State]):
             if s.doubt:
                 yield Step("nothing of it is remembered, and nothing was lost", s._replace(doubt=False))
             return
+        if s.left:
+            return
+        if s.closing == "sent":
+            yield self._close_arrives(s)
         if s.doubt or not s.journal:
-            yield Step("journal_restore", self._restored(s))
+            if self.restarted and not s.journal and not self.later_run_counts:
+                yield Step("journal_restore: the run before is another node's", s._replace(doubt=False, left=True))
+            else:
+                yield Step("journal_restore", self._restored(s))
             return
         if s.unloaded:
             yield from self._unloaded(s)
@@ -199,10 +216,26 @@ class Restore(Model[State]):
                 yield Step("a known number with another time: the owner reads again", s._replace(doubt=True))
             else:
                 yield Step(f"owner folds {entry.name}", s._replace(folded=(*s.folded, entry)))
-        elif s.folded[-1].name != "close" and any(entry.name == "task:b" for entry in s.folded):
+        elif s.folded[-1].name == "close" or s.closing or not any(entry.name == "task:b" for entry in s.folded):
+            return
+        elif self.in_flight:
+            yield Step("owner sends close", s._replace(closing="sent"))
+        else:
             after, status = self._append(s, "close")
             folded = after.journal if status == "new" else s.folded
             yield Step(f"owner closes: {status}", _told(after._replace(folded=folded), "close", status))
+
+    def _close_arrives(self, s: State) -> Step[State]:
+        """The owner hears the answer, which counts for nothing while it is in doubt: then it sends `close` again."""
+        after, status = self._append(s, "close")
+        if s.doubt:
+            return Step(
+                f"close meets a doubted journal: {status}",
+                after._replace(closing="" if self.repeats_in_doubt else "heard"),
+            )
+        closing = "" if status == "unknown" else "heard"
+        folded = after.journal if status == "new" and after.journal[: len(s.folded)] == s.folded else s.folded
+        return Step(f"owner closes: {status}", _told(after._replace(folded=folded, closing=closing), "close", status))
 
     def _is_quiet(self, s: State) -> bool:
         """Nothing is for the owner to do before there is news."""

@@ -55,6 +55,8 @@ SHORT: Final[dict[str, Model[Any]]] = {
     ),
     "restore: Redis loses its tail twice, the owner dies between": Restore(losses=2, owner_deaths=1),
     "restore: the owner hears messages, Redis loses its tail": Restore(messages=True),
+    "restore: the owner's end is on its way, Redis loses its tail twice": Restore(in_flight=True, losses=2),
+    "restore: a run begun at another node than the one before, Redis loses its tail": Restore(restarted=True),
     "restore: unloaded while it waits, Redis loses its tail": Restore(unloads=2),
     "restore: unloaded while it waits, Redis loses its tail, the owner dies": Restore(unloads=1, owner_deaths=1),
     "restore: unloaded, and nobody notices that Redis loses its tail": Restore(unloads=1, silent=True),
@@ -188,6 +190,14 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "a run begins with no marker": (Renew(clear_markers=False), NEVER_CLOSES),
     "nothing is believed before the journal is compared": (Restore(in_doubt=False), "the owner has gone on"),
     "old news is looked up": (Restore(messages=True, doubts_old_news=False), "the owner has gone on"),
+    "what meets a doubted journal is sent again": (
+        Restore(in_flight=True, losses=2, repeats_in_doubt=False),
+        "never again possible: the workflow closes",
+    ),
+    "a later run counts, whoever had the one before": (
+        Restore(restarted=True, later_run_counts=False),
+        "never again possible: the workflow closes",
+    ),
     "written back under the same ids": (Restore(same_ids=False), "an answer stands before its question"),
     "what came meanwhile goes behind": (Restore(others_behind=False), "never again possible: what was"),
     "a name on both sides is one": (Restore(by_name=False), "a name is recorded twice"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from nervenet.errors import NotFound, Unavailable
 from nervenet.mesh import Mesh
-from nervenet.timing import RECENT_WRITES_MS
+from nervenet.timing import RECENT_WRITES_MS, WRITTEN_BACK_MS
 from tests.node.hand import World
 
 mesh = Mesh("facts")
@@ -30,3 +31,16 @@ async def test_a_fact_of_the_last_seconds_is_said_again_and_an_old_one_is_not(
         node.remembered.remember(partial(again, "a start of just now"))
         await node.recovery.came_back()
         assert said == ["a start of just now"]
+
+
+async def test_a_workflow_that_redis_does_not_know_may_be_yet_to_be_written_back(
+    redis_url: str, etcd_url: str, namespace: str
+) -> None:
+    """So who asks for it a moment after Redis came back is told to come again, not that there is none."""
+    async with World(redis_url, etcd_url, namespace).node(mesh) as node:
+        assert isinstance(node.context.no_workflow("invoice-7"), NotFound)
+        await node.recovery.came_back()
+        doubt = node.context.no_workflow("invoice-7")
+        assert (type(doubt), doubt.code, doubt.reason) == (Unavailable, "UNAVAILABLE", "BACKEND_DOWN")
+        node.context.clock._offset += WRITTEN_BACK_MS
+        assert isinstance(node.context.no_workflow("invoice-7"), NotFound)

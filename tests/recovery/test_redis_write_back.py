@@ -162,6 +162,39 @@ async def test_the_next_run_takes_the_place_of_the_one_that_redis_still_has(stor
     assert (await restored(store, workflow_id, first)).status == "stale"
 
 
+async def test_the_next_run_counts_whoever_had_the_one_before(store: DataPlane) -> None:
+    """A closed workflow was begun again at another node, and Redis has lost that."""
+    workflow_id = await store.start(owner=OTHER)
+    await store.journal.close(workflow_id, 1, OTHER, b"end", State.SUCCEEDED, 60_000)
+    first = await store.journal.read(workflow_id)
+    await store.journal.begin_next(workflow_id, 1, "", OWNER, b"again", first[-1].id.decode(), (), {"version": 1})
+    second = await store.journal.read(workflow_id)
+    await store.lose(workflow_id, 0)
+    await store.journal.restore(workflow_id, 1, OTHER, first, HEAD, closed=State.SUCCEEDED, retention_ms=60_000)
+    found = await store.journal.restore(workflow_id, 2, OWNER, second, HEAD)
+    assert (found.status, found.owner) == ("created", OWNER)
+    head = await store.head(workflow_id)
+    assert (head.run, head.owner, head.closed) == (2, OWNER, False)
+
+
+async def test_an_id_that_was_started_again_since_is_left_alone_by_an_end(store: DataPlane) -> None:
+    """Redis has lost a closed workflow, and its id was given to another one before that could be written back."""
+    workflow_id = await store.start(entry=b"the first life")
+    await store.journal.close(workflow_id, 1, OWNER, b"end", State.SUCCEEDED, 60_000)
+    remembered = await store.journal.read(workflow_id)
+    await store.lose(workflow_id, 0)
+    await store.start(workflow_id, entry=b"the second life")
+    found = await restored(store, workflow_id, remembered, closed=State.SUCCEEDED, retention_ms=60_000)
+    assert found.status == "gap"
+    assert [entry.data for entry in await store.journal.read(workflow_id)] == [b"the second life"]
+
+    await store.lose(workflow_id, 0)
+    await store.start(workflow_id, entry=b"the first life")  # the same start, whose answer was lost
+    found = await restored(store, workflow_id, remembered, closed=State.SUCCEEDED, retention_ms=60_000)
+    assert found.status == "restored"
+    assert await store.journal.read(workflow_id) == remembered
+
+
 async def test_a_full_redis_refuses_all_of_it(store: DataPlane) -> None:
     workflow_id, remembered = await written(store, "task:a", "task:b")
     await store.lose(workflow_id, 1)

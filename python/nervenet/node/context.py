@@ -13,6 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nervenet.errors import RequestError, Unavailable
+from nervenet.rpc.status import not_found
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
@@ -72,3 +75,10 @@ class NodeContext:
     background: BackgroundTasks
     spawn: Callable[[Awaitable[object]], None]
     """`background.spawn`, bound once: it is called for every entry."""
+
+    def no_workflow(self, workflow_id: str) -> RequestError:
+        """Redis does not know this workflow. After a crash it may be yet to be written back: then `Unavailable`, so come again."""
+        if self.clock.now_ms() < self.status.doubted_until_ms:
+            words = f"Redis has come back, and {workflow_id} may be among what it has lost and gets back: try again"
+            return Unavailable(words, code="UNAVAILABLE", reason="BACKEND_DOWN")
+        return not_found("workflow", workflow_id, namespace=self.config.namespace)

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class NodeStatus:
-    """See the module. Only `Node` changes it, the drain call of its own service, and `WriteBack` (`rewritten_ms`)."""
+    """See the module. Only `Node` changes it, the drain call of its own service, `WriteBack` (`rewritten_ms`), and `RedisRecovery`
+    (`doubted_until_ms`)."""
 
-    __slots__ = ("draining", "node_id", "rewritten_ms", "served", "session")
+    __slots__ = ("doubted_until_ms", "draining", "node_id", "rewritten_ms", "served", "session")
 
     def __init__(self, node_id: str, session: Session) -> None:
         self.node_id = node_id
@@ -27,6 +28,8 @@ class NodeStatus:
         self.rewritten_ms = 0
         """Redis' time when this node last wrote back what Redis had lost. Entries that were appended before may have moved since, or be
         gone: only the journal says where they are, no message."""
+        self.doubted_until_ms = 0
+        """The time of Redis until which some node may still write back a workflow that Redis does not know."""
         self.served: Served | None = None  # None: the gRPC side does not serve yet
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ from nervenet.node.recovery.unloaded_recovery import UnloadedRecovery
 from nervenet.node.recovery.write_back import IN_PLACE, PAUSE, is_whole, leave_to_others, patiently, put_all_back
 from nervenet.records import Mismatch
 from nervenet.redis_link.faults import LinkClosed
-from nervenet.timing import CLAIM_TAKEN_BACK_MS, FLUSHED_CLAIM_TAKEN_BACK_MS
+from nervenet.timing import CLAIM_TAKEN_BACK_MS, FLUSHED_CLAIM_TAKEN_BACK_MS, WRITTEN_BACK_MS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -114,6 +114,7 @@ class RedisRecovery:
         context = self._context
         self._remembered.forget_past(context.clock.seen_ms)  # an idle node may remember things that have expired
         self._remembered.hold()
+        context.status.doubted_until_ms = context.clock.now_ms() + WRITTEN_BACK_MS
         self.times += 1
         turn = self.times
         coordinators = [c for c in self._hosted.coordinators.values() if not c.dropped]

@@ -12,7 +12,7 @@ from nervenet.errors import Overloaded, Unavailable
 from nervenet.node.services.starts import checked_json, checked_payload
 from nervenet.node.workflows.close_notifier import before
 from nervenet.records import Cancel, Signaled, State
-from nervenet.rpc.status import already_closed, id_reused, invalid, not_found
+from nervenet.rpc.status import already_closed, id_reused, invalid
 from nervenet.streams.keys import check_name, check_signal_id
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.wire import decode_entry, state_out
@@ -110,7 +110,7 @@ class FactCalls:
             )
             raise Unavailable(words, code="UNAVAILABLE")
         if answer.status == "unknown":
-            raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
+            raise self._context.no_workflow(workflow_id)
         if answer.status == "closed" and not answer.recorded:
             words = f"workflow {workflow_id} is {answer.state} and no longer accepts a {name.partition(':')[0]}"
             raise already_closed("workflow", workflow_id, words, state=str(answer.state))

@@ -25,7 +25,7 @@ from nervenet.node.services.waits import MOST_WORKFLOWS, StuckAfter
 from nervenet.node.services.watches import entry_out
 from nervenet.node.workflows.close_notifier import before
 from nervenet.records import CLOSED, Close, State
-from nervenet.rpc.status import invalid, not_found
+from nervenet.rpc.status import invalid
 from nervenet.security.permit import HIDDEN_WORKFLOWS, LISTABLE
 from nervenet.streams.listing import Listed, Listing
 from nervenet.streams.ownership import day_of
@@ -218,7 +218,7 @@ class Lists:
         if head is None:
             found = await archived_run(self._context, request.workflow_id)
             if found is None:
-                raise not_found("workflow", request.workflow_id, namespace=self._context.config.namespace)
+                raise self._context.no_workflow(request.workflow_id)
             kept = found.entries
         entries: list[workflow_pb2.JournalEntry] = []
         last, room = "" if cursor is None else cursor[0], Room()

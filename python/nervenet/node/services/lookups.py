@@ -52,7 +52,7 @@ class NodeLookups:
         if escalation_id:
             words = f"there is no workflow {workflow_id!r} in namespace {namespace} that could ask {escalation_id!r}"
             return not_found("escalation", escalation_id, words)
-        return not_found("workflow", workflow_id, namespace=namespace)
+        return self._context.no_workflow(workflow_id)
 
     def no_agent(self, agent_id: str) -> RequestError:
         return not_found("agent", agent_id)

@@ -24,7 +24,7 @@ from nervenet.node.services.waits import Reasons, blocked_waits, max_attempts, q
 from nervenet.node.workflows.owned_journal import blocked_json
 from nervenet.payloads import InvalidPayload, check_json
 from nervenet.records import Payload, State
-from nervenet.rpc.status import invalid, not_found
+from nervenet.rpc.status import invalid
 from nervenet.streams.keys import escalation_id
 from nervenet.timing import PEER_CALL_TIMEOUT
 from nervenet.v1 import common_pb2 as common
@@ -152,7 +152,7 @@ class Reads:
     async def head(self, workflow_id: str) -> Head:
         head = await self._context.journal.head(workflow_id)
         if head is None:
-            raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
+            raise self._context.no_workflow(workflow_id)
         return head
 
     async def history(self, workflow_id: str) -> History:
@@ -214,7 +214,7 @@ class Reads:
     async def _from_archive(self, workflow_id: str) -> ArchivedRun:
         found = await archived_run(self._context, workflow_id)
         if found is None:
-            raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
+            raise self._context.no_workflow(workflow_id)
         return found
 
     async def _told_from_archive(self, request: pb.GetWorkflowRequest) -> workflow_pb2.Workflow:

@@ -218,6 +218,8 @@ class Children:
         run = 1
         while (answer := await self._facts.record(workflow_id, run, name, body, actor)).status == "stale":
             run = answer.run
+        if answer.status == "unknown" and isinstance(doubt := self._context.no_workflow(workflow_id), Unavailable):
+            raise doubt
         return answer
 
 

@@ -147,7 +147,7 @@ class Repair:
     async def _head(self, workflow_id: str) -> Head:
         head = await self._context.journal.head(workflow_id, FIELDS)
         if head is None:
-            raise not_found("workflow", workflow_id, namespace=self._context.config.namespace)
+            raise self._context.no_workflow(workflow_id)
         return head
 
 
