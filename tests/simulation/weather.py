@@ -124,15 +124,15 @@ REPAIRS: Final = Weather(
 """Code that is corrected under runs that it has blocked, which somebody has replayed or begins again."""
 CRASHES: Final = Weather(
     shapes=("chain", "chain", "fan", "fan", "naps", "hears", "lives", "family", "hurries", "asks"),
-    faults=("lose reply", "lose command", "cut links"),
-    many=(0, 0, 1),
+    faults=("lose reply", "lose command", "cut links", "kill agent", "stop agent", "cut off agent"),
+    many=(0, 0, 1, 2),
     crashes=(1, 1, 2, 3),
     late=(0.0,),
     old_news=0.0,
     leaving=0.0,
     batches=(0,),
 )
-"""Redis forgets, and nothing else is lost: no process dies that knew."""
+"""Redis forgets, and no node ends that knew. What only a node knew that ended, or gave it away, is lost (decision 0012)."""
 CRASHES_SHARE: Final = 0.1
 """Of the schedules, whatever else they would have been."""
 WEATHERS: Final = (
