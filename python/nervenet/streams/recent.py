@@ -4,9 +4,9 @@ them.
 
 With `appendfsync everysec` Redis may acknowledge an outcome and lose it in a crash, before the workflow's owner has
 read it. Then the step would run again. That is allowed, but unnecessary: when Redis is back, each remembered outcome is
-appended again under its name, which has no effect where it survived. Where somebody has started the workflow again since Redis lost it,
-it is of another life and counts for nothing. Five seconds are longer than Redis can lose; the
-memory is limited to 16 MiB.
+appended again under its name, which has no effect where it survived. Where somebody has started the workflow again
+since Redis lost it, it is of another life and counts for nothing. Five seconds are longer than Redis can lose; the memory
+is limited to 16 MiB.
 """
 
 from __future__ import annotations

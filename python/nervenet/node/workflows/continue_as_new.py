@@ -95,9 +95,7 @@ class ContinueAsNew:
             {"definition": command.definition, "version": version, "python": PYTHON},
         )
         if answer.status != "new":  # it is another node's, or has begun already and the answer was lost: read it
-            old.deferred_commands.append(
-                command
-            )  # unless it turns out that this run is the last, because Redis had lost it
+            old.deferred_commands.append(command)  # it may turn out that Redis had lost this run, and no other began
             self._reload(old, f"its next run is {answer.status}")
         elif owner != context.status.node_id:
             self._run_end.release(old, "the run is over")

@@ -35,14 +35,11 @@ class Facts:
         if (blobs := self._context.blobs) is not None and blobs.is_large(data):
             data = await blobs.store_entry(workflow_id, run, data)
         answer = await self._context.journal.append(workflow_id, run, name, data)
-        if answer.status in (
-            "new",
-            "exists",
-        ):  # perhaps its owner, which may be this node, has not read it when Redis loses it
-            self._remember(lambda: self._record_again(workflow_id, run, name, data))
-            self._wakes.tell_owner(
-                workflow_id, answer.owner, answer.run, answer.id, name, data if answer.status == "new" else b""
-            )
+        if answer.status in ("new", "exists"):
+            news = data if answer.status == "new" else b""
+            folded = self._wakes.tell_owner(workflow_id, answer.owner, answer.run, answer.id, name, news)
+            if not folded:
+                self._remember(lambda: self._record_again(workflow_id, run, name, data))
         return answer
 
     async def _record_again(self, workflow_id: str, run: int, name: str, data: bytes) -> bool:

@@ -90,12 +90,17 @@ class Wakes:
         elif int(n) > coordinator.applied or not name:
             coordinator.catch_up()
 
-    def tell_owner(self, workflow_id: str, owner: str, run: int, journal_id: bytes, name: str, data: bytes) -> None:
-        """Tell the owner of a workflow of an entry that was written here; the owner may be this node."""
-        if owner == self._status.node_id:
-            self.received(workflow_id, journal_id, name, data)
-        else:
+    def tell_owner(self, workflow_id: str, owner: str, run: int, journal_id: bytes, name: str, data: bytes) -> bool:
+        """Tell the owner of a workflow of an entry that was written here; the owner may be this node.
+
+        Returns whether this node has folded it, and so remembers it with its workflow.
+        """
+        if owner != self._status.node_id:
             send_wake(self._context, owner, workflow_id, run, journal_id, name, data)
+            return False
+        self.received(workflow_id, journal_id, name, data)
+        coordinator = self._coordinators.get(workflow_id)
+        return coordinator is not None and coordinator.applied >= int(journal_id.partition(b"-")[2])
 
 
 FORBIDDEN: Final = frozenset({"NOPERM", "NOAUTH"})

@@ -79,7 +79,7 @@ elseif common == 0 and not complete then
 elseif state ~= '' and common == 0 and not fresh and there[n1] and there[n1][2][4] ~= select(3, remembered(1)) then
   return answer('gap') -- it had ended, and somebody has started the id again since: that start counts
 end
-local mine = fresh or owner == me or owner == from -- who had an earlier run has lost it to the one that began the next
+local mine = fresh or owner == me or owner == '' or owner == from -- who had an earlier run has lost it to the one that began the next
 if not mine and top >= n1 + common then
   return answer('not_owner')
 end
