@@ -14,7 +14,7 @@ import pytest
 
 from nervenet.errors import Overloaded
 from nervenet.rpc import bodies as module
-from nervenet.rpc.bodies import ARRIVING, LEAST, Bodies
+from nervenet.rpc.bodies import ARRIVING, LEAST, MOST_GROWTH, Bodies
 
 
 def growing() -> Callable[[], int]:
@@ -143,3 +143,16 @@ async def test_a_second_flood_does_not_add_to_the_first(monkeypatch: pytest.Monk
     places = [await bodies.room(10) for _ in range(LEAST)]
     await asyncio.wait(late, timeout=10)
     assert all(task.cancelled() for task in late) and len(places) == LEAST
+
+
+async def test_calls_beyond_all_places_count_as_large_as_they_may_become(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they send may be on its way still: as many get a place as the process may grow, and more when their messages are there."""
+    monkeypatch.setattr(module, "SEEN_WITHIN", 60.0)
+    bodies = Bodies(MOST_GROWTH // 2, resident=lambda: 100 << 20)
+    silent = [bodies.begin() for _ in range(LEAST)]
+    first, second = await bodies.room(10), await bodies.room(10)
+    with pytest.raises(Overloaded):
+        await bodies.room(0.3)
+    first.arrived()
+    third = await bodies.room(10)
+    assert len(silent) == LEAST and second is not third

@@ -11,7 +11,8 @@ gRPC is taking: `MOST_BYTES` divided by the size of the largest message. Calls b
 messages than its window. A small message arrives with its call, so a place is free again after a moment.
 
 Callers may begin calls and send nothing. They must not lock others out, and they cost little, so further calls get a place as
-long as the process does not grow: some at each look, the newest first. Once it has grown by `MOST_GROWTH`, the oldest calls
+long as the process does not grow: some at each look, the newest first. On a busy machine a message takes a while to arrive, so
+each of these counts for `SEEN_WITHIN` as large as it may become. Once the process has grown by `MOST_GROWTH`, the oldest calls
 whose message is not there after `BODY_WITHIN` are ended instead, as many as others wait.
 
 Rejected: `maximum_concurrent_rpcs` of gRPC, which counts calls that only wait too, and refuses all of them from strangers'
@@ -41,6 +42,8 @@ LEAST: Final = 8
 """Places, however large a message may be."""
 FURTHER: Final = 10
 """Calls that get a place at a look, beyond all places."""
+SEEN_WITHIN: Final = 1.0
+"""Seconds after which a call that got a place beyond all places counts for what it has made the process grow."""
 _LOOK_EVERY: Final = 0.05
 
 
@@ -82,14 +85,18 @@ class Bodies:
         self, largest: int, most_bytes: int = MOST_BYTES, resident: Callable[[], int] = lambda: memory_in_use()[1]
     ) -> None:
         self.most = max(LEAST, most_bytes // largest)
+        self._largest = largest
         self._resident = resident
         self._before = 0
         """Bytes of the process when the first of those that wait came; kept for `BODY_MEMORY`, so that floods do not add up."""
         self._looked = -BODY_MEMORY
         self._taken: dict[int, weakref.ref[Body]] = {}
+        self._further: dict[int, float] = {}
+        """Since when calls have a place beyond all places, by the id of their `Body`."""
         self._promised = 0
         """Places of calls whose turn it is and that have not gone on yet."""
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[bool]] = []
+        """The result: whether the place is beyond all places."""
         self._looks: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -112,13 +119,16 @@ class Bodies:
         Raises:
             Overloaded: None was free in time. Send the call again, or to another node.
         """
-        if self._is_full:
-            await self._turn(SYSTEM.monotonic() + min(within, BODY_TURN))
-        return self._take()
+        further = self._is_full and await self._turn(SYSTEM.monotonic() + min(within, BODY_TURN))
+        body = self._take()
+        if further:
+            self._further[id(body)] = body.since
+        return body
 
     def end(self, body: Body) -> None:
         """A place is free."""
         self._taken.pop(id(body), None)
+        self._further.pop(id(body), None)
         self._promise()
 
     def _take(self) -> Body:
@@ -131,11 +141,12 @@ class Bodies:
         while self._waiting and (further > 0 or not self._is_full):
             newest = self._waiting.pop()
             if not newest.done():  # else its call has just ended
-                further -= 1
+                beyond = self._is_full
+                further -= beyond
                 self._promised += 1
-                newest.set_result(None)
+                newest.set_result(beyond)
 
-    async def _turn(self, ends: float) -> None:
+    async def _turn(self, ends: float) -> bool:
         loop = asyncio.get_running_loop()
         if self._looks is None:
             resident, remembered = self._resident(), SYSTEM.monotonic() - self._looked < BODY_MEMORY
@@ -145,7 +156,7 @@ class Bodies:
         self._waiting.append(turn)
         try:
             async with asyncio.timeout(max(ends - SYSTEM.monotonic(), 0)):
-                await turn
+                beyond: bool = await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
                 self._promised -= 1
@@ -160,12 +171,15 @@ class Bodies:
                 ) from None
             raise
         self._promised -= 1
+        return beyond
 
     def _look(self) -> None:
         """Let some go on, or make room for them, until nobody waits."""
         self._looked = SYSTEM.monotonic()
-        if self._resident() - self._before < MOST_GROWTH:
-            self._promise(FURTHER)
+        left = MOST_GROWTH - (self._resident() - self._before)
+        if left > 0:
+            unseen = sum(self._looked - since < SEEN_WITHIN for since in self._further.values())
+            self._promise(min(FURTHER, max(1, left // self._largest) - unseen))
         else:
             self._end_the_oldest()
         self._looks = asyncio.get_running_loop().call_later(_LOOK_EVERY, self._look) if self._waiting else None
