@@ -313,8 +313,13 @@ class Schedule:
         for _ in range(crashing.choice(weather.crashes)):
             at = network.executed + crashing.randrange(1, weather.reach)
             synced = max(network.executed, at - crashing.choice(LOST_COMMANDS)) + 1
-            network.faults.setdefault(synced, []).append(lambda _: network.sync() or "")
+            network.faults.setdefault(synced, []).append(lambda _: self._sync())
             network.faults.setdefault(at + 1, []).append(lambda _: self._crash(crashing))
+
+    def _sync(self) -> str:
+        """What stands now is on the disk of Redis."""
+        self.network.sync()
+        return ""
 
     def _crash(self, chance: random.Random) -> str:
         """The server of Redis loses its last commands."""

@@ -129,8 +129,7 @@ CRASHES: Final = Weather(
     crashes=(1, 1, 2, 3),
     late=(0.0,),
     old_news=0.0,
-    leaving=0.0,
-    batches=(0,),
+    leaving=0.2,
 )
 """Redis forgets, and no node ends that knew. What only a node knew that ended, or gave it away, is lost (decision 0012)."""
 CRASHES_SHARE: Final = 0.1

@@ -167,10 +167,13 @@ class Starter:
 
     async def _start_all(self, plans: Sequence[Plan | Started | Exception]) -> list[Started | Exception]:
         made: dict[int, _Made | Exception] = {}
-        left = [plan for plan in plans if isinstance(plan, Plan)]
-        for _ in range(3):  # repeat what was refused because this process was stopped until its date had passed
+        everything = left = [plan for plan in plans if isinstance(plan, Plan)]
+        for _ in range(3):
+            losses = self._losses()
             made |= await self._create(left)
-            left = [plan for plan in left if _is_expired(made[id(plan)])]
+            # this process was stopped until its date had passed; or Redis may have lost it while others of the batch were waited for
+            again = {"expired"} if losses == self._losses() else {"expired", "created"}
+            left = [plan for plan in everything if _status(made[id(plan)]) in again]
             if not left:
                 break
         outcomes: list[Started | Exception] = []
@@ -267,7 +270,8 @@ class Starter:
             if not await self._load(workflow_id) and not await self._stands(workflow_id, head.run):
                 return _away()  # Redis has lost it meanwhile
         elif existing is Existing.SAME and head.run == 1 and not head.closed and head.owner != me:
-            self._remember(lambda: self._again(plan))  # perhaps nobody else knows of it yet
+            same = plan._replace(owner=head.owner)  # who writes back what it knows of it, if it does
+            self._remember(lambda: self._again(same))
         return taken(plan, head) if existing is Existing.TAKEN else Started(workflow_id, False, head.owner)
 
     async def _again(self, plan: Plan) -> bool:
@@ -371,8 +375,8 @@ def _made(answer: Any) -> _Made | Exception:
         return error
 
 
-def _is_expired(found: _Made | Exception) -> bool:
-    return isinstance(found, _Made) and found.created.status == "expired"
+def _status(found: _Made | Exception) -> str:
+    return found.created.status if isinstance(found, _Made) else ""
 
 
 def _raised(outcome: _T | BaseException) -> _T | Exception:
