@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be true at every write, and what must be true in the end. Shares no code with the product but the decoder.
 
-At every fold: it is what was written under that number, and when a workflow's `close` is folded, everything that its coordinator has folded stands in the journal. At every write to a journal: its number follows the one before (gapless, across runs too), its name is new in its run,
+At every fold: it is what was written under that number, and when a workflow's `close` is folded, everything that its coordinator
+has folded stands in the journal. At every write to a journal: its number follows the one before (gapless, across runs too), its name is new in its run,
 nothing comes after `close` but the next run's `start`, what only an owner may say was said by the owner of that moment,
 a process that spoke for a run, or took a workflow from a node, did so while it was that run and that owner, and an attempt is
 claimed by one agent. In the end: every accepted workflow is closed with an outcome that its shape can have and that
@@ -62,8 +63,9 @@ class Ledger:
         self.garbled: set[bytes] = set()
         """Journals with an entry that cannot be read: their workflows end, in whatever way."""
         self.crashes = 0
+        """How often Redis has come back without its last commands."""
         self._lost: dict[bytes, set[Written]] = {}
-        """What a crash of the server has taken. Whoever has heard of it may have folded it, and then writes it back."""
+        """What crashes have taken. Who has heard of it may have folded it, and then writes it back."""
         self._gone: dict[bytes, list[Written]] = {}
         """Journals of which nothing is left, until somebody writes them back."""
         self._folded: dict[object, dict[int, Written]] = {}

@@ -159,10 +159,7 @@ class Clients:
 
     async def _record(self, workflow_id: str, name: str, body: Body) -> None:
         run, status = 1, "stale"
-        while status in (
-            "stale",
-            "unknown",
-        ):  # a client names no run: the node looks which it is; unknown: not written back yet
+        while status in ("stale", "unknown"):  # a client names no run: the node looks; unknown: not written back yet
             record = lambda node, run=run: node.facts.record(workflow_id, run, name, body, "client")  # noqa: E731
             answer = await self._until_answered(record)
             status, run = answer.status, answer.run
