@@ -85,6 +85,15 @@ def forked_processes() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_empties() -> Iterator[None]:
+    """What workflows share as long as they do not need one of their own is never changed."""
+    yield
+    for module, name in (("nervenet.durable.fold", "_NONE"), ("nervenet.node.workflows.owned_journal", "NONE")):
+        if module in sys.modules:
+            assert not getattr(sys.modules[module], name), f"{module}.{name}"
+
+
 @pytest.fixture(scope="session")
 def shared_valkey() -> Iterator[Server]:
     """Meshes of processes on it run with the least permissions (`tests.support.permissions`)."""

@@ -19,6 +19,7 @@ from nervenet.dev.servers import Server, valkey
 from nervenet.durable import Machine
 from nervenet.durable.loop import DurableLoop, DurableTask
 from nervenet.errors import WorkflowCanceled, WorkflowFailed
+from nervenet.heap import return_free_memory
 from nervenet.node.node import Node
 from nervenet.node.tasks import pending_monitor
 from nervenet.node.workflows import hosted, unloading
@@ -96,6 +97,25 @@ async def asleep(node: Node, *handles: WorkflowHandle[str]) -> None:
         return all(one.id in node.hosted.unloaded and node.hosted.get(one.id) is None for one in handles)
 
     await until(left, f"{len(handles)} workflows leave memory")
+
+
+async def test_memory_is_given_back_when_a_wave_of_starts_is_over(
+    node: Node, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What their messages and commands needed for a moment, glibc would keep."""
+    monkeypatch.setattr(unloading, "MANY", 50)
+    monkeypatch.setattr(unloading, "QUIET_WORKFLOW_UNLOADED_MS", 60_000)
+    given_back: list[int] = []
+
+    def give_back() -> None:
+        given_back.append(len(node.hosted.coordinators))
+        return_free_memory()
+
+    monkeypatch.setattr(unloading, "return_free_memory", give_back)
+    await client.start_many(waits, {f"w-{i}": "a" for i in range(49)})
+    await client.start_many(waits, {"the-last": "a"})
+    await until(lambda: bool(given_back), "memory is given back")
+    assert given_back == [50]
 
 
 async def test_a_signal_brings_it_back_and_it_leaves_again(node: Node, client: Client) -> None:

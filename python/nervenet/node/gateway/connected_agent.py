@@ -57,7 +57,8 @@ class GatewayTask(TaskAttempt):
         self, envelope: TaskEnvelope, agent: ConnectedAgent, stream: bytes = b"", entry_id: bytes = b""
     ) -> None:
         key = AttemptKey(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
-        super().__init__(key, agent.agent_id, stream, entry_id)
+        sent_ms = envelope.enqueue_time.ToMilliseconds()
+        super().__init__(key, envelope.capability, envelope.reply_to, sent_ms, agent.agent_id, stream, entry_id)
         self.envelope = envelope
         self.agent = agent
         self.stage = Stage.WAITING
@@ -72,18 +73,6 @@ class GatewayTask(TaskAttempt):
     def task_key(self) -> TaskKey:
         """Its name in the messages of the contract."""
         return self.envelope.task_id, self.envelope.attempt
-
-    @property
-    def capability(self) -> str:
-        return self.envelope.capability
-
-    @property
-    def enqueue_ms(self) -> int:
-        return self.envelope.enqueue_time.ToMilliseconds()
-
-    @property
-    def reply_to(self) -> str:
-        return self.envelope.reply_to
 
     @property
     def is_claimed(self) -> bool:

@@ -7,7 +7,8 @@ a busy node, so a request is looked at once and nothing is made that a plain sta
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.json_format import SerializeToJsonError
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from nervenet.config import Config
 
 
+NO_LABELS: Final[Mapping[str, str]] = {}
+"""One for all starts without labels, as long as they are in memory."""
 MOST_LABEL_BYTES = 4096
 """Labels lie in the head, which every list reads."""
 
@@ -60,7 +63,7 @@ def start_of(message: pb.StartWorkflowRequest, config: Config, trace: Trace = NO
         definition,
         checked_payload(message.input, config.payload_limit, f"{at}input", definition),
         message.version,
-        checked_labels(message.labels, at) if message.labels else {},
+        checked_labels(message.labels, at) if message.labels else NO_LABELS,
         timeout_ms,
         _if_exists(message.if_exists, at) if message.if_exists > 1 else "same",
         checked(trace_in(message.trace)) if message.HasField("trace") else trace,

@@ -73,9 +73,9 @@ class Children:
                     await self._send(coordinator, command)
         except (LinkError, Unavailable, Overloaded) as error:
             _log.warning("%s: %s is put off: %s", coordinator.workflow_id, type(command).__name__, error)
-            coordinator.deferred_commands.append(command)
+            coordinator.defer(command)
         except Exception:
-            coordinator.deferred_commands.append(command)  # or its workflow waits forever; the log has the reason
+            coordinator.defer(command)  # or its workflow waits forever; the log has the reason
             raise
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -177,7 +177,7 @@ class Children:
         try:
             await self.cancel_orphans(parent)
         except LinkError:
-            parent.unconfirmed_entries["close"] = close
+            parent.not_confirmed("close", close)
             raise
         parent.close_run(close, parent.machine.failed_at, parent.machine.workflow.retention_ms)
 

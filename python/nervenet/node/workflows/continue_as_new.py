@@ -67,9 +67,9 @@ class ContinueAsNew:
             await self._continue(old, command)
         except (LinkError, RequestError) as error:
             _log.warning("%s: its next run is put off: %s", old.workflow_id, error)
-            old.deferred_commands.append(command)
+            old.defer(command)
         except Exception:
-            old.deferred_commands.append(command)  # otherwise it would wait forever; the log has the reason
+            old.defer(command)  # otherwise it would wait forever; the log has the reason
             raise
 
     async def _continue(self, old: Coordinator, command: ContinueRun) -> None:
@@ -95,7 +95,7 @@ class ContinueAsNew:
             {"definition": command.definition, "version": version, "python": PYTHON},
         )
         if answer.status != "new":  # it is another node's, or has begun already and the answer was lost: read it
-            old.deferred_commands.append(command)  # it may turn out that Redis had lost this run, and no other began
+            old.defer(command)  # it may turn out that Redis had lost this run, and no other began
             self._reload(old, f"its next run is {answer.status}")
         elif owner != context.status.node_id:
             self._run_end.release(old, "the run is over")

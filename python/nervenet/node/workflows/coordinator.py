@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nervenet.durable import (
     CancelChild,
@@ -39,7 +39,7 @@ from nervenet.durable.machine import canceled_close
 from nervenet.durable.pending import OPEN
 from nervenet.node.guards.replay_check import difference
 from nervenet.node.workflows.journal_limit import weigh_journal
-from nervenet.node.workflows.owned_journal import OwnedJournal
+from nervenet.node.workflows.owned_journal import NONE, OwnedJournal
 from nervenet.node.workflows.tracing import Story
 from nervenet.records import (
     Attempt,
@@ -71,6 +71,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+RUNNING: Final[tuple[State, str]] = (State.RUNNING, "")
+"""What the head of a workflow says from its start."""
 STEP = "step"
 """What entries wait for while the code of one entry runs in parts, so that the node's event loop is never blocked for long."""
 REST = "rest"
@@ -158,7 +160,7 @@ class Coordinator(OwnedJournal):
         self.trace = start.trace
         self.span_id = start.span_id  # b"": not traced
         self.story = Story() if start.span_id else None
-        self.labels = dict(start.labels)
+        self.labels = dict(start.labels) if start.labels else NONE
         self.timeout_ms = start.timeout_ms
         self.req = req  # of a run behind the first, whose start does not tell it
         self.listed_questions: tuple[tuple[str, int], ...] = ()  # its questions in the list of open escalations
@@ -166,13 +168,13 @@ class Coordinator(OwnedJournal):
         self.envelope_part: tuple[str, bytes] | None = None  # a node's id, and what all envelopes of it have in common
         self.recovered = False
         self.watched: RoundItem[Coordinator] | None = None
-        self.deferred_commands: list[Command] = []
+        self.deferred_commands: tuple[Command, ...] = ()
         self.parent = start.parent
-        self._timers: dict[int | tuple[str, int], Timer] = {}
+        self._timers: dict[int | tuple[str, int], Timer] = NONE
         """By number, the workflow's own limit under 0; those of questions by step and number."""
         self._entries: list[Entry] | None = None if context.replay_process is None else []
         self._held: list[Command] = []
-        self.mirrored: tuple[State, str] = (State.RUNNING, "")
+        self.mirrored = RUNNING
 
     def __repr__(self) -> str:
         return f"<Coordinator {self.workflow_id} {self.machine.state} {self.applied} entries, {len(self.sent)} sent>"
@@ -221,9 +223,13 @@ class Coordinator(OwnedJournal):
         """The workflow's timeout: first a cancel; if the clean-up takes too long, the end."""
         timers, cancel = self._context.timers, self.machine.cancel
         if cancel is None and self.timeout_ms is not None:
-            self._timers[0] = timers.at(self.created_ms + self.timeout_ms, self._time_is_up)
+            self._wait_for(0, timers.at(self.created_ms + self.timeout_ms, self._time_is_up))
         elif cancel is not None and cancel.forced:
-            self._timers[0] = timers.at(self._context.clock.now_ms() + WORKFLOW_CLEAN_UP_MS, self._clean_up_is_over)
+            self._wait_for(0, timers.at(self._context.clock.now_ms() + WORKFLOW_CLEAN_UP_MS, self._clean_up_is_over))
+
+    def _wait_for(self, which: int | tuple[str, int], timer: Timer) -> None:
+        self._timers = self._timers or {}
+        self._timers[which] = timer
 
     def _time_is_up(self) -> None:
         self.record(
@@ -409,7 +415,7 @@ class Coordinator(OwnedJournal):
             case ContinueRun():
                 self._context.spawn(self._effects.continue_run(self, command))
             case StartTimer():
-                self._timers[command.number] = self._context.timers.at(command.due_ms, self._fire, command)
+                self._wait_for(command.number, self._context.timers.at(command.due_ms, self._fire, command))
             case StopTimer():
                 self._stop_timer(command)
             case Withdraw():
@@ -420,7 +426,7 @@ class Coordinator(OwnedJournal):
             case EscalateStep():
                 self.record(f"escalated:{command.step}#{command.question_number}", Escalated(command.question))
             case Expire():
-                self._timers[command.step, command.question_number] = self._effects.expire_at(self, command)
+                self._wait_for((command.step, command.question_number), self._effects.expire_at(self, command))
             case Publish():
                 self.publish(command.view)
             case StartChild() | CancelChild() | SendSignal():
@@ -485,10 +491,14 @@ class Coordinator(OwnedJournal):
         self._timers.pop(command.number, None)
         self.record(f"timer:{command.number}", TimerFired(command.due_ms))
 
+    def defer(self, command: Command) -> None:
+        """It has failed for a time: repeat it at the next look at the workflow."""
+        self.deferred_commands += (command,)
+
     def repeat_unconfirmed(self) -> None:
         """Repeat appends that Redis did not confirm, and commands that failed for a time."""
-        entries, self.unconfirmed_entries = self.unconfirmed_entries, {}
-        commands, self.deferred_commands = self.deferred_commands, []
+        entries, self.unconfirmed_entries = self.unconfirmed_entries, NONE
+        commands, self.deferred_commands = self.deferred_commands, ()
         for name, body in entries.items():
             if isinstance(body, Close):
                 self._close(body)
@@ -540,7 +550,7 @@ class Coordinator(OwnedJournal):
 
     def show(self) -> None:
         """Its head was made again: write what people see of it once more."""
-        self.mirrored = (State.RUNNING, "")
+        self.mirrored = RUNNING
         self.mirror()
         if self.machine.view is not None:
             self.publish(self.machine.view)

@@ -48,8 +48,9 @@ QUIET_IN_MEMORY: Final = 1_000
 """Workflows in memory from which those that only wait leave it sooner: about 7 MB."""
 LOOKED_AT_AT_A_TIME: Final = 250
 """Workflows of which it is found without a pause whether they only wait."""
-MANY_UNLOADED: Final = 500
-"""Workflows that have left memory, about 3 MB, after which the C library is asked to give it back."""
+MANY: Final = 500
+"""Workflows that have come together, or have left memory, after which the C library is asked to give back what that left free: about
+3 MB."""
 
 
 class Unloader:
@@ -65,6 +66,9 @@ class Unloader:
         self._wanted: dict[str, None] = {}
         self._loading = 0
         self._untrimmed = 0
+        self._before = self._fewest = (
+            0  # workflows in memory at the last look, and the fewest since memory was returned
+        )
 
     def __repr__(self) -> str:
         return f"<Unloader {len(self._hosted.unloaded)} unloaded, {len(self._wanted)} wait for their load>"
@@ -106,14 +110,24 @@ class Unloader:
         hosted = self._hosted.coordinators
         while True:
             await asyncio.sleep(PENDING_MONITOR_TICK)
+            self._look_for_wave(len(hosted))
             everyone = list(hosted) if len(hosted) > QUIET_IN_MEMORY else []
             for first in range(0, len(everyone), LOOKED_AT_AT_A_TIME):
                 some = (hosted.get(workflow_id) for workflow_id in everyone[first : first + LOOKED_AT_AT_A_TIME])
                 await self.unload_some([one for one in some if one is not None and one.is_quiet], crowded=True)
 
+    def _look_for_wave(self, here: int) -> None:
+        """Return memory when a wave of starts is over: glibc keeps what their messages and commands needed."""
+        self._fewest = min(self._fewest, here)
+        if here <= self._before and (came := here - self._fewest) >= MANY:
+            self._fewest = here
+            self._untrimmed += came
+            self._return_memory()
+        self._before = here
+
     def _return_memory(self) -> None:
         """Give back to the system what many workflows have left: glibc keeps a third of it otherwise."""
-        if self._untrimmed >= MANY_UNLOADED:
+        if self._untrimmed >= MANY:
             self._untrimmed = 0
             self._context.spawn(asyncio.to_thread(return_free_memory))
 
