@@ -24,9 +24,6 @@ from tests.support.waiting import until
 
 
 class Attempt(TaskAttempt):
-    capability = "greet"  # type: ignore[assignment]
-    enqueue_ms = 1  # type: ignore[assignment]
-    reply_to = "n-aaaaaaaa"  # type: ignore[assignment]
     is_claimed = True  # type: ignore[assignment]
 
 
@@ -70,7 +67,7 @@ def publisher_of(node: Node) -> ProgressPublisher:
 async def test_a_piece_is_at_another_node_in_less_than_200_ms(nodes: tuple[Node, Node], world: World) -> None:
     owner, other = nodes
     seen, publisher = Seen(await world.client(other)), publisher_of(owner)
-    attempt = Attempt(AttemptKey("w", 1, "greet", 1), "agent-a", b"inbox", b"1-0")
+    attempt = Attempt(AttemptKey("w", 1, "greet", 1), "greet", "n-aaaaaaaa", 1, "agent-a", b"inbox", b"1-0")
     head = owner.context.keys.head("w")
     await until(lambda: owner.context.link.call("HGET", head, "watch_until"), "the workflow is watched")
     await asyncio.sleep(0.2)

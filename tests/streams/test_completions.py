@@ -26,16 +26,11 @@ NAME = "task:classify"
 class Attempt(TaskAttempt):
     """The first attempt at the step `classify`, sent by the node OWNER."""
 
-    capability = "classify"  # type: ignore[assignment]
-    reply_to = OWNER  # type: ignore[assignment]
     is_claimed = True  # type: ignore[assignment]
 
     def __init__(self, workflow_id: str, stream: bytes = b"", entry_id: bytes = b"") -> None:
-        super().__init__(AttemptKey(workflow_id, 1, "classify", 1), FIRST, stream, entry_id)
-
-    @property
-    def enqueue_ms(self) -> int:
-        return SYSTEM.now_ms()
+        key = AttemptKey(workflow_id, 1, "classify", 1)
+        super().__init__(key, "classify", OWNER, SYSTEM.now_ms(), FIRST, stream, entry_id)
 
 
 async def complete(

@@ -22,9 +22,6 @@ from nervenet.streams.tasks.queue_poller import _Rereads
 
 
 class Attempt(TaskAttempt):
-    capability = "greet"  # type: ignore[assignment]
-    enqueue_ms = 1  # type: ignore[assignment]
-    reply_to = "n-aaaaaaaa"  # type: ignore[assignment]
     is_claimed = True  # type: ignore[assignment]
 
 
@@ -52,7 +49,7 @@ def link() -> Any:
 
 
 def attempt() -> Attempt:
-    return Attempt(AttemptKey("w", 1, "work", 2), "agent-a", b"inbox", b"1-0")
+    return Attempt(AttemptKey("w", 1, "work", 2), "greet", "n-aaaaaaaa", 1, "agent-a", b"inbox", b"1-0")
 
 
 async def test_the_deliveries_of_one_tick_are_dropped_together_and_stay_in_hand_until_then(link: Any) -> None:

@@ -33,7 +33,7 @@ class Running(TaskAttempt):
         monotonic: Callable[[], float],
     ) -> None:
         key = AttemptKey(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
-        super().__init__(key, agent_id, stream, entry_id)
+        super().__init__(key, envelope.capability, envelope.reply_to, envelope.enqueue_ms, agent_id, stream, entry_id)
         self.envelope = envelope
         self.agent = agent
         self.restored: Payload | None = None
@@ -55,18 +55,6 @@ class Running(TaskAttempt):
             self.stop = why
             if self.interrupt is not None:
                 self.interrupt()
-
-    @property
-    def capability(self) -> str:
-        return self.envelope.capability
-
-    @property
-    def enqueue_ms(self) -> int:
-        return self.envelope.enqueue_ms
-
-    @property
-    def reply_to(self) -> str:
-        return self.envelope.reply_to
 
     @property
     def is_claimed(self) -> bool:

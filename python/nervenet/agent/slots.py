@@ -14,16 +14,13 @@ class Slots:
         self.total = total
         self.limits = dict(by_capability)
         self.taken = 0
+        self.free = total  # how many more tasks may be read
         self.by_capability = dict.fromkeys(by_capability, 0)
         self._room = asyncio.Event()
         self._room.set()
 
     def __repr__(self) -> str:
         return f"<Slots {self.taken} of {self.total}>"
-
-    @property
-    def free(self) -> int:
-        return max(0, self.total - self.taken)
 
     def free_for(self, capability: str) -> int:
         """How many more tasks of this capability may run."""
@@ -36,13 +33,17 @@ class Slots:
     def take(self) -> None:
         """A task was read. Its capability is counted by `start`."""
         self.taken += 1
-        if self.taken >= self.total:
-            self._room.clear()
+        if self.free:
+            self.free -= 1
+            if not self.free:
+                self._room.clear()
 
     def give_back(self) -> None:
         self.taken -= 1
         if self.taken < self.total:
-            self._room.set()
+            if not self.free:
+                self._room.set()
+            self.free += 1
 
     def start(self, capability: str) -> None:
         self.by_capability[capability] += 1

@@ -53,11 +53,9 @@ class TaskReader:
         self._inbox = data_plane.keys.inbox(agent_id)
         self._poller = QueuePoller(data_plane, task_runner.deliveries, clock.monotonic, self)
         self._poll_at = float("-inf")
-        self._stopped = False
+        self._stopped = self._paused = self._reading = False
         self._resumed = asyncio.Event()
-        self._resumed.set()
-        self._idle = asyncio.Event()  # set while no read is in progress
-        self._idle.set()
+        self._idle = asyncio.Event()  # set when a read ends for which `pause` waits
 
     def __repr__(self) -> str:
         return f"<TaskReader {self.agent_id} {len(self._poller.queues)} queues{' stopped' if self._stopped else ''}>"
@@ -74,11 +72,15 @@ class TaskReader:
 
     async def pause(self) -> None:
         """Stop reading for now. Returns when no read is in progress."""
+        self._paused = True
         self._resumed.clear()
-        await self._idle.wait()
+        if self._reading:
+            self._idle.clear()
+            await self._idle.wait()
 
     def resume(self) -> None:
         """Read again."""
+        self._paused = False
         self._resumed.set()
 
     async def run(self) -> None:
@@ -86,22 +88,26 @@ class TaskReader:
         try:
             await self._poller.read_forever(self._read_once, lambda: not self._stopped)
         finally:
-            self._idle.set()
+            self._not_reading()
+
+    def _not_reading(self) -> None:
+        self._reading = False
+        self._idle.set()
 
     async def _read_once(self, reader: Reader) -> None:
-        if not self._resumed.is_set():
-            self._idle.set()
+        if self._paused:
+            self._not_reading()
             await self._resumed.wait()
             return
         slots = self._slots
         if not slots.free:
-            self._idle.set()
+            self._not_reading()
             await slots.room()
             self._poller.expect_tasks()
             self._poll_at = min(self._poll_at, self._clock.monotonic() + POLL_SOONEST / 10)
-            if self._stopped or not self._resumed.is_set():
+            if self._stopped or self._paused:
                 return
-        self._idle.clear()
+        self._reading = True
         if self._clock.monotonic() >= self._poll_at:
             pause = await self._poller.look(reader)
             self._poll_at = self._clock.monotonic() + pause

@@ -77,7 +77,8 @@ class TaskRunner:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, deque[Running]] = {name: deque() for name in agents}
         self._background: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()
+        self._settling = False
+        self._changed = asyncio.Event()  # set only while somebody awaits `settled`
         self._deadlines = Deadlines(clock, running.values())
         self.deliveries = Deliveries(data_plane.link)
         self.recorder = OutcomeRecorder(data_plane, self.deliveries, clock, clock.now_ms, retention_ms)
@@ -248,6 +249,7 @@ class TaskRunner:
 
     async def settled(self) -> None:
         """Return when this process has no attempts any longer."""
+        self._settling = True
         while self.running or self._background:
             self._changed.clear()
             await self._changed.wait()
@@ -278,7 +280,8 @@ class TaskRunner:
             return
         self.slots.end(capability)
         self.slots.give_back()
-        self._changed.set()
+        if self._settling:
+            self._changed.set()
         if (waiting := self._waiting[capability]) and self.slots.has_room(capability):
             self.slots.start(capability)
             self._claims.claim((waiting.popleft(),))

@@ -415,7 +415,7 @@ REDIS_BATCH: Final = Metric(
 )  # fmt: skip
 REDIS_ROUND_TRIP: Final = Metric(
     "nervenet.redis.round_trip.duration", "histogram", "s", (),
-    "Time from a write to the reply to its last command. One write at a time is measured.",
+    "Time from a write to the reply to its last command. One write in four is measured.",
     "Redis' speed, the network, and this process' own loop.",
     "Above 0.05 s: compare with `nervenet.loop.lag`, then look at Redis (`SLOWLOG`, its CPU, its disk).",
     "node, agent",

@@ -41,6 +41,8 @@ _CHECK_EVERY: Final = 0.5
 _PING_AFTER: Final = 1.0
 _SILENCE: Final = 3.0  # with the two above: a half-open connection is detected within 5 s
 
+_TIMED: Final = 4  # one write in this many is timed
+
 _NOTHING: Final = object()
 _pack: Callable[[tuple[Arg, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # its stub says 1-tuple
 
@@ -121,6 +123,18 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         return future
 
+    def send_now(self, args: tuple[Arg, ...]) -> asyncio.Future[Any]:
+        """`send` in a write of its own: for a reader, which sends one command at a time on a connection that is not watched."""
+        transport = self._transport
+        if self._watched or self._unsent or self._writing_paused or transport is None or self._reason is not None:
+            return self.send(args)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting.append(future)
+        self._counters.commands += 1
+        self._counters.writes += 1
+        transport.write(_pack(args))
+        return future
+
     def _queue(self, packed: bytes) -> None:
         self._unsent.append(packed)
         self._unsent_bytes += len(packed)
@@ -190,7 +204,8 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        self._silent_since = self._loop.time()
+        if self._watched:
+            self._silent_since = self._loop.time()
         self._reader.feed(data)
         try:
             if self._push is None:
@@ -244,7 +259,7 @@ class Connection(asyncio.Protocol):
         counters.writes += 1
         if self._watched:
             counters.batch_size.observe(commands)
-            if not self._timed_write:
+            if not self._timed_write and not counters.writes % _TIMED:
                 self._timed_write, self._timed_until = SYSTEM.monotonic(), self._answered + in_flight
         if commands == in_flight:  # no command was in flight before, so silence begins now
             self._silent_since = self._loop.time()

@@ -56,10 +56,36 @@ class Reader:
             raise LinkClosed("this reader is closed")
         _check_block(args)
         self._busy = True
+        asking = False
         try:
-            return await self._follow(args)
+            server = self._router.server_of(args)
+            for _ in range(_MAX_REDIRECTS):
+                connection = self._connections.get(server)
+                if connection is None or connection.lost.done():
+                    connection = await self._connect(server)
+                if asking:
+                    connection.send(("ASKING",))
+                self._watch()
+                try:
+                    return await connection.send_now(args)
+                except asyncio.CancelledError:
+                    connection.abort("its reader was cancelled")
+                    raise
+                except ConnectionLost:
+                    if self._closed:
+                        raise LinkClosed("the reader was closed while it read") from None
+                    raise
+                except RedisRefused as refused:
+                    if refused.demoted:
+                        raise ConnectionLost(str(refused)) from None
+                    if not refused.is_redirect:
+                        raise
+                    self._read_by = _NEVER
+                    server, asking = self._router.follow_redirect(refused), refused.code == "ASK"
+            raise ConnectionLost("the members of the cluster redirect this read in a circle")
         finally:
             self._busy = False
+            self._read_by = _NEVER
 
     def interrupt(self, reason: str) -> None:
         """End a read that waits: it fails with `ConnectionLost`. The next one connects again."""
@@ -73,20 +99,6 @@ class Reader:
             self._watchdog.cancel()
         self._on_close(self)
         self.interrupt("the reader was closed")
-
-    async def _follow(self, args: tuple[Arg, ...]) -> Any:
-        server, asking = self._router.server_of(args), False
-        for _ in range(_MAX_REDIRECTS):
-            connection = self._connections.get(server)
-            if connection is None or connection.lost.done():
-                connection = await self._connect(server)
-            try:
-                return await self._reply(connection, args, asking=asking)
-            except RedisRefused as refused:
-                if not refused.is_redirect:
-                    raise
-                server, asking = self._router.follow_redirect(refused), refused.code == "ASK"
-        raise ConnectionLost("the members of the cluster redirect this read in a circle")
 
     async def _connect(self, server: ConnectionSource) -> Connection:
         connection, identity = await server.connect(self._router.patience, watched=False)
@@ -103,29 +115,11 @@ class Reader:
             raise LinkClosed("this reader is closed")
         return connection
 
-    async def _reply(self, connection: Connection, args: tuple[Arg, ...], *, asking: bool) -> Any:
-        if asking:
-            connection.send(("ASKING",))
-        reply = connection.send(args)
-        connection.flush()
+    def _watch(self) -> None:
+        """A read begins: it is overdue after `_LIMIT`."""
         self._read_by = self._loop.time() + _LIMIT
         if self._watchdog is None:
             self._watchdog = self._loop.call_at(self._read_by, self._look)
-        try:
-            return await reply
-        except asyncio.CancelledError:
-            connection.abort("its reader was cancelled")
-            raise
-        except ConnectionLost:
-            if self._closed:
-                raise LinkClosed("the reader was closed while it read") from None
-            raise
-        except RedisRefused as refused:
-            if refused.demoted:
-                raise ConnectionLost(str(refused)) from None
-            raise
-        finally:
-            self._read_by = _NEVER
 
     def _look(self) -> None:
         """A timer for all reads, not one for each: it fires seldom, since a read usually ends before it does."""

@@ -47,11 +47,11 @@ _NEVER_PACKED: Final = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES,
 def decoder(kind: Any) -> Callable[[bytes], Any]:
     """A function that decodes messages of this class."""
     build, descriptor = kind.FromString, kind.DESCRIPTOR
-    name = descriptor.full_name
+    name, least = descriptor.full_name, _least(descriptor)
 
     def decode(raw: bytes) -> Any:
         try:
-            if len(raw) >= MOST_ENTRIES:  # an entry takes a byte at least
+            if len(raw) >= least:
                 _Count(raw).message(0, len(raw), descriptor, ())
             return build(raw)
         except (DecodeError, IndexError) as error:
@@ -67,12 +67,14 @@ def decoder(kind: Any) -> Callable[[bytes], Any]:
 
 
 class _Field(NamedTuple):
-    """The limits of a field: `most` entries (0: it is not repeated), and the limits inside each entry."""
+    """The limits of a field: `most` entries (0: it is not repeated), and the limits inside each entry, which only one of `least` bytes
+    can exceed."""
 
     name: str
     most: int
     packed: bool
     inside: Any
+    least: int
 
 
 _plans: Final[dict[Any, dict[int, _Field]]] = {}
@@ -83,20 +85,43 @@ state."""
 def _plan(descriptor: Any) -> dict[int, _Field]:
     plan = _plans.get(descriptor)
     if plan is None:
-        proto = DescriptorProto()
-        descriptor.CopyToProto(proto)  # works in all releases of protobuf
-        repeated = {field.number for field in proto.field if field.label == field.LABEL_REPEATED}
+        repeated = _repeated(descriptor)
         plan = _plans[descriptor] = {
             field.number: _Field(
                 field.name,
                 MORE.get(field.full_name, MOST_ENTRIES) if field.number in repeated else 0,
                 field.type not in _NEVER_PACKED,
                 field.message_type,
+                0 if field.message_type is None else _least(field.message_type),
             )
             for field in descriptor.fields
             if field.number in repeated or field.message_type is not None
         }
     return plan
+
+
+def _repeated(descriptor: Any) -> set[int]:
+    """The numbers of the repeated fields of a message."""
+    proto = DescriptorProto()
+    descriptor.CopyToProto(proto)  # works in all releases of protobuf
+    return {field.number for field in proto.field if field.label == field.LABEL_REPEATED}
+
+
+def _least(descriptor: Any) -> int:
+    """The bytes of the shortest message of this kind that may have too many entries. An entry takes two bytes, its tag and its length,
+    and one byte where entries are packed."""
+    seen, kinds = set(), [descriptor]
+    while kinds:
+        kind = kinds.pop()
+        seen.add(kind.full_name)
+        repeated = _repeated(kind)
+        for field in kind.fields:
+            if field.message_type is not None:
+                if field.message_type.full_name not in seen:
+                    kinds.append(field.message_type)
+            elif field.number in repeated and field.type not in _NEVER_PACKED:
+                return MOST_ENTRIES
+    return 2 * MOST_ENTRIES
 
 
 class _Count:
@@ -105,8 +130,7 @@ class _Count:
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
         self._left = MOST_FIELDS
-        # A shorter part cannot exceed its own limit. It is counted only if the whole may have too many fields.
-        self._least = 0 if len(raw) >= 2 * MOST_FIELDS else MOST_ENTRIES
+        self._everything = len(raw) >= 2 * MOST_FIELDS  # else a part that cannot exceed its own limit is not counted
 
     def message(self, at: int, end: int, descriptor: Any, path: tuple[str, ...]) -> None:
         """Raise InvalidRequest if a limit is exceeded, DecodeError or IndexError if the bytes are no message."""
@@ -140,7 +164,7 @@ class _Count:
                 if found > field.most:
                     where = ".".join((*path, field.name))
                     raise invalid(where, f"more than {field.most:,} entries in one message: send several")
-            if field.inside is not None and kind == _BYTES and size >= self._least:
+            if field.inside is not None and kind == _BYTES and (self._everything or size >= field.least):
                 self.message(begin, at, field.inside, (*path, field.name))
 
 

@@ -28,12 +28,12 @@ class TaskMetrics:
 
     def claimed(self, capability: str, waited_ms: int) -> None:
         """An attempt was claimed, this long after it was sent."""
-        self._schedule_to_start.child(capability).observe(max(0, waited_ms) / 1000)
+        self._schedule_to_start.child(capability).observe(waited_ms / 1000 if waited_ms > 0 else 0.0)
 
     def recorded(self, capability: str, outcome: OutcomeEntry, ran_ms: int) -> None:
         """The journal took an outcome, this long after its claim."""
-        self.attempts.child(capability, outcome.result).add()
-        self._run.child(capability, outcome.result).observe(max(0, ran_ms) / 1000)
+        self.attempts.child(capability, outcome.result).value += 1
+        self._run.child(capability, outcome.result).observe(ran_ms / 1000 if ran_ms > 0 else 0.0)
         for model, tokens_in, tokens_out in outcome.tokens:
             self._tokens.child(model, "input", capability).observe(tokens_in)
             self._tokens.child(model, "output", capability).observe(tokens_out)

@@ -68,14 +68,19 @@ class OutcomeEntry(NamedTuple):
 
 
 class TaskAttempt(ABC):
-    """`agent_id` is the name under which it is claimed. `stream` and `entry_id` are the delivery that it came with,
-    empty if an agent brought it along."""
+    """What it is an attempt at, by `capability`; who sent it when, and waits for its outcome: `reply_to` ("": its envelope does not
+    say, and then its owner does not hear of it at once) and `enqueue_ms`.
+
+    `agent_id` is the name under which it is claimed. `stream` and `entry_id` are the delivery that it came with, empty if an
+    agent brought it along."""
 
     __slots__ = (
         "agent_id",
         "announced",
         "beat",
+        "capability",
         "checkpoint_due",
+        "enqueue_ms",
         "entry_id",
         "fraction",
         "key",
@@ -86,14 +91,27 @@ class TaskAttempt(ABC):
         "news",
         "parts",
         "renewed_at",
+        "reply_to",
         "saved_at",
         "sequence",
         "started_ms",
         "stream",
     )
 
-    def __init__(self, key: AttemptKey, agent_id: str, stream: bytes, entry_id: bytes) -> None:
+    def __init__(
+        self,
+        key: AttemptKey,
+        capability: str,
+        reply_to: str,
+        enqueue_ms: int,
+        agent_id: str,
+        stream: bytes = b"",
+        entry_id: bytes = b"",
+    ) -> None:
         self.key = key
+        self.capability = capability
+        self.reply_to = reply_to
+        self.enqueue_ms = enqueue_ms
         self.agent_id = agent_id
         self.stream = stream
         self.entry_id = entry_id
@@ -109,21 +127,6 @@ class TaskAttempt(ABC):
         self.news = False
         self.parts: deque[tuple[int, Payload]] | None = None
         self.sequence = self.live_bytes = self.live_entries = 0
-
-    @property
-    @abstractmethod
-    def capability(self) -> str:
-        """What it is an attempt at."""
-
-    @property
-    @abstractmethod
-    def enqueue_ms(self) -> int:
-        """When the owner sent it first."""
-
-    @property
-    @abstractmethod
-    def reply_to(self) -> str:
-        """The node that sent it, which owned its workflow then; "": its envelope does not say."""
 
     @property
     @abstractmethod
