@@ -238,6 +238,9 @@ class Wire:
     def flush(self) -> None:
         """Each command leaves at once."""
 
+    def send_now(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
+        return self.send(words)
+
     def send(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._reason:
