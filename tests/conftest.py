@@ -37,7 +37,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     sys.dont_write_bytecode = False
 
-PACE = gc.get_threshold()
+PACE = 20_000, 20, 50
+"""When the processes of the tests look for garbage: at Python's own pace that is 5 % of their time."""
 collect_seldom()  # until all tests are imported: at Python's own pace that takes half as long again
 
 collect_ignore = [
@@ -58,11 +59,20 @@ LONG_FIRST = (
     "chaos",
     "answers",
     "cli",
+    "process",
+    "metrics",
+    "transport",
+    "security",
+    "model",
     "dev",
     "gateway",
     "mesh",
+    "compatibility",
+    "http_door",
+    "archive",
+    "tenants",
 )
-"""Folders of few and long tests: begun first, so that none of them is left running alone when all else is done."""
+"""Folders of long tests: begun first, so that none of them is left running alone when all else is done."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
