@@ -99,7 +99,7 @@ def forked_processes() -> Iterator[None]:
 def shared_empties() -> Iterator[None]:
     """What workflows share as long as they do not need one of their own is never changed."""
     yield
-    for module, name in (("nervenet.durable.fold", "_NONE"), ("nervenet.node.workflows.owned_journal", "NONE")):
+    for module, name in (("nervenet.durable.fold", "_NONE"), ("nervenet.node.workflows.owned_journal", "EMPTY")):
         if module in sys.modules:
             assert not getattr(sys.modules[module], name), f"{module}.{name}"
 

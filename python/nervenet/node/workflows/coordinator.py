@@ -39,7 +39,7 @@ from nervenet.durable.machine import canceled_close
 from nervenet.durable.pending import OPEN
 from nervenet.node.guards.replay_check import difference
 from nervenet.node.workflows.journal_limit import weigh_journal
-from nervenet.node.workflows.owned_journal import NONE, OwnedJournal
+from nervenet.node.workflows.owned_journal import EMPTY, OwnedJournal
 from nervenet.node.workflows.tracing import Story
 from nervenet.records import (
     Attempt,
@@ -160,7 +160,7 @@ class Coordinator(OwnedJournal):
         self.trace = start.trace
         self.span_id = start.span_id  # b"": not traced
         self.story = Story() if start.span_id else None
-        self.labels = dict(start.labels) if start.labels else NONE
+        self.labels = dict(start.labels) if start.labels else EMPTY
         self.timeout_ms = start.timeout_ms
         self.req = req  # of a run behind the first, whose start does not tell it
         self.listed_questions: tuple[tuple[str, int], ...] = ()  # its questions in the list of open escalations
@@ -170,7 +170,7 @@ class Coordinator(OwnedJournal):
         self.watched: RoundItem[Coordinator] | None = None
         self.deferred_commands: tuple[Command, ...] = ()
         self.parent = start.parent
-        self._timers: dict[int | tuple[str, int], Timer] = NONE
+        self._timers: dict[int | tuple[str, int], Timer] = EMPTY
         """By number, the workflow's own limit under 0; those of questions by step and number."""
         self._entries: list[Entry] | None = None if context.replay_process is None else []
         self._held: list[Command] = []
@@ -497,7 +497,7 @@ class Coordinator(OwnedJournal):
 
     def repeat_unconfirmed(self) -> None:
         """Repeat appends that Redis did not confirm, and commands that failed for a time."""
-        entries, self.unconfirmed_entries = self.unconfirmed_entries, NONE
+        entries, self.unconfirmed_entries = self.unconfirmed_entries, EMPTY
         commands, self.deferred_commands = self.deferred_commands, ()
         for name, body in entries.items():
             if isinstance(body, Close):

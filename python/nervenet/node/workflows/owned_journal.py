@@ -45,11 +45,11 @@ class _Kept(TypedDict):
     own_retention: bool
 
 
-NONE: Final[dict[Any, Any]] = {}
+EMPTY: Final[dict[Any, Any]] = {}
 """The shared empty dict for fields that most workflows do not use. It is replaced, never changed: an empty dict of its own has
 64 bytes, and a node can have a thousand workflows in memory that only wait."""
-NOTHING: Final[frozenset[str]] = frozenset()
-"""One for all of them, for the same reason: CPython makes a new one for each call, of 216 bytes."""
+ALL_PROVEN: Final[frozenset[str]] = frozenset()
+"""What is not proven of nearly all workflows: nothing. CPython makes a new frozenset for each call, of 216 bytes."""
 ENTRIES_AT_A_TIME = 50
 """Entries that are folded without a pause: a few milliseconds."""
 LOSS = "loss"
@@ -92,13 +92,13 @@ class OwnedJournal(ABC):
         self.entry_log: EntryLog | None = None
         self.canceled: Cancel | None = None  # also where the code is blocked and cannot be told
         self.dropped = False
-        self.unconfirmed_entries: dict[str, Body] = NONE
-        self._early: dict[int, tuple[int, str, bytes]] = NONE
+        self.unconfirmed_entries: dict[str, Body] = EMPTY
+        self._early: dict[int, tuple[int, str, bytes]] = EMPTY
         self._unread_own: tuple[tuple[int, str, Body], ...] = ()  # appended by this node, to be read from the journal
         self._losses = 0  # how often Redis may have lost some of it
         self._reading = False
         self._weigh_entry = weigh_entry
-        self._unproven = NOTHING
+        self._unproven = ALL_PROVEN
 
     # ── what a coordinator adds ──────────────────────────────────────────────────────────────────────────────────────
 

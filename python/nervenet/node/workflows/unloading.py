@@ -66,9 +66,8 @@ class Unloader:
         self._wanted: dict[str, None] = {}
         self._loading = 0
         self._untrimmed = 0
-        self._before = self._fewest = (
-            0  # workflows in memory at the last look, and the fewest since memory was returned
-        )
+        # workflows in memory at the last look, and the fewest since memory was returned
+        self._before = self._fewest = 0
 
     def __repr__(self) -> str:
         return f"<Unloader {len(self._hosted.unloaded)} unloaded, {len(self._wanted)} wait for their load>"

@@ -68,8 +68,8 @@ class OutcomeEntry(NamedTuple):
 
 
 class TaskAttempt(ABC):
-    """What it is an attempt at, by `capability`; who sent it when, and waits for its outcome: `reply_to` ("": its envelope does not
-    say, and then its owner does not hear of it at once) and `enqueue_ms`.
+    """`capability` is what it is an attempt at, `enqueue_ms` when its owner sent it first, and `reply_to` the node that sent it, which
+    owned its workflow then ("": its envelope does not say).
 
     `agent_id` is the name under which it is claimed. `stream` and `entry_id` are the delivery that it came with, empty if an
     agent brought it along."""
