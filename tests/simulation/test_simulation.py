@@ -45,6 +45,13 @@ FOUND = {
 }
 """Seeds and copies that found a defect of the product, which is fixed. As code changes they become seeds like any other."""
 
+FOUND_BY_CRASHES = {
+    200269: "a run that had begun was read again when Redis lost it, and what the node had known of the run before was forgotten",
+    201958: "a workflow was loaded, and ended once more, while its end was being written back",
+    202472: "an outcome whose answer was lost went to the next life of its id",
+}
+"""The same, found with `--crashes`."""
+
 
 def simulate(*args: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own: what a schedule leaves in the middle of its work is never tidied up."""
@@ -63,6 +70,12 @@ def test_no_schedule_breaks_a_promise() -> None:
 @pytest.mark.parametrize(("seed", "copies"), FOUND)
 def test_what_was_found_is_mended(seed: int, copies: int) -> None:
     done = simulate("--seed", str(seed), "--copies", str(copies))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("seed", FOUND_BY_CRASHES)
+def test_what_crashes_of_redis_found_is_mended(seed: int) -> None:
+    done = simulate("--seed", str(seed), "--crashes")
     assert done.returncode == 0, done.stdout
 
 

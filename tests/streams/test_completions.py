@@ -15,6 +15,7 @@ from nervenet.records import State
 from nervenet.streams import data_plane
 from nervenet.streams.answers import Appended
 from nervenet.streams.queues import GROUP, WAKE_ENTRY_BYTES, Wake, parse_tasks, parse_wakes
+from nervenet.streams.recent import CLOCKS_APART_MS
 from nervenet.streams.tasks.attempt import AttemptKey, OutcomeEntry, TaskAttempt
 from nervenet.streams.tasks.deliveries import Deliveries
 from nervenet.streams.tasks.outcomes import OutcomeRecorder
@@ -274,3 +275,12 @@ async def test_an_agent_that_may_not_read_wakes_records_in_two_steps() -> None:
             (wake,) = await wakes(store)
             assert isinstance(wake, Wake) and wake.entry == b"done"
             assert await store.names(workflow) == ["start", NAME]
+
+
+async def test_an_outcome_is_not_for_the_next_life_of_its_id(store: DataPlane) -> None:
+    """Redis had lost the workflow, and somebody has started its id again while the handler ran."""
+    attempt = Attempt(await store.start())
+    began = (await store.head(attempt.key.workflow_id)).created_ms
+    attempt.enqueue_ms, attempt.outlived_loss = began - CLOCKS_APART_MS - 1, True
+    assert await recorder(store).record(attempt, OutcomeEntry(NAME, b"of the life before", failed=False)) is None
+    assert await store.names(attempt.key.workflow_id) == ["start"]

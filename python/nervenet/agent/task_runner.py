@@ -261,6 +261,7 @@ class TaskRunner:
     async def redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
         """It may have lost claims and outcomes: take the claims back before the owners look, write the outcomes again."""
         for running in self.running.values():
+            running.outlived_loss = True
             if running.is_claimed:
                 self.claim_renewer.retake(running)
         await self.recorder.recent.redis_came_back(old, new)

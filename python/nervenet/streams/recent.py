@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nervenet.clock import Clock
     from nervenet.redis_link.dial import ServerIdentity
     from nervenet.streams.answers import Appended
+    from nervenet.streams.heads import Head
     from nervenet.streams.journal import JournalStore
     from nervenet.streams.queues import Queues
 
@@ -41,6 +42,11 @@ APPEND_TRIES: Final = 20
 APPEND_PAUSE: Final = 0.25
 
 _log = logging.getLogger(__name__)
+
+
+def of_another_life(head: Head, sent_ms: int) -> bool:
+    """Whether the id was started again since a task was sent at `sent_ms` (0: unknown): Redis had lost the workflow meanwhile."""
+    return sent_ms != 0 and head.created_ms > sent_ms + CLOCKS_APART_MS
 
 
 class Recorded(NamedTuple):
@@ -85,7 +91,7 @@ class RecentWrites:
             try:
                 head = await self._journal.head(one.workflow_id, ("run", "created_ms"))
                 if head is not None and head.run >= one.run:
-                    if head.run == one.run and head.created_ms <= one.sent_ms + CLOCKS_APART_MS:
+                    if head.run == one.run and not of_another_life(head, one.sent_ms):
                         self._wake_owner(one, await self._journal.append(*one[:4]))
                     return
             except LinkClosed:

@@ -150,5 +150,6 @@ class AgentMonitor:
     async def redis_came_back(self, old: ServerIdentity, new: ServerIdentity) -> None:
         """It may have lost claims: take them back before the owners look."""
         for task in self._broker.tasks.values():
+            task.outlived_loss = True
             if task.is_claimed and task.agent.outbox is not None:
                 self._broker.claim_renewer.retake(task)

@@ -366,7 +366,7 @@ class TaskBroker:
         """Append it. `then` learns whether the journal has this outcome, or another one was there first."""
         task.stage = Stage.RECORDING
         self._progress.flush(task)
-        if self.recorder.is_large(outcome):
+        if task.outlived_loss or self.recorder.is_large(outcome):
             self._context.spawn(self._record_patiently(task, outcome, then))
             return
         reply = self.recorder.append_nowait(task, outcome)

@@ -268,4 +268,19 @@ class RedisRecovery:
                 coordinator.show()
             return
         self._hosted.forget(coordinator)
-        leave_to_others(context, coordinator, found, self._load)
+        if remembered is None or found is None or found.status in ("unknown", "not_owner"):
+            leave_to_others(context, coordinator, found, self._load)
+        else:
+            _log.warning("%s: another journal is there (%s), read again", coordinator.workflow_id, found.status)
+            context.spawn(patiently(context.status.node_id, partial(self._read_again, remembered, self.times)))
+
+    async def _read_again(self, remembered: Remembered, turn: int) -> None:
+        """Load the other journal. Redis may lose that one before: then the one that was here is all that is known, and is written
+        back."""
+        workflow_id, journal = remembered.workflow_id, self._context.journal
+        for _ in range(TRIES):
+            if await self._load(workflow_id) or turn == self.times:
+                return
+            if await journal.head(workflow_id, ("owner",)) is not None:
+                return
+            await self._write_back.write(remembered, None)

@@ -173,13 +173,15 @@ class Loader:
         return hosted
 
     async def _load_once(self, workflow_id: str, dead: str | None) -> bool | None:
-        """None: Redis may have lost meanwhile what was read of it."""
-        context = self._context
+        """None: Redis may have lost meanwhile what was read of it, or what this waited for is not written back."""
+        context, losses = self._context, self._losses()
         if dead is not None and not self._admission.may_adopt():
             return False
         while workflow_id not in self._hosted.coordinators and not self._admission.memory.fits(0):  # noqa: ASYNC110 - memory has no event
             await asyncio.sleep(WAIT_FOR_MEMORY)  # it is ours, and waits in its journal until there is memory
         async with self._at_once, self._hosted.lock(workflow_id):
+            if losses != self._losses():
+                return None
             node_id = context.status.node_id  # if it changes during this load, the load is no longer the node's own
             if (coordinator := self._hosted.coordinators.get(workflow_id)) is not None:
                 if dead is None or await self._is_mine(workflow_id):
@@ -189,8 +191,9 @@ class Loader:
             with self._hosted.expecting(workflow_id):
                 if dead is not None:
                     await context.ownership.own(node_id, workflow_id)
-                about = _Load(workflow_id, node_id, dead, self._losses(), SYSTEM.now_ns())
-                return await self._take(about, await context.journal.adopt(workflow_id, node_id, dead or node_id))
+                about = _Load(workflow_id, node_id, dead, losses, SYSTEM.now_ns())
+                adopted = await context.journal.adopt(workflow_id, node_id, dead or node_id)
+                return await self._take(about, adopted) if losses == self._losses() else None
 
     async def _is_mine(self, workflow_id: str) -> bool:
         """Whether the head still names this node."""

@@ -89,6 +89,7 @@ class TaskAttempt(ABC):
         "live_entries",
         "message",
         "news",
+        "outlived_loss",
         "parts",
         "renewed_at",
         "reply_to",
@@ -116,6 +117,7 @@ class TaskAttempt(ABC):
         self.stream = stream
         self.entry_id = entry_id
         self.started_ms = 0  # 0: not claimed yet
+        self.outlived_loss = False  # Redis may have lost its workflow meanwhile, and the id may have been started again
         # what renewals carry; times are monotonic seconds
         self.beat = self.renewed_at = self.saved_at = 0.0
         self.fraction: float | None = None

@@ -18,7 +18,7 @@ from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.redis_link.replies import ignore_error
 from nervenet.streams.answers import Appended
 from nervenet.streams.queues import OutgoingWake
-from nervenet.streams.recent import RecentWrites
+from nervenet.streams.recent import RecentWrites, of_another_life
 from nervenet.timing import BLOBS_RETRY, DATA_PLANE_RETRY
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ class OutcomeRecorder:
         if self.is_large(outcome):
             outcome = await self._stored(attempt, outcome)
         try:
-            appended = Appended.parse(await self.append_nowait(attempt, outcome))
+            if not attempt.outlived_loss:
+                appended = Appended.parse(await self.append_nowait(attempt, outcome))
         except LinkError:
             pass  # the patient way says more about it
         if appended is None or appended.status == "unknown":
@@ -140,11 +141,15 @@ class OutcomeRecorder:
             await asyncio.sleep(backoff.next())
 
     async def _append_patiently(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> Appended:
-        """Until Redis takes it, and the workflow's owner has written back a head that Redis lost."""
+        """Until Redis takes it, and the workflow's owner has written back a head that Redis lost. Where somebody has started the id again
+        meanwhile, it is stale."""
         key = attempt.key
         tries = REFUSALS
         while True:
             try:
+                head = await self._journal.head(key.workflow_id, ("owner", "run", "state", "created_ms"))
+                if head is not None and head.run == key.run and of_another_life(head, attempt.enqueue_ms):
+                    return Appended("stale", b"", head.owner, head.run, head.state)
                 appended = await self._journal.append(key.workflow_id, key.run, outcome.name, outcome.entry)
                 if appended.status != "unknown" or self.is_forgotten(attempt):
                     return appended
