@@ -267,9 +267,16 @@ class Starter:
         me = self._context.status.node_id
         if head.owner == plan.owner == me and not head.closed and self._hosted.find(workflow_id) is None:
             # my own creation whose answer was lost, or mine and not yet loaded
-            if not await self._load(workflow_id) and not await self._stands(workflow_id, head.run):
-                return _away()  # Redis has lost it meanwhile
-        elif existing is Existing.SAME and head.run == 1 and not head.closed and head.owner != me:
+            await self._load(workflow_id)
+            if (
+                self._hosted.find(workflow_id) is None
+            ):  # Redis has lost it meanwhile, and another node may have it from its caller
+                fields = ("run", "owner", "closed_ms", "state", "request_hash")
+                there = await self._context.journal.head(workflow_id, fields)
+                if there is None or there.run < head.run:
+                    return _away()
+                head = there
+        if existing is Existing.SAME and head.run == 1 and not head.closed and head.owner != me:
             same = plan._replace(owner=head.owner)  # who writes back what it knows of it, if it does
             self._remember(lambda: self._again(same))
         return taken(plan, head) if existing is Existing.TAKEN else Started(workflow_id, False, head.owner)
