@@ -26,7 +26,7 @@ PIP := env -u PIP_FIND_LINKS PIP_DISABLE_PIP_VERSION_CHECK=1
 unexport PYTHONDONTWRITEBYTECODE
 
 PROTOS := $(shell find protos -name '*.proto' 2>/dev/null)
-WORKERS ?= 6
+WORKERS ?= 4
 ARGS ?=
 
 # Tests of what computes: almost none of them starts a server or a process. CI runs them on every Python that it finds.

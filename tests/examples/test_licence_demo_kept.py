@@ -122,7 +122,7 @@ def test_what_a_kept_demo_prints_works_when_pasted_and_ctrl_c_ends_it_well(tmp_p
             assert code == 0 and shown in answer, f"$ {line}\n{answer}"
         _answer(resolve)
         top = subprocess.run(
-            ["timeout", "-s", "INT", "4", "bash", "-c", f"exec {commands[0]} --json"],
+            ["timeout", "-s", "INT", "8", "bash", "-c", f"exec {commands[0]} --json"],
             cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert "classify-large" in top.stdout, top.stdout + top.stderr
