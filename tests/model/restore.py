@@ -16,6 +16,9 @@ With `in_flight` the owner's `close` is on its way for a while, so it may meet a
 loss. With `restarted` this is the second run, begun at another node than the first: a Redis that has lost all of it has the first
 one's head, which names its owner.
 
+With `late_loads` a load that somebody asked for before the loss comes to its turn behind it. What the owner closed is not in memory any
+more, so it could host what a shortened journal says, beside what is written back.
+
 Once a look at the server says that its disk has the closed journal, the owner forgets it (docs/decisions/0057): from then on a
 crash loses nothing of it, and a FLUSHALL is not asked about any more. How a look tells what is on the disk: redis_link/persistence.py.
 """
@@ -57,6 +60,7 @@ class State(NamedTuple):
     news: frozenset[Entry] = frozenset()  # messages under way to the owner
     closing: str = ""  # the owner's `close` is 'sent', or its answer was 'heard'
     left: bool = False  # the owner leaves the workflow to another node
+    late: tuple[Entry, ...] | None = None  # what a late load hosts
     faults: tuple[int, ...] = ()
 
 
@@ -74,6 +78,7 @@ class Restore(Model[State]):
     """Whether the owner also folds what messages say, not only what it reads."""
     in_flight: bool = False
     restarted: bool = False
+    late_loads: int = 0
 
     repeats_in_doubt: bool = True
     later_run_counts: bool = True
@@ -88,11 +93,12 @@ class Restore(Model[State]):
     news_loads: bool = True
     compares_when_loaded: bool = True
     loads_again_after_a_loss: bool = True
+    loads_wait: bool = True
     forgets: bool = False
     asks_first: bool = True
     of_one_server: bool = True
 
-    LIMITED = ("losses", "owner_deaths", "signals", "unloads")
+    LIMITED = ("losses", "owner_deaths", "signals", "unloads", "late_loads")
 
     def initial(self) -> State:
         return State(faults=self.limits())
@@ -115,14 +121,15 @@ class Restore(Model[State]):
             return "an answer stands before its question: the next replay is BLOCKED"
         if s.forgotten:
             return ""
-        return (
-            "" if s.folded == s.journal[: len(s.folded)] else "the owner has gone on from what the journal does not say"
-        )
+        hosted = (s.folded, *([] if s.late is None else [s.late]))
+        goes_on = all(folded == s.journal[: len(folded)] for folded in hosted)
+        return "" if goes_on else "the owner has gone on from what the journal does not say"
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def steps(self, s: State) -> Iterator[Step[State]]:
         yield from self._owner(s)
+        yield from self._late_load(s)
         for name in s.sent - s.done:
             yield self._outcome(s, name)
         for name in s.again:
@@ -250,6 +257,22 @@ class Restore(Model[State]):
             yield Step("it is loaded", s._replace(folded=s.read, unloaded=False, read=None))
         else:
             yield Step("what was read is not what is remembered", s._replace(doubt=True, read=None))
+
+    def _late_load(self, s: State) -> Iterator[Step[State]]:
+        """It reads what the owner does not host. What it hosts then folds and closes like any other."""
+        if s.late is None:
+            after, there = self.spend(s, "late_loads"), bool(s.journal) and not _has(s, "close")
+            closed = any(entry.name == "close" for entry in s.folded)
+            its_turn = s.epoch and closed and not (self.loads_wait and s.doubt)
+            if after is not None and its_turn and there:
+                yield Step("a load that waited since before the loss", after._replace(late=s.journal))
+        elif s.late != s.journal[: len(s.late)] or s.late[-1].name == "close":
+            return
+        elif len(s.late) < len(s.journal):
+            yield Step("what was loaded folds an entry", s._replace(late=s.journal[: len(s.late) + 1]))
+        elif any(entry.name == "task:b" for entry in s.late):
+            after, status = self._append(s, "close")
+            yield Step(f"what was loaded closes: {status}", after._replace(late=after.journal))
 
     def _restored(self, s: State) -> State:
         """What the owner remembers, under its old ids; what others appended meanwhile behind it, under new ones."""

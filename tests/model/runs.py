@@ -14,6 +14,7 @@ from tests.model.archive import Archive
 from tests.model.dispatch import Dispatch
 from tests.model.engine import Model
 from tests.model.escalation import Escalation
+from tests.model.lives import Lives
 from tests.model.ownership import Ownership
 from tests.model.renew import Renew
 from tests.model.restore import Restore
@@ -61,6 +62,8 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "restore: unloaded while it waits, Redis loses its tail, the owner dies": Restore(unloads=1, owner_deaths=1),
     "restore: unloaded, and nobody notices that Redis loses its tail": Restore(unloads=1, silent=True),
     "restore: what has closed is forgotten once it is on the disk, a loss": Restore(forgets=True),
+    "restore: a load comes to its turn behind a loss": Restore(losses=2, late_loads=1),
+    "lives: the id is started again, or its next run is lost": Lives(losses=2, runs=2),
     "archive: begun again, an archiving node dies": Archive(restarts=1, crashes=1),
     "archive: an archiving node is slow, the bookkeeping is done again": Archive(slow=1, books_again=1),
 }
@@ -90,6 +93,7 @@ LONG: Final[dict[str, Model[Any]]] = {
     "restore: what has closed is forgotten once it is on the disk, two losses": Restore(
         losses=2, owner_deaths=1, forgets=True
     ),
+    "lives: three losses": Lives(losses=3, runs=2),
     "archive: all of it, two nodes die": Archive(restarts=1, crashes=2, slow=1, books_again=1),
 }
 KnockOut = tuple[Model[Any], str]
@@ -211,6 +215,20 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "a load begins again behind a loss": (
         Restore(unloads=1, loads_again_after_a_loss=False),
         "the owner has gone on",
+    ),
+    "a load waits until all is written back": (
+        Restore(late_loads=1, loads_wait=False),
+        "the owner has gone on",
+    ),
+    "what is to be read is remembered until it is read": (
+        Lives(losses=2, starts=0, runs=2, keeps_until_read=False),
+        NEVER_CLOSES,
+    ),
+    "what ran at a loss is compared": (Lives(marks_what_runs=False), "an outcome is recorded in another life"),
+    "what is repeated is compared": (Lives(compares_what_is_repeated=False), "an outcome is recorded in another life"),
+    "an append is for the server that was asked": (
+        Lives(losses=2, looks_again=False),
+        "an outcome is recorded in another life",
     ),
     "agents remember their outcomes": (Restore(agents_remember=False), "never again possible: what was"),
     "what has closed is forgotten only when it is on the disk": (

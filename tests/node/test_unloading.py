@@ -331,3 +331,20 @@ async def test_news_that_got_lost_is_found_by_a_look(
     await asleep(node, run)
     await run.signal(word, "b")
     await until(lambda: (one := node.hosted.find("w")) is not None and one.applied == 2, "it has heard the word")
+
+
+async def test_redis_loses_it_while_a_later_run_in_its_place_is_read(node: Node, client: Client) -> None:
+    """Before anybody has read that run, Redis has neither of them. What the node knew of the run before is all there is."""
+    keys, link, run = node.context.keys, node.context.link, await client.start(waits, "a", id="w")
+    await asleep(node, run)
+    unloaded = node.hosted.unloaded.get("w")
+    assert unloaded is not None
+    async with node.hosted.lock("w"):  # it is not read yet
+        await link.call("HSET", keys.head("w"), "run", 2)
+        node.recovery.unloaded.reload(unloaded, "a test says so")
+        await until(lambda: node.hosted.unloaded.get("w") is None, "what is there counts")
+        await link.call("DEL", keys.head("w"), keys.journal("w"))
+        await node.recovery.came_back()
+    for letter in ("b", "c"):
+        await run.signal(word, letter)
+    assert await run.result(timeout=60) == "abc"

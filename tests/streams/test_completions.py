@@ -12,6 +12,8 @@ import pytest
 from nervenet.clock import SYSTEM
 from nervenet.dev.servers import valkey
 from nervenet.records import State
+from nervenet.redis_link.dial import ServerIdentity
+from nervenet.redis_link.faults import ConnectionLost, RedisRefused
 from nervenet.streams import data_plane
 from nervenet.streams.answers import Appended
 from nervenet.streams.queues import GROUP, WAKE_ENTRY_BYTES, Wake, parse_tasks, parse_wakes
@@ -284,3 +286,23 @@ async def test_an_outcome_is_not_for_the_next_life_of_its_id(store: DataPlane) -
     attempt.enqueue_ms, attempt.outlived_loss = began - CLOCKS_APART_MS - 1, True
     assert await recorder(store).record(attempt, OutcomeEntry(NAME, b"of the life before", failed=False)) is None
     assert await store.names(attempt.key.workflow_id) == ["start"]
+
+
+async def test_an_append_is_for_the_server_whose_head_was_read(store: DataPlane) -> None:
+    """At the next one, the id may have another life."""
+    workflow = await store.start()
+    assert await store.journal.head(workflow, ("run",)) is not None
+    store.link.check_server(ServerIdentity("another run", "another server"))
+    with pytest.raises(ConnectionLost):
+        await store.journal.append_here(workflow, 1, NAME, b"done")
+    assert await store.names(workflow) == ["start"]
+
+
+async def test_an_append_to_a_server_without_the_script_can_be_repeated() -> None:
+    with valkey() as server:
+        async with DataPlane.open(server.url, "team-a") as store:
+            workflow = await store.start()
+            await store.link.call("SCRIPT", "FLUSH")
+            with pytest.raises(RedisRefused, match="NOSCRIPT"):
+                await store.journal.append_here(workflow, 1, NAME, b"done")
+            assert (await store.journal.append_here(workflow, 1, NAME, b"done")).status == "new"

@@ -193,6 +193,11 @@ class Link:
             self._scripts[script.sha] = script
         return self.call("EVALSHA", script.sha, len(keys), *keys, *args)
 
+    def load_unknown(self, args: tuple[Arg, ...], refused: RedisRefused) -> None:
+        """Load the script of this command, if the server refused it because it does not know that. For callers of `send`."""
+        if refused.code == "NOSCRIPT" and (script := self._scripts.get(str(args[1]))) is not None:
+            self.server_of(args).send("SCRIPT", "LOAD", script.source)
+
     async def everywhere(self, *args: Arg) -> list[Any]:
         """`call` of a command that has no key, on each master. Returns their replies."""
         return [await self.call(*args)]
@@ -308,8 +313,7 @@ class Link:
             return False
         if isinstance(error, RedisRefused):
             await asyncio.sleep(min(left, backoff.next()))
-            if error.code == "NOSCRIPT" and (script := self._scripts.get(str(args[1]))) is not None:
-                self.server_of(args).send("SCRIPT", "LOAD", script.source)
+            self.load_unknown(args, error)
             return True
         try:
             async with asyncio.timeout(left):

@@ -210,6 +210,16 @@ class JournalStore:
         """`append`, one try; `Appended.parse` reads the future's result."""
         return self._link.send(*self._appending(workflow_id, run, name, entry, owner))
 
+    async def append_here(self, workflow_id: str, run: int, name: str, entry: bytes) -> Appended:
+        """`append` for a caller who has just read the head, in the same tick: one try, at the server that answered. Where that is gone, it
+        raises `ConnectionLost`, and the caller reads the head again, because the next one may have another life of the workflow."""
+        args = self._appending(workflow_id, run, name, entry, None)
+        try:
+            return await _parsed(self._link.send(*args), Appended.parse, workflow_id)
+        except RedisRefused as refused:
+            self._link.load_unknown(args, refused)
+            raise
+
     def complete_nowait(
         self,
         workflow_id: str,

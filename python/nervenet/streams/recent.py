@@ -92,7 +92,7 @@ class RecentWrites:
                 head = await self._journal.head(one.workflow_id, ("run", "created_ms"))
                 if head is not None and head.run >= one.run:
                     if head.run == one.run and not of_another_life(head, one.sent_ms):
-                        self._wake_owner(one, await self._journal.append(*one[:4]))
+                        self._wake_owner(one, await self._journal.append_here(*one[:4]))
                     return
             except LinkClosed:
                 return

@@ -20,9 +20,10 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from nervenet.node.recovery.read_again import ReadAgain
 from nervenet.node.recovery.remembered import Remembered
 from nervenet.node.recovery.unloaded_recovery import UnloadedRecovery
-from nervenet.node.recovery.write_back import IN_PLACE, PAUSE, is_whole, leave_to_others, patiently, put_all_back
+from nervenet.node.recovery.write_back import IN_PLACE, PAUSE, is_whole, patiently, put_all_back
 from nervenet.records import Mismatch
 from nervenet.redis_link.faults import LinkClosed
 from nervenet.timing import CLAIM_TAKEN_BACK_MS, FLUSHED_CLAIM_TAKEN_BACK_MS, WRITTEN_BACK_MS
@@ -79,8 +80,16 @@ class RedisRecovery:
         self._look_at = look_at
         self.claims_return_ms = 0
         self.times = 0
+        self._read_again = ReadAgain(context, write_back, load)
         self.unloaded = UnloadedRecovery(
-            context, hosted, remembered, write_back, lambda: self.times, load=load, load_soon=load_soon
+            context,
+            hosted,
+            remembered,
+            write_back,
+            self._read_again,
+            lambda: self.times,
+            load=load,
+            load_soon=load_soon,
         )
 
     def __repr__(self) -> str:
@@ -169,6 +178,7 @@ class RedisRecovery:
     def _recent(self) -> Iterator[Callable[[], Awaitable[bool]]]:
         closed, facts = self._remembered.closed_lately(), self._remembered.facts()
         yield from (partial(self._write_back.write_closed, one) for one in closed)
+        yield from self._read_again.unread()
         yield from facts
 
     async def _look_later(self, coordinators: list[Coordinator]) -> None:
@@ -257,7 +267,6 @@ class RedisRecovery:
             await context.ownership.relist(context.status.node_id, hosted)
 
     async def _put_back(self, coordinator: Coordinator, look: Look | None) -> None:
-        context = self._context
         remembered = Remembered.of(coordinator)
         found = await self._write_back.write(remembered, look) if remembered is not None else None
         if coordinator.dropped:
@@ -268,19 +277,4 @@ class RedisRecovery:
                 coordinator.show()
             return
         self._hosted.forget(coordinator)
-        if remembered is None or found is None or found.status in ("unknown", "not_owner"):
-            leave_to_others(context, coordinator, found, self._load)
-        else:
-            _log.warning("%s: another journal is there (%s), read again", coordinator.workflow_id, found.status)
-            context.spawn(patiently(context.status.node_id, partial(self._read_again, remembered, self.times)))
-
-    async def _read_again(self, remembered: Remembered, turn: int) -> None:
-        """Load the other journal. Redis may lose that one before: then the one that was here is all that is known, and is written
-        back."""
-        workflow_id, journal = remembered.workflow_id, self._context.journal
-        for _ in range(TRIES):
-            if await self._load(workflow_id) or turn == self.times:
-                return
-            if await journal.head(workflow_id, ("owner",)) is not None:
-                return
-            await self._write_back.write(remembered, None)
+        self._read_again.leave(coordinator.workflow_id, remembered, found)

@@ -11,12 +11,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from nervenet.node.recovery.remembered import Remembered
-from nervenet.node.recovery.write_back import IN_PLACE, is_whole, leave_to_others, patiently, put_all_back
+from nervenet.node.recovery.write_back import IN_PLACE, is_whole, patiently, put_all_back
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from nervenet.node.context import NodeContext
+    from nervenet.node.recovery.read_again import ReadAgain
     from nervenet.node.recovery.remembered import RememberedWrites
     from nervenet.node.recovery.write_back import WriteBack
     from nervenet.node.workflows.hosted import HostedWorkflows
@@ -42,6 +43,7 @@ class UnloadedRecovery:
         hosted: HostedWorkflows,
         remembered: RememberedWrites,
         write_back: WriteBack,
+        read_again: ReadAgain,
         turn: Callable[[], int],
         *,
         load: Callable[..., Awaitable[object]],
@@ -51,6 +53,7 @@ class UnloadedRecovery:
         self._hosted = hosted
         self._remembered = remembered
         self._write_back = write_back
+        self._read_again = read_again
         self._turn = turn
         self._load = load
         self._load_soon = load_soon
@@ -119,14 +122,14 @@ class UnloadedRecovery:
                 self._load_soon(unloaded.workflow_id)  # it has news, or people must see it again
             return
         self._hosted.forget_unloaded(unloaded)
-        leave_to_others(self._context, unloaded, found, self._load)
+        self._read_again.leave(unloaded.workflow_id, remembered, found)
 
     def _without_memory(self, unloaded: UnloadedWorkflow, look: Look | None) -> None:
         """There was no memory for its entries, so what Redis has of it counts."""
         status = self._context.status
         self._hosted.forget_unloaded(unloaded)
         if look is None:
-            leave_to_others(self._context, unloaded, None, self._load)
+            self._read_again.leave(unloaded.workflow_id, None, None)
         elif look.owner == status.node_id:
             self._context.spawn(self._load(unloaded.workflow_id))
         elif not self._context.table.lives(look.owner) and status.alive and not status.draining:

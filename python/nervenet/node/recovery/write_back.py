@@ -11,7 +11,6 @@ import logging
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from nervenet.node.recovery.remembered import chunks, head_of, lacking
-from nervenet.node.workflows.wakes import send_wake
 from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.streams.ownership import ClosedWorkflow
 
@@ -75,22 +74,6 @@ async def put_all_back(
             if error is not None:
                 _log.error("%s: not written back: %r", one.workflow_id, error, exc_info=error)
                 hosted.forget_any(one)  # the sweep loads what Redis has of it
-
-
-def leave_to_others(
-    context: NodeContext,
-    one: Coordinator | UnloadedWorkflow,
-    found: Restored | None,
-    load: Callable[[str], Awaitable[object]],
-) -> None:
-    """It could not be written back: another node or journal has it now, or nobody."""
-    if found is None or found.status == "unknown":
-        _log.error("%s is lost: Redis has forgotten it, and its beginning is not in memory", one.workflow_id)
-    elif found.status == "not_owner":
-        send_wake(context, found.owner, one.workflow_id, one.run, found.last, "")
-    else:
-        _log.warning("%s: another journal is there (%s), read again", one.workflow_id, found.status)
-        context.spawn(load(one.workflow_id))
 
 
 class WriteBack:
@@ -178,4 +161,11 @@ class WriteBack:
             closed_ms = remembered.entry_log[1]
             own = (self._context.status.node_id, first.ms, closed_ms, 0, remembered.run, remembered.own_ms)
             self._bookkeeping.finish(ClosedWorkflow(remembered.workflow_id, *own, remembered.definition))
+        return True
+
+    async def write_unread(self, remembered: Remembered) -> bool:
+        """The journal of the run before one that is not read yet, unless Redis still has a later one. True: that is settled."""
+        (look,) = await asyncio.gather(self._context.journal.look(remembered.workflow_id, ()))
+        if look is None or look.run <= remembered.run:
+            await self.write(remembered, look)
         return True

@@ -150,7 +150,7 @@ class OutcomeRecorder:
                 head = await self._journal.head(key.workflow_id, ("owner", "run", "state", "created_ms"))
                 if head is not None and head.run == key.run and of_another_life(head, attempt.enqueue_ms):
                     return Appended("stale", b"", head.owner, head.run, head.state)
-                appended = await self._journal.append(key.workflow_id, key.run, outcome.name, outcome.entry)
+                appended = await self._journal.append_here(key.workflow_id, key.run, outcome.name, outcome.entry)
                 if appended.status != "unknown" or self.is_forgotten(attempt):
                     return appended
                 _log.warning("%s: Redis does not know its workflow (yet)", key.task_id)
