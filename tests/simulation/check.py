@@ -65,13 +65,14 @@ class Ledger:
         self.crashes = 0
         """How often Redis has come back without its last commands."""
         self._lost: dict[bytes, set[Written]] = {}
-        """What crashes have taken. Who has heard of it may have folded it, and then writes it back."""
+        """What crashes have taken, and journals in whose place a later run was written back. Who has heard of it may have folded it: then it
+        writes it back, or hears at its next write that the later run counts."""
         self._gone: dict[bytes, list[Written]] = {}
         """Journals of which nothing is left, until somebody writes them back."""
         self._folded: dict[object, dict[int, Written]] = {}
         """What each coordinator has folded, by number."""
         store.on_append = self._heard
-        store.on_restored = self._again
+        store.on_restored = self._restored
         store.on_script = self._answered
 
     def _heard(self, key: bytes, at: Id, name: bytes, entry: bytes) -> None:
@@ -101,6 +102,14 @@ class Ledger:
         for key, before in tuple(self.written.items()):
             self._again(key)
             self._lost.setdefault(key, set()).update(set(before) - set(self.written.get(key, ())))
+
+    def _restored(self, key: bytes) -> None:
+        """A journal was written back: the end of the one that stands there, or a whole one in its place."""
+        before = self.written.get(key, [])
+        start = next((one for one in reversed(before) if one[1] == b"start"), None)
+        self._again(key)
+        if start is not None and start not in self.written.get(key, ()):
+            self._lost.setdefault(key, set()).update(before)
 
     def _again(self, key: bytes) -> None:
         """From here on, what stands in this journal is what was written. Entries of earlier runs have left it, and what a crash took

@@ -289,9 +289,11 @@ class Schedule:
             await asyncio.sleep(1.0)
 
     def _might_begin(self) -> bool:
-        """Whether a start is marked whose node died in the middle of it: that is cleared up after its grace."""
+        """Whether a start is listed whose node or whose Redis failed in the middle of it: that is cleared up after its grace."""
         running: Any = self.store.get(b"nn:simulated:running") or ()
-        headless = any(journal_key(member.decode()) not in self.ledger.run for member in running)
+        owned: Any = [self.store.get(key) or () for key in tuple(self.store.data) if b":owned:{" in key]
+        listed = [*running, *(member for members in owned for member in members)]
+        headless = any(journal_key(member.decode()) not in self.ledger.run for member in listed)
         return headless or bool(self.store.get(b"nn:simulated:restarting"))
 
     # ── what breaks ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -35,11 +35,12 @@ from nervenet.durable import (
     failure_text,
 )
 from nervenet.durable.check import is_due
+from nervenet.durable.fold import EMPTY
 from nervenet.durable.machine import canceled_close
 from nervenet.durable.pending import OPEN
 from nervenet.node.guards.replay_check import difference
 from nervenet.node.workflows.journal_limit import weigh_journal
-from nervenet.node.workflows.owned_journal import EMPTY, OwnedJournal
+from nervenet.node.workflows.owned_journal import OwnedJournal
 from nervenet.node.workflows.tracing import Story
 from nervenet.records import (
     Attempt,

@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict
 
 from nervenet.backoff import Backoff
+from nervenet.durable.fold import EMPTY
 from nervenet.records import Cancel, Entry
 from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.streams.answers import Appended
@@ -45,9 +46,6 @@ class _Kept(TypedDict):
     own_retention: bool
 
 
-EMPTY: Final[dict[Any, Any]] = {}
-"""The shared empty dict for fields that most workflows do not use. It is replaced, never changed: an empty dict of its own has
-64 bytes, and a node can have a thousand workflows in memory that only wait."""
 ALL_PROVEN: Final[frozenset[str]] = frozenset()
 """What is not proven of nearly all workflows: nothing. CPython makes a new frozenset for each call, of 216 bytes."""
 ENTRIES_AT_A_TIME = 50
