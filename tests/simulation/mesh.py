@@ -34,6 +34,7 @@ from nervenet.node.tasks import pending_monitor
 from nervenet.payloads import Codec
 from nervenet.redis_link import link, opening
 from nervenet.redis_link.address import ServerAddress
+from nervenet.redis_link.faults import ConnectionLost
 from nervenet.registry import table
 from nervenet.registry.etcd import EtcdUnavailable, LeaseNotFound
 from nervenet.streams import archive, groups, journal, listing, ownership
@@ -52,6 +53,8 @@ CONFIG = Config.load(environ={}, redis="redis://simulated", etcd="http://simulat
 ARCHIVED = Config.load(
     environ={}, redis="redis://simulated", etcd="http://simulated", namespace=NAMESPACE, archive="file:///simulated"
 )
+UNREACHABLE = (EtcdUnavailable, LeaseNotFound, ConnectionLost)
+"""What a process may end with that reaches no server while it starts."""
 ADDRESS = ServerAddress.parse("redis://simulated")
 VERSION = node_registration.version("nervenet")
 SCHEMA = functools.cache(Codec.schema)
@@ -247,9 +250,9 @@ class Member:
 
     @property
     def error(self) -> BaseException | None:
-        """What ended it, if it was not told to leave. One that is cut off from etcd while it starts may say so and end."""
+        """What ended it, if it was not told to leave. One that reaches no etcd or no Redis while it starts may say so and end."""
         error = self.life.exception() if self.life.done() and not self.life.cancelled() else None
-        return None if not self.up.is_set() and isinstance(error, EtcdUnavailable | LeaseNotFound) else error
+        return None if not self.up.is_set() and isinstance(error, UNREACHABLE) else error
 
     async def _live(self) -> None:
         entropy: Callable[[int], bytes] = self._surroundings.entropy
