@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import os
 import time
-import uuid
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -43,11 +42,12 @@ def new_id(prefix: str, entropy: Entropy = os.urandom) -> str:
     return f"{prefix}-{base64.b32encode(entropy(5)).decode().lower()}"
 
 
-def uuid7(now_ms: int, entropy: Entropy = os.urandom) -> uuid.UUID:
-    """A UUIDv7: 48 bits of milliseconds, then 74 random bits."""
+def uuid7(now_ms: int, entropy: Entropy = os.urandom) -> str:
+    """A UUIDv7 as text: 48 bits of milliseconds, then 74 random bits. Without a `uuid.UUID`, which costs more than all the rest."""
     random = int.from_bytes(entropy(10), "big")
     high, low = random >> 62 & 0xFFF, random & (1 << 62) - 1
-    return uuid.UUID(int=(now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+    digits = f"{(now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def new_workflow_id(definition: str, clock: Clock = SYSTEM, entropy: Entropy = os.urandom) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 
 from nervenet.clock import SYSTEM, Clock, new_id, new_workflow_id, uuid7
 
@@ -26,12 +27,12 @@ def test_node_and_agent_ids_are_a_prefix_and_eight_characters() -> None:
 
 def test_workflow_ids_carry_their_definition_and_a_uuid_of_version_7() -> None:
     assert new_workflow_id("review", Still(), zeros) == "review-01900000-0000-7000-8000-000000000000"
-    made = uuid7(5)
+    made = uuid.UUID(uuid7(5))
     assert (made.version, made.variant) == (7, "specified in RFC 4122")
 
 
 def test_later_uuids_sort_later() -> None:
-    made = [str(uuid7(ms)) for ms in range(1_700_000_000_000, 1_700_000_000_100)]
+    made = [uuid7(ms) for ms in range(1_700_000_000_000, 1_700_000_000_100)]
     assert made == sorted(made)
 
 

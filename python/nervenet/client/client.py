@@ -38,7 +38,15 @@ from nervenet.rpc.status import invalid_all
 from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 from nervenet.v1.workflow_pb2 import EscalationState, WorkflowState
-from nervenet.wire import declaration_from_json, definition_from_json, duration, options_out, payload_out, timestamp
+from nervenet.wire import (
+    declaration_from_json,
+    definition_from_json,
+    duration,
+    options_out,
+    payload_fields,
+    payload_out,
+    timestamp,
+)
 
 if TYPE_CHECKING:
     from nervenet.client.values import Resolution
@@ -210,9 +218,11 @@ class Client:
             return outcome_of(closed, _output(workflow))
         future = awaiter.wait(request.workflow_id)
         try:
-            return outcome_of(await future, _output(workflow))
-        finally:
+            closed = await future
+        except BaseException:  # above all a caller that is cancelled
             awaiter.forget(request.workflow_id, future)
+            raise
+        return outcome_of(closed, _output(workflow))
 
     async def start_many(
         self, workflow: Target[[I], O], inputs: Mapping[str, I], /, *, options: StartOptions | None = None
@@ -258,7 +268,7 @@ class Client:
             workflow_id=new_workflow_id(name) if id is None else id,
             definition=name,
             version=workflow.version if isinstance(workflow, Workflow) and workflow.fn is None else 0,
-            input=payload_out(payload),
+            input=payload_fields(payload),
         )
         if ours is not None or options is not None:
             _set_options(request, resolve_start(ours, options))

@@ -119,7 +119,7 @@ class WorkflowHandle(Generic[T_co]):
             workflow_id=self.id,
             signal=signal if isinstance(signal, str) else signal.name,
             payload=payload_out(encoded(signal, args)),
-            request_id=str(uuid7(SYSTEM.now_ms())),
+            request_id=uuid7(SYSTEM.now_ms()),
             undeclared=undeclared,
         )
         await self._nodes.call("SignalWorkflow", request)

@@ -58,7 +58,7 @@ class StartBatcher:
         """
         future: asyncio.Future[bool] = self._loop.create_future()
         request = self._nodes.encoding.encoded(request)
-        begin_start(self._nodes.telemetry, request, self._nodes.current, future)
+        begin_start(self._nodes, request, future)
         self._waiting.append((request, future))
         if not self._flushing and len(self._calls) < CALLS_IN_FLIGHT:
             self._flushing = True

@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from nervenet import telemetry
+from nervenet.records import NO_TRACE
 from nervenet.wire import trace_out
 
 if TYPE_CHECKING:
     import asyncio
 
+    from nervenet.client.nodes import Nodes
     from nervenet.telemetry import RpcSpan, Telemetry
     from nervenet.v1 import coordinator_service_pb2 as pb
 
@@ -41,13 +43,16 @@ def begin(spans: Telemetry, method: str, target: str, workflow_id: str = "") -> 
     return spans.outgoing(_METHOD + method, attributes)
 
 
-def begin_start(spans: Telemetry, request: pb.StartWorkflowRequest, target: str, future: asyncio.Future[bool]) -> None:
+def begin_start(nodes: Nodes, request: pb.StartWorkflowRequest, future: asyncio.Future[bool]) -> None:
     """The CLIENT span of a start that is sent with others. Its context is in the request; it ends with the future."""
-    call = begin(spans, "StartWorkflow", target, request.workflow_id)
-    if (context := trace_out(call.trace)) is not None and not request.HasField("trace"):
-        request.trace.MergeFrom(context)
-    if spans.on:
+    if nodes.telemetry.on:
+        call = begin(nodes.telemetry, "StartWorkflow", nodes.current, request.workflow_id)
         future.add_done_callback(lambda done: _end(call, done))
+        trace = call.trace
+    else:
+        trace = nodes.telemetry.here()
+    if trace is not NO_TRACE and (context := trace_out(trace)) is not None and not request.HasField("trace"):
+        request.trace.MergeFrom(context)
 
 
 def _end(call: RpcSpan, future: asyncio.Future[bool]) -> None:

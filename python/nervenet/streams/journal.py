@@ -228,15 +228,18 @@ class JournalStore:
         entry: bytes,
         reply_to: str,
         delivery: tuple[bytes, bytes] | None = None,
+        *,
+        has_checkpoint: bool = True,
     ) -> asyncio.Future[Any]:
         """Append what an attempt ended with, and wake the owner if that is still the node `reply_to`, in one step. One
         try; only where `link.in_order`.
 
         Args:
             delivery: Stream and id of the entry that the attempt came with, to be deleted in the same step if the owner is woken.
+            has_checkpoint: Whether this attempt or one before it may have left a checkpoint, to be deleted with its outcome.
         """
         keys = (*self._keys.written(workflow_id), self._keys.wake(reply_to))
-        args = (run, name, entry, workflow_id, reply_to)
+        args = (run, name, entry, workflow_id, reply_to, "1" if has_checkpoint else "")
         if delivery is None:
             return self._link.send("EVALSHA", self._complete, 4, *keys, *args)
         stream, entry_id = delivery

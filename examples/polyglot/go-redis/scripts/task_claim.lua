@@ -30,18 +30,17 @@ elseif h[5] then
 end
 
 local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local since, beat, fraction = now, 0, '0'
+local now = t[1] .. string.sub('00000' .. t[2], -6, -4) -- in ms, as text, as in task_complete
+local since, rest = now, ' ' .. ARGV[5] .. ' 0 0'
 if held then
-  local n, who, began, beaten, done = string.match(held, '^(%d+) (%S+) (%d+) %d+ (%d+) (%S+)$')
+  local n, who, began, beat, fraction = string.match(held, '^(%d+) (%S+) (%d+) %d+ (%d+) (%S+)$')
   if tonumber(n) > tonumber(attempt) then
     return {'stale', owner, false}
   elseif n == attempt and who ~= agent then
     return {'busy', owner, false}
   elseif n == attempt then
-    since, beat, fraction = tonumber(began), tonumber(beaten), done
+    since, rest = began, string.format(' %.0f %s %s', now - began + ARGV[5], beat, fraction)
   end
 end
-redis.call('HSET', head, claim,
-  string.format('%s %s %.0f %.0f %.0f %s', attempt, agent, since, now - since + ARGV[5], beat, fraction))
+redis.call('HSET', head, claim, attempt .. ' ' .. agent .. ' ' .. since .. rest)
 return {'run', owner, attempt ~= '1' and redis.call('HGET', KEYS[2], step)}

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     async def work(context: CommandContext) -> int:
         response = await context.mesh.call(
             "RunTask",
-            request_id=args.request_id or str(uuid7(SYSTEM.now_ms())),
+            request_id=args.request_id or uuid7(SYSTEM.now_ms()),
             capability=args.capability,
             input=payload,
             labels=tags,

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from nervenet.cli.context import CommandContext, ask_mesh
 from nervenet.cli.render import workflows
@@ -14,7 +13,7 @@ from nervenet.clock import SYSTEM, uuid7
 
 def run(args: argparse.Namespace) -> int:
     payload = {} if args.value is None else {"json": read_json(args.value, "VALUE")}
-    request_id = args.request_id or str(uuid7(SYSTEM.now_ms(), os.urandom))
+    request_id = args.request_id or uuid7(SYSTEM.now_ms())
 
     async def work(context: CommandContext) -> None:
         response = await context.mesh.call(

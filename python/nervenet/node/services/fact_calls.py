@@ -46,7 +46,7 @@ class FactCalls:
     async def signal(self, request: pb.SignalWorkflowRequest) -> pb.SignalWorkflowResponse:
         """Record a signal once for each request id."""
         try:
-            signal_id = check_signal_id(request.request_id) if request.request_id else str(uuid7(SYSTEM.now_ms()))
+            signal_id = check_signal_id(request.request_id) if request.request_id else uuid7(SYSTEM.now_ms())
         except ValueError as error:
             raise invalid("request_id", str(error)) from None
         try:

@@ -5,8 +5,8 @@
 -- KEYS[1..3]  head, journal and checkpoints, as in journal_append
 -- KEYS[4]  nn:<ns>:wake:{<node>}       of the node that sent the task (the envelope's reply_to)
 -- KEYS[5]  the inbox or queue that the task was read from, only where its delivery may be dropped here
--- ARGV     run, entry name (`task:<step>` or `attempt:<step>#<n>`), entry, workflow id, that node; with KEYS[5] the consumer group
---          and the delivery's id in that stream
+-- ARGV     run, entry name (`task:<step>` or `attempt:<step>#<n>`), entry, workflow id, that node, '1' = the step may have a checkpoint;
+--          with KEYS[5] the consumer group and the delivery's id in that stream
 -- Answers  {journal id}: appended, and the owner has the entry in its wake · {journal id, '1'}: the delivery is deleted and acknowledged, too
 --          {status, journal id, owner, run, state} as journal_append, which see: not appended, or appended and the caller wakes the owner,
 --          because it is another node by now, its wake is gone, or the wake could not be written (the entry is recorded all the same)
@@ -35,13 +35,15 @@ end
 local t = redis.call('TIME')
 local now = t[1] .. string.sub('00000' .. t[2], -6, -4)
 local ms, n = string.match(last, '^(%d+)-(%d+)$')
-local id = string.format('%s-%d', tonumber(ms) > tonumber(now) and ms or now, n + 1)
+local id = (tonumber(ms) > tonumber(now) and ms or now) .. '-' .. n + 1
 redis.call('XADD', KEYS[2], id, 'n', name, 'e', ARGV[3])
-redis.call('HSET', head, 'last', id, 'bytes', string.format('%d', h[5] + #ARGV[3]), marker, id)
+redis.call('HSET', head, 'last', id, 'bytes', h[5] + #ARGV[3], marker, id)
 if not outcome then
   local step = string.sub(name, 6)
   redis.call('HDEL', head, 'c:' .. step)
-  redis.call('HDEL', KEYS[3], step)
+  if ARGV[6] == '1' then
+    redis.call('HDEL', KEYS[3], step)
+  end
 end
 if h[7] and tonumber(h[7]) > tonumber(now) then
   redis.call('PUBLISH', (string.gsub(head, ':wf:{', ':events:{', 1)), id)
@@ -60,8 +62,8 @@ if type(woken) ~= 'string' then
 end
 
 if KEYS[5] then
-  redis.pcall('XDEL', KEYS[5], ARGV[7])
-  if type(redis.pcall('XACK', KEYS[5], ARGV[6], ARGV[7])) == 'number' then
+  redis.pcall('XDEL', KEYS[5], ARGV[8])
+  if type(redis.pcall('XACK', KEYS[5], ARGV[7], ARGV[8])) == 'number' then
     return {id, '1'}
   end
 end

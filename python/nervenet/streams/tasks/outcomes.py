@@ -74,17 +74,23 @@ class OutcomeRecorder:
 
     def append_nowait(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> asyncio.Future[Any]:
         """Append it, one try. If `Appended.parse` of the reply says `new`, call `confirm`, else `record`."""
-        key, reply_to = attempt.key, attempt.reply_to
-        if self._in_one_step and reply_to:
-            if not (attempt.stream and self._deliveries.single):
-                return self._journal.complete_nowait(key.workflow_id, key.run, outcome.name, outcome.entry, reply_to)
-            delivery = (attempt.stream, attempt.entry_id)
-            reply = self._journal.complete_nowait(
-                key.workflow_id, key.run, outcome.name, outcome.entry, reply_to, delivery
-            )
+        workflow_id, run, _, number = attempt.key
+        reply_to = attempt.reply_to
+        if not (self._in_one_step and reply_to):
+            return self._journal.append_nowait(workflow_id, run, outcome.name, outcome.entry)
+        alone = attempt.stream and self._deliveries.single
+        reply = self._journal.complete_nowait(
+            workflow_id,
+            run,
+            outcome.name,
+            outcome.entry,
+            reply_to,
+            (attempt.stream, attempt.entry_id) if alone else None,
+            has_checkpoint=number > 1 or attempt.latest_checkpoint is not None,
+        )
+        if alone:
             self._link.flush()
-            return reply
-        return self._journal.append_nowait(key.workflow_id, key.run, outcome.name, outcome.entry)
+        return reply
 
     def confirm(self, attempt: TaskAttempt, outcome: OutcomeEntry, appended: Appended) -> None:
         """The journal has it. Drop the attempt's delivery in the same tick, so that one write carries both."""
