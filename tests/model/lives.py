@@ -8,6 +8,9 @@ there already.
 
 A node that finds a later run in place of what it remembers reads that. Redis may lose the later run too, before it is read.
 
+Another node may have told a caller of the start, and remembers it (`told_elsewhere`). If Redis has lost it, that node makes it again,
+perhaps before its owner is back, who may remember that it has closed.
+
 An agent's task names id and run, but no life. So its outcome is compared with the head (`of_another_life`) wherever Redis may have
 lost something since the task was sent: when the agent repeats an outcome, or when its handler was running at the loss. Look and append are
 two commands. Not here: what several servers lose separately, so that a task outlives its workflow in a queue.
@@ -59,6 +62,8 @@ class State(NamedTuple):
     b: Node = Node()
     tasks: frozenset[Task] = frozenset()
     lives: int = 1
+    unasked: int = 0  # a life that no client has asked for
+    to_tell: bool = False  # another node is to make the start again, if it is gone
     faults: tuple[int, ...] = ()
 
 
@@ -69,10 +74,13 @@ class Lives(Model[State]):
     losses: int = 1
     starts: int = 1
     runs: int = 1
+    told_elsewhere: bool = False
 
     keeps_until_read: bool = True
     marks_what_runs: bool = True
     compares_what_is_repeated: bool = True
+    same_start: bool = True
+    """Whether a start that is made again has the entry that was there."""
     looks_again: bool = True
     """Whether an append that meets another server than the look is not carried out, and both are repeated."""
 
@@ -111,6 +119,8 @@ class Lives(Model[State]):
             begun = (("start", life),)
             new = after._replace(head=Head(life, 1, "b", begun), before=(), b=Node(life, 1, begun), lives=life)
             yield Step("the client starts it again, at b", new)
+        if s.to_tell:
+            yield Step("another node makes the start again, if it is gone", self._told_again(s))
         if s.head is not None and (after := self.spend(s, "losses")) is not None:
             for kept in range(1, len(s.head.journal) + 1):  # all: only answers are lost
                 left = s.head._replace(journal=s.head.journal[:kept])
@@ -124,7 +134,17 @@ class Lives(Model[State]):
         """Every process learns of it before it reads another reply. A task that no agent has yet is lost with its workflow."""
         a, b = (self._doubting(node) for node in (s.a, s.b))
         tasks = frozenset(self._survivor(t) for t in s.tasks if t.state != "sent" or head is not None)
-        return s._replace(head=head, before=before, a=a, b=b, tasks=tasks)
+        lost = s._replace(head=head, before=before, a=a, b=b, tasks=tasks)
+        return lost._replace(to_tell=self.told_elsewhere)
+
+    def _told_again(self, s: State) -> State:
+        told = s._replace(to_tell=False)
+        if s.head is not None:
+            return told
+        if self.same_start:
+            return told._replace(head=Head(1, 1, "a", (("start", 1),)))
+        life = s.lives + 1
+        return told._replace(head=Head(life, 1, "a", (("start", life),)), lives=life, unasked=life)
 
     def _doubting(self, node: Node) -> Node:
         remembers = node.life > 0 and (self.keeps_until_read or not node.reading)
@@ -140,6 +160,8 @@ class Lives(Model[State]):
     def _node(self, s: State, name: str) -> Iterator[Step[State]]:
         node: Node = getattr(s, name)
         if node.life == 0:
+            if s.head is not None and s.head.owner == name:
+                yield Step(f"{name} loads what it owns", _with(s, name, _hosting(s.head)))
             return
         if node.doubt:
             yield self._compared(s, name, node)
@@ -156,7 +178,9 @@ class Lives(Model[State]):
             again = s._replace(head=Head(node.life, node.run, name, node.folded), before=())
             return Step(f"{name} makes it again", _with(again, name, node._replace(doubt=False, reading=False)))
         if s.head.life != node.life:
-            return Step(f"{name} leaves it: another life is there", _with(s, name, Node()))
+            undone = s.head.life == s.unasked and ("close", node.life) in node.folded
+            wrong = "an end is undone by a start that nobody asked for" if undone else ""
+            return Step(f"{name} leaves it: another life is there", _with(s, name, Node()), wrong=wrong)
         if s.head.run > node.run:
             reading = node._replace(doubt=False, reading=True)
             return Step(f"{name} finds a later run, and will read it", _with(s, name, reading))

@@ -93,6 +93,7 @@ LONG: Final[dict[str, Model[Any]]] = {
     "restore: what has closed is forgotten once it is on the disk, two losses": Restore(
         losses=2, owner_deaths=1, forgets=True
     ),
+    "lives: started again, and told elsewhere": Lives(losses=2, runs=2, told_elsewhere=True),
     "lives: three losses": Lives(losses=3, runs=2),
     "archive: all of it, two nodes die": Archive(restarts=1, crashes=2, slow=1, books_again=1),
 }
@@ -223,6 +224,10 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "what is to be read is remembered until it is read": (
         Lives(losses=2, starts=0, runs=2, keeps_until_read=False),
         NEVER_CLOSES,
+    ),
+    "a start that is made again is the one that was there": (
+        Lives(starts=0, told_elsewhere=True, same_start=False),
+        "an end is undone",
     ),
     "what ran at a loss is compared": (Lives(marks_what_runs=False), "an outcome is recorded in another life"),
     "what is repeated is compared": (Lives(compares_what_is_repeated=False), "an outcome is recorded in another life"),

@@ -5,12 +5,20 @@ from __future__ import annotations
 
 from functools import partial
 
+from nervenet import Context, Signal
 from nervenet.errors import NotFound, Unavailable
 from nervenet.mesh import Mesh
 from nervenet.timing import RECENT_WRITES_MS, WRITTEN_BACK_MS
 from tests.node.hand import World
+from tests.support.nodes import NodesHere
 
 mesh = Mesh("facts")
+word = Signal("word", str)
+
+
+@mesh.workflow
+async def waits(ctx: Context, text: str) -> str:
+    return text + await ctx.receive(word)
 
 
 async def test_a_fact_of_the_last_seconds_is_said_again_and_an_old_one_is_not(
@@ -44,3 +52,24 @@ async def test_a_workflow_that_redis_does_not_know_may_be_yet_to_be_written_back
         assert (type(doubt), doubt.code, doubt.reason) == (Unavailable, "UNAVAILABLE", "BACKEND_DOWN")
         node.context.clock._offset += WRITTEN_BACK_MS
         assert isinstance(node.context.no_workflow("invoice-7"), NotFound)
+
+
+async def test_a_start_that_is_said_again_does_not_undo_the_end_that_its_owner_knows(
+    redis_url: str, etcd_url: str, namespace: str
+) -> None:
+    """Another node had told its caller of the start, and comes back first."""
+    async with NodesHere(mesh, redis_url, etcd_url, namespace) as world:
+        one, two = await world.node(), await world.node()
+        run = await (await world.client(one)).start(waits, "a", id="w")
+        owner, other = (one, two) if one.hosted.get("w") is not None else (two, one)
+        assert not (await (await world.client(other)).start(waits, "a", id="w")).created
+        client = await world.client(owner)
+        await client.handle("w", waits).signal(word, "b")
+        assert await run.result(timeout=60) == "ab"
+        keys, link = owner.context.keys, owner.context.link
+        await link.call("DEL", keys.head("w"), keys.journal("w"))
+        await other.recovery.came_back()
+        assert await link.call("HGET", keys.head("w"), "state") == b"RUNNING"
+        await owner.recovery.came_back()
+        assert await link.call("HGET", keys.head("w"), "state") == b"SUCCEEDED"
+        assert await client.handle("w", waits).result(timeout=60) == "ab"

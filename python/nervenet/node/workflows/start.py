@@ -19,7 +19,7 @@ from nervenet.errors import RequestError, Unavailable
 from nervenet.node.workflows.start_plan import Existing, Misfit, Plan, has_no_room, judge_existing, taken
 from nervenet.node.workflows.wakes import send_wake
 from nervenet.records import Entry
-from nervenet.redis_link.faults import LinkError
+from nervenet.redis_link.faults import LinkError, Unreadable
 from nervenet.redis_link.replies import settled
 from nervenet.streams.answers import Created
 from nervenet.timing import START_GRACE_MS
@@ -277,9 +277,19 @@ class Starter:
                     return _away()
                 head = there
         if existing is Existing.SAME and head.run == 1 and not head.closed and head.owner != me:
-            same = plan._replace(owner=head.owner)  # who writes back what it knows of it, if it does
-            self._remember(lambda: self._again(same))
+            await self._remember_for(head.owner, plan)
         return taken(plan, head) if existing is Existing.TAKEN else Started(workflow_id, False, head.owner)
+
+    async def _remember_for(self, owner: str, plan: Plan) -> None:
+        """Redis may lose a start of which its owner does not know yet, and its caller was told of it here, too. It is remembered with the
+        entry that is there: an owner who knows how it went on must find the start that it knows, and no other."""
+        try:
+            first = await self._context.journal.read(plan.request.workflow_id, count=1)
+        except Unreadable:
+            return  # its owner blocks it
+        if not first or first[0].n == 1:
+            same = plan._replace(owner=owner, entry=first[0].data if first else plan.entry)
+            self._remember(lambda: self._again(same))
 
     async def _again(self, plan: Plan) -> bool:
         """Redis came back, and may have lost a start of which the owner did not know yet."""
