@@ -22,6 +22,7 @@ FIELDS: Final = {
     "last": b"last",
     "size": b"bytes",
     "created_ms": b"created",
+    "start_id": b"e:start",
     "closed_ms": b"closed",
     "definition": b"definition",
     "version": b"version",
@@ -44,7 +45,7 @@ _NUMBERS: Final = frozenset(
     {"run", "size", "created_ms", "closed_ms", "version", "suppressed", "adoptions", "watch_until_ms", "retention_ms"}
 )
 _LARGEST: Final = dict.fromkeys(("run", "version", "suppressed", "adoptions"), (1 << 31) - 1)
-_IDS: Final = frozenset({"last"})
+_IDS: Final = frozenset({"last", "start_id"})
 _BYTES: Final = frozenset({"request_hash", "blocked", "adopted_at"})
 STATES: Final = {state.value.encode(): state for state in State}
 
@@ -52,7 +53,7 @@ STATES: Final = {state.value.encode(): state for state in State}
 class Head(NamedTuple):
     """The head of one workflow. A field that was not read, or never set, has its default.
 
-    `last` is the id of the last journal entry, `size` the number of bytes in all entries, `labels` JSON text.
+    `last` is the id of the last journal entry, `start_id` that of the first one of this run, `size` the number of bytes in all entries, `labels` JSON text.
     `request_hash` is the sha256 of the start request: a second start with the same hash is the same start. `runtime` is
     what can run the definition: a Python version such as `3.11`, or `declared-1`. `suppressed` counts the duplicates
     that were refused. `adoptions` counts the consecutive adoptions without a new entry, `adopted_at` is the value of
@@ -66,6 +67,7 @@ class Head(NamedTuple):
     last: bytes = b"0-0"
     size: int = 0
     created_ms: int = 0
+    start_id: bytes = b"0-0"
     closed_ms: int = 0
     definition: str = ""
     version: int = 0

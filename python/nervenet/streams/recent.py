@@ -45,8 +45,10 @@ _log = logging.getLogger(__name__)
 
 
 def of_another_life(head: Head, sent_ms: int) -> bool:
-    """Whether the id was started again since a task was sent at `sent_ms` (0: unknown): Redis had lost the workflow meanwhile."""
-    return sent_ms != 0 and head.created_ms > sent_ms + CLOCKS_APART_MS
+    """Whether the id was started again since a task was sent at `sent_ms` (0: unknown): Redis had lost the workflow meanwhile. By the time
+    of its first entry, because a start that waits for Redis may have taken its `created` before."""
+    start_ms = int(head.start_id.partition(b"-")[0])
+    return sent_ms != 0 and start_ms > sent_ms + CLOCKS_APART_MS
 
 
 class Recorded(NamedTuple):
@@ -89,7 +91,7 @@ class RecentWrites:
     async def _append_again(self, one: Recorded) -> None:
         for _ in range(APPEND_TRIES):
             try:
-                head = await self._journal.head(one.workflow_id, ("run", "created_ms"))
+                head = await self._journal.head(one.workflow_id, ("run", "start_id"))
                 if head is not None and head.run >= one.run:
                     if head.run == one.run and not of_another_life(head, one.sent_ms):
                         self._wake_owner(one, await self._journal.append_here(*one[:4]))

@@ -153,7 +153,7 @@ class OutcomeRecorder:
         tries = REFUSALS
         while True:
             try:
-                head = await self._journal.head(key.workflow_id, ("owner", "run", "state", "created_ms"))
+                head = await self._journal.head(key.workflow_id, ("owner", "run", "state", "start_id"))
                 if head is not None and head.run == key.run and of_another_life(head, attempt.enqueue_ms):
                     return Appended("stale", b"", head.owner, head.run, head.state)
                 appended = await self._journal.append_here(key.workflow_id, key.run, outcome.name, outcome.entry)
