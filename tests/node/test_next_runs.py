@@ -14,7 +14,7 @@ from nervenet.durable.context import Context
 from nervenet.errors import AlreadyExists
 from nervenet.mesh import Mesh
 from nervenet.node.workflows.start_plan import StartRequest
-from nervenet.records import Cancel, Payload, Signaled, Start, State
+from nervenet.records import Cancel, Close, Payload, Signaled, Start, State
 from nervenet.streams.ownership import ClosedWorkflow
 from nervenet.timing import START_GRACE_MS
 from nervenet.wire import encode_entry
@@ -157,6 +157,21 @@ async def test_a_closed_workflow_begins_again_when_asked_to(world: World) -> Non
         assert await node.context.link.call("ZSCORE", node.context.keys.running, "w") is not None
         assert await say(node, 2, "go") == "new"
         await until(lambda: node.hosted.coordinators["w"].run == 3)
+
+
+async def test_an_owner_that_did_not_hear_of_the_end_finds_the_next_run_and_leaves(world: World) -> None:
+    """The answer to its `close` was lost, and another node has begun the workflow again before it looked."""
+    async with world.node(mesh) as node:
+        (await start(node, "waits", "w", b"false")).cancel()
+        coordinator, journal = node.hosted.coordinators["w"], node.context.journal
+        end = encode_entry(Close(State.SUCCEEDED), node.node_id)
+        closed = await journal.close("w", 1, node.node_id, end, State.SUCCEEDED, 60_000)
+        again = encode_entry(Start("waits", 1, PYTHON, Payload("json", b"false"), bytes(16)))
+        fields = {"definition": "waits", "version": 1, "python": PYTHON}
+        begun = await journal.begin_next("w", 1, "", "n-other", again, closed.id.decode(), (), fields)
+        assert begun.status == "new"
+        coordinator.catch_up()
+        await until(lambda: node.hosted.find("w") is None)
 
 
 async def test_a_restart_whose_node_died_before_it_listed_the_next_run_is_found(world: World) -> None:

@@ -243,14 +243,14 @@ class Schedule:
             if turn == 0:
                 self._replace_those_that_gave_up()
         await self._all_registered()
-        if self.archive is not None:
-            await self._complete(self.archive)
         for _ in range(6 + self._copies // 50):  # a thousand copies take their time
             nodes = [member for member in self.members if member.kind == "node" and member.able]
             for node in nodes:
                 sweeper, reaper = node.thing._sweeper, node.thing._reaper
                 for walk in (sweeper.own_set, sweeper.running, sweeper.escalations, reaper.walk):
                     await node.process.run(said(walk()))
+            if self.archive is not None:
+                await self._complete(self.archive)
             living = {name for member in self.members if member.alive and (name := self._id(member))}
             if not list(self.ledger.leaks(living)):
                 return
@@ -282,10 +282,11 @@ class Schedule:
         return f"/nervenet/{NAMESPACE}/{member.kind}s/{self._id(member)}" in self.registry.keys
 
     async def _complete(self, archive: ArchiveCheck) -> None:
-        """The faults of the sink end; then everything that has closed comes into it."""
+        """The faults of the sink end; then everything that has closed comes into it, and nothing is listed for it any more."""
         archive.sink.calm()
         until = self.loop.now + COMPLETE
-        while self.loop.now < until and (archive.missing() or self.store.get(b"nn:simulated:archive:{runs}:members")):
+        lists = (b"nn:simulated:archive:{runs}", b"nn:simulated:archive:{runs}:members")
+        while self.loop.now < until and (archive.missing() or any(map(self.store.get, lists))):
             await asyncio.sleep(1.0)
 
     def _might_begin(self) -> bool:
