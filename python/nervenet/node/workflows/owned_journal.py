@@ -211,7 +211,8 @@ class OwnedJournal(ABC):
             while not self.dropped and not self._unproven:
                 applied, losses = self.applied, self._losses
                 page = await self._context.journal.read(self.workflow_id, self.last_id)
-                if page and page[0].n != applied + 1 and losses == self._losses:  # if it is later, the next run has begun
+                # an earlier one was rewritten; after a later one, the next run has begun
+                if page and page[0].n != applied + 1 and losses == self._losses:
                     self._rewritten(f"after entry {applied} comes {page[0].n}")
                     return
                 for i, raw in enumerate(page, 1):
