@@ -50,6 +50,7 @@ FOUND_BY_CRASHES = {
     200269: "a run that had begun was read again when Redis lost it, and what the node had known of the run before was forgotten",
     201958: "a workflow was loaded, and ended once more, while its end was being written back",
     202472: "an outcome whose answer was lost went to the next life of its id",
+    705980: "a start that another node had, and that Redis had lost meanwhile, was acknowledged and remembered too late",
     509084: "an outcome went to the next life of its id, which said that it was created before the crash",
     419322: "a start that somebody had only heard of was made again as another one, and its owner took that for a new life of what had ended",
     302448: "starts that another node had made again meanwhile were remembered by nobody but that node, which had not read them yet",

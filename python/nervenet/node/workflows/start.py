@@ -276,20 +276,23 @@ class Starter:
                 if there is None or there.run < head.run:
                     return _away()
                 head = there
-        if existing is Existing.SAME and head.run == 1 and not head.closed and head.owner != me:
-            await self._remember_for(head.owner, plan)
+        is_others = existing is Existing.SAME and head.run == 1 and not head.closed and head.owner != me
+        if is_others and not await self._remember_for(head.owner, plan):
+            return _away()
         return taken(plan, head) if existing is Existing.TAKEN else Started(workflow_id, False, head.owner)
 
-    async def _remember_for(self, owner: str, plan: Plan) -> None:
+    async def _remember_for(self, owner: str, plan: Plan) -> bool:
         """Redis may lose a start of which its owner does not know yet, and its caller was told of it here, too. It is remembered with the
-        entry that is there: an owner who knows how it went on must find the start that it knows, and no other."""
+        entry that is there: an owner who knows how it went on must find the start that it knows, and no other. False: Redis has lost it
+        already."""
         try:
             first = await self._context.journal.read(plan.request.workflow_id, count=1)
         except Unreadable:
-            return  # its owner blocks it
-        if not first or first[0].n == 1:
-            same = plan._replace(owner=owner, entry=first[0].data if first else plan.entry)
+            return True  # its owner blocks it
+        if first and first[0].n == 1:
+            same = plan._replace(owner=owner, entry=first[0].data)
             self._remember(lambda: self._again(same))
+        return bool(first)
 
     async def _again(self, plan: Plan) -> bool:
         """Redis came back, and may have lost a start of which the owner did not know yet."""
