@@ -54,7 +54,7 @@ async def test_an_archive_that_takes_nothing_and_then_all_of_it(world: MetricWor
 
 
 async def test_a_run_that_is_gone_before_it_is_archived(world: MetricWorld, tmp_path: Path) -> None:
-    node = await world.node(archive=(tmp_path / "archive").as_uri(), retention="8s")  # it gathers for two seconds
+    node = await world.node(archive=(tmp_path / "archive").as_uri(), retention="16s")  # it gathers for four seconds
     await world.agent("greet")
     client = await world.client(node)
     await client.run(app.welcome, "Ada", id="w")

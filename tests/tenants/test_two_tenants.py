@@ -133,6 +133,10 @@ async def test_one_that_is_full_refuses_and_the_other_one_does_not(redis_url: st
         for node in tenancy.nodes[:1]:  # the other process takes no starts of theirs
             node_of(node, tenancy.theirs).status.draining = True
             await node_of(node, tenancy.theirs).drain()
+        remaining = node_of(process, tenancy.theirs)
+        await until(
+            lambda: remaining.placement.able("waits", 1) == [remaining.node_id], "their other node takes no starts"
+        )
         theirs, ours = await tenancy.client(tenancy.theirs), await tenancy.client(tenancy.ours)
         for number in range(2):
             await theirs.start(waits, "", id=f"w-{number}")
