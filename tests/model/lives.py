@@ -11,7 +11,7 @@ A node that finds a later run in place of what it remembers reads that. Redis ma
 Another node may have told a caller of the start, and remembers it (`told_elsewhere`). If Redis has lost it, that node makes it again,
 perhaps before its owner is back, who may remember that it has closed.
 
-An agent's task names id and run, but no life. So its outcome is compared with the head (`of_another_life`) wherever Redis may have
+An agent's task names id and run, but no life. So the entry after which it was sent is compared with the head (`RecentWrites.append`) wherever Redis may have
 lost something since the task was sent: when the agent repeats an outcome, or when its handler was running at the loss. Look and append are
 two commands. Not here: what several servers lose separately, so that a task outlives its workflow in a queue.
 """

@@ -16,6 +16,11 @@ With `in_flight` the owner's `close` is on its way for a while, so it may meet a
 loss. With `restarted` this is the second run, begun at another node than the first: a Redis that has lost all of it has the first
 one's head, which names its owner.
 
+With `adoptions` another node takes the owner for dead and reads what Redis has, while agents have yet to write back what the loss took. A
+task tells after which entry its owner sent it. An agent whose outcome met a loss appends it only where the journal has that entry, because code that
+is replayed asks for nothing sooner. It wakes the owner, waits for whoever writes that entry back, and gives up if nobody does: then the
+step runs again.
+
 With `late_loads` a load that somebody asked for before the loss comes to its turn behind it. What the owner closed is not in memory any
 more, so it could host what a shortened journal says, beside what is written back.
 
@@ -43,14 +48,27 @@ class Entry(NamedTuple):
 START = Entry(1, 0, "start")
 
 
+class Sent(NamedTuple):
+    """A task: a step, and the last entry that its owner had folded when it sent it."""
+
+    step: str
+    after: Entry
+
+
+SIGNAL = Sent("signal", START)
+WAITING = ("unknown", "gap")
+"""Answers to an append that is made again later: the owner has yet to put back the head, or the entries before it."""
+
+
 class State(NamedTuple):
     journal: tuple[Entry, ...] = (START,)
     epoch: int = 0
     folded: tuple[Entry, ...] = (START,)  # by the owner; it remembers them
     doubt: bool = False  # another server answers: nothing is believed until the journal is compared
-    sent: frozenset[str] = frozenset()
-    done: frozenset[str] = frozenset()  # outcomes that agents remember
-    again: frozenset[str] = frozenset()  # names that agents and the other node have yet to write back
+    sent: frozenset[Sent] = frozenset()
+    done: frozenset[Sent] = frozenset()  # those whose outcomes agents remember
+    again: frozenset[Sent] = frozenset()  # what agents and the other node have yet to write back
+    former: tuple[Entry, ...] = ()  # what an owner remembers whose workflow another node has adopted
     told: frozenset[str] = frozenset()
     unloaded: bool = False  # the owner has no code in memory: it sends, folds and closes nothing
     read: tuple[Entry, ...] | None = None  # what a load has read, and not yet folded
@@ -79,7 +97,10 @@ class Restore(Model[State]):
     in_flight: bool = False
     restarted: bool = False
     late_loads: int = 0
+    adoptions: int = 0
 
+    outcomes_wait: bool = True
+    gaps_wake: bool = True
     repeats_in_doubt: bool = True
     later_run_counts: bool = True
     in_doubt: bool = True
@@ -98,7 +119,7 @@ class Restore(Model[State]):
     asks_first: bool = True
     of_one_server: bool = True
 
-    LIMITED = ("losses", "owner_deaths", "signals", "unloads", "late_loads")
+    LIMITED = ("losses", "owner_deaths", "signals", "unloads", "late_loads", "adoptions")
 
     def initial(self) -> State:
         return State(faults=self.limits())
@@ -130,13 +151,20 @@ class Restore(Model[State]):
     def steps(self, s: State) -> Iterator[Step[State]]:
         yield from self._owner(s)
         yield from self._late_load(s)
-        for name in s.sent - s.done:
-            yield self._outcome(s, name)
-        for name in s.again:
-            back, status = self._append(s, name)
-            if status != "unknown":  # the owner has yet to put the head back: again later
-                back = back._replace(again=s.again - {name})
-                yield Step(f"{name} is written back at the end: {status}", back)
+        yield from self._former_owner(s)
+        for sent in s.sent - s.done:
+            yield self._outcome(s, sent)
+        for sent in s.again:
+            back, status = self._append_outcome(s, sent)
+            if status not in WAITING:
+                back = back._replace(again=s.again - {sent})
+                yield Step(f"{_name(sent)} is written back at the end: {status}", back)
+        for sent in s.sent:
+            knows = not s.doubt and not (s.unloaded and s.journal != s.folded and self.gaps_wake)
+            if knows and s.journal and not self._may_stand(s, sent):
+                gone = frozenset((sent,))
+                given_up = s._replace(sent=s.sent - gone, done=s.done - gone, again=s.again - gone)
+                yield Step(f"the agent of {sent.step} gives up: nobody writes back what it was sent after", given_up)
         if (after := self.spend(s, "signals")) is not None:
             signaled, status = self._append(after, "signal")
             yield Step(f"another node records a signal: {status}", _told(signaled, "signal", status))
@@ -147,9 +175,10 @@ class Restore(Model[State]):
             for kept in range(s.durable if s.forgotten else 0, len(s.journal)):
                 yield Step(f"REDIS COMES BACK WITH {kept} ENTRIES", self._lost(after, kept), fault=True)
         if not s.doubt and not s.again and not s.forgotten and (after := self.spend(s, "owner_deaths")) is not None:
-            sent = self._asked(s.journal) & s.sent
-            replaced = after._replace(folded=s.journal, sent=sent, unloaded=False, read=None, news=frozenset())
-            yield Step("THE OWNER IS REPLACED", replaced, fault=True)
+            yield Step("THE OWNER IS REPLACED", _taken(after), fault=True)
+        if s.journal and "close" not in s.told and (after := self.spend(s, "adoptions")) is not None:
+            adopted = _taken(after)._replace(former=s.folded, doubt=False, closing="")
+            yield Step("ANOTHER NODE ADOPTS IT FROM THE OWNER, WHO LIVES", adopted, fault=True)
 
     def _disk(self, s: State) -> Iterator[Step[State]]:
         """The server syncs; the owner of a closed journal asks for that, and forgets."""
@@ -176,10 +205,20 @@ class Restore(Model[State]):
         news = s.news | {entry} if self.messages and name != "close" else s.news
         return s._replace(journal=(*s.journal, entry), news=news), "new"
 
+    def _append_outcome(self, s: State, sent: Sent) -> tuple[State, str]:
+        if s.journal and not self._may_stand(s, sent):
+            return s, "gap"
+        return self._append(s, _name(sent))
+
+    def _may_stand(self, s: State, sent: Sent) -> bool:
+        """Whether the journal has the entry after which it was sent."""
+        return sent is SIGNAL or sent.after in s.journal or not self.outcomes_wait
+
     def _lost(self, s: State, kept: int) -> State:
         """Everybody who lives learns that another server answers, before any other reply is read."""
-        remembered = frozenset(f"task:{step}" for step in s.done) if self.agents_remember else frozenset()
-        again = remembered | ({"signal"} & s.told)
+        again = s.done if self.agents_remember else frozenset()
+        if "signal" in s.told:
+            again |= {SIGNAL}
         read = None if self.loads_again_after_a_loss else s.read
         doubt = s.doubt or (self.in_doubt and not (self.silent and s.unloaded))
         lost = s._replace(journal=s.journal[:kept], epoch=s.epoch + 1, doubt=doubt, again=again, read=read)
@@ -189,6 +228,15 @@ class Restore(Model[State]):
         """Steps that the code asks for after this many entries."""
         names = [entry.name for entry in folded]
         return frozenset(("a", "b") if "task:a" in names else ("a",))
+
+    def _unsent(self, s: State) -> frozenset[str]:
+        """Steps that the code asks for, and that no task is about which may still be answered."""
+        return self._asked(s.folded) - {sent.step for sent in s.sent if sent.after in s.folded}
+
+    def _former_owner(self, s: State) -> Iterator[Step[State]]:
+        """It may add what the journal lacks at its end, and nothing else."""
+        if s.journal and len(s.journal) < len(s.former) and s.journal == s.former[: len(s.journal)]:
+            yield Step("the former owner writes back what is missing at the end", s._replace(journal=s.former))
 
     def _owner(self, s: State) -> Iterator[Step[State]]:
         if s.forgotten:
@@ -214,8 +262,8 @@ class Restore(Model[State]):
             if told.n == len(s.folded) + 1:
                 heard = s._replace(folded=(*s.folded, told), news=s.news - {told})
                 yield Step(f"a message says {told.name}: owner folds it", heard)
-        for step in self._asked(s.folded) - s.sent:
-            yield Step(f"owner sends {step}", s._replace(sent=s.sent | {step}))
+        for step in self._unsent(s):
+            yield Step(f"owner sends {step}", s._replace(sent=s.sent | {Sent(step, s.folded[-1])}))
         known = len(s.folded)
         if known < len(s.journal):
             entry = s.journal[known]
@@ -246,7 +294,7 @@ class Restore(Model[State]):
 
     def _is_quiet(self, s: State) -> bool:
         """Nothing is for the owner to do before there is news."""
-        return self._asked(s.folded) <= s.sent and not any(entry.name in ("task:b", "close") for entry in s.folded)
+        return not self._unsent(s) and not any(entry.name in ("task:b", "close") for entry in s.folded)
 
     def _unloaded(self, s: State) -> Iterator[Step[State]]:
         """News loads it; or a look finds that the journal is not what is remembered."""
@@ -298,12 +346,21 @@ class Restore(Model[State]):
             behind = []  # the end stays the end
         return s._replace(journal=(*s.folded, *behind), doubt=False)
 
-    def _outcome(self, s: State, step: str) -> Step[State]:
-        after, status = self._append(s, f"task:{step}")
-        if status == "unknown":
-            return Step(f"an agent finishes {step}: unknown, it keeps it", s)
-        after = _told(after, f"task:{step}", status)
-        return Step(f"an agent finishes {step}: {status}", after._replace(done=after.done | {step}))
+    def _outcome(self, s: State, sent: Sent) -> Step[State]:
+        after, status = self._append_outcome(s, sent)
+        if status in WAITING:
+            return Step(f"an agent finishes {sent.step}: {status}, it keeps it", s)
+        after = _told(after, _name(sent), status)
+        return Step(f"an agent finishes {sent.step}: {status}", after._replace(done=after.done | {sent}))
+
+
+def _name(sent: Sent) -> str:
+    return sent.step if sent is SIGNAL else f"task:{sent.step}"
+
+
+def _taken(s: State) -> State:
+    """Another node owns it, and knows what the journal says."""
+    return s._replace(folded=s.journal, unloaded=False, read=None, news=frozenset())
 
 
 def _has(s: State, name: str) -> bool:

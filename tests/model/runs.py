@@ -63,6 +63,7 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "restore: unloaded, and nobody notices that Redis loses its tail": Restore(unloads=1, silent=True),
     "restore: what has closed is forgotten once it is on the disk, a loss": Restore(forgets=True),
     "restore: a load comes to its turn behind a loss": Restore(losses=2, late_loads=1),
+    "restore: another node adopts from an owner who lives, beside a loss": Restore(adoptions=1),
     "lives: the id is started again, or its next run is lost": Lives(losses=2, runs=2),
     "archive: begun again, an archiving node dies": Archive(restarts=1, crashes=1),
     "archive: an archiving node is slow, the bookkeeping is done again": Archive(slow=1, books_again=1),
@@ -88,6 +89,7 @@ LONG: Final[dict[str, Model[Any]]] = {
     "runs: three of them": Renew(runs=3, doubles=1, owner_deaths=1),
     "runs: the code has an error in two of them, the owner dies": Renew(signals=0, doubles=1, owner_deaths=1, errors=1),
     "restore: the owner hears messages, Redis loses its tail twice": Restore(messages=True, losses=2),
+    "restore: another node adopts from an owner who lives, beside two losses": Restore(adoptions=1, losses=2),
     "restore: Redis loses its tail three times": Restore(losses=3, owner_deaths=1),
     "restore: unloaded twice, Redis loses its tail twice, the owner dies": Restore(losses=2, owner_deaths=1, unloads=2),
     "restore: what has closed is forgotten once it is on the disk, two losses": Restore(
@@ -203,14 +205,17 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
         Restore(restarted=True, later_run_counts=False),
         "never again possible: the workflow closes",
     ),
-    "written back under the same ids": (Restore(same_ids=False), "an answer stands before its question"),
+    "written back under the same ids": (
+        Restore(same_ids=False, outcomes_wait=False),
+        "an answer stands before its question",
+    ),
     "what came meanwhile goes behind": (Restore(others_behind=False), "never again possible: what was"),
     "a name on both sides is one": (Restore(by_name=False), "a name is recorded twice"),
     "unloaded only where nothing is to do": (Restore(losses=0, unloads=1, unloads_only_quiet=False), NEVER_CLOSES),
     "an unloaded workflow's entries are remembered": (Restore(unloads=1, packs_entries=False), "never again possible"),
     "news loads": (Restore(losses=0, unloads=1, news_loads=False), NEVER_CLOSES),
     "what a load reads is compared": (
-        Restore(unloads=1, silent=True, compares_when_loaded=False),
+        Restore(unloads=1, silent=True, compares_when_loaded=False, outcomes_wait=False),
         "never again possible: what was",
     ),
     "a load begins again behind a loss": (
@@ -235,6 +240,11 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
         Lives(losses=2, looks_again=False),
         "an outcome is recorded in another life",
     ),
+    "an outcome waits for the entry after which it was sent": (
+        Restore(adoptions=1, outcomes_wait=False),
+        "an answer stands before its question",
+    ),
+    "an outcome that waits wakes the owner": (Restore(unloads=1, silent=True, gaps_wake=False), NEVER_CLOSES),
     "agents remember their outcomes": (Restore(agents_remember=False), "never again possible: what was"),
     "what has closed is forgotten only when it is on the disk": (
         Restore(forgets=True, asks_first=False),

@@ -53,6 +53,7 @@ FOUND_BY_CRASHES = {
     705980: "a start that another node had, and that Redis had lost meanwhile, was acknowledged and remembered too late",
     509084: "an outcome went to the next life of its id, which said that it was created before the crash",
     419322: "a start that somebody had only heard of was made again as another one, and its owner took that for a new life of what had ended",
+    709656: "a node adopted a workflow, and found an outcome whose question the crash had taken with another outcome",
     302448: "starts that another node had made again meanwhile were remembered by nobody but that node, which had not read them yet",
 }
 """The same, found with `--crashes`."""

@@ -17,7 +17,7 @@ from nervenet.redis_link.faults import ConnectionLost, RedisRefused
 from nervenet.streams import data_plane
 from nervenet.streams.answers import Appended
 from nervenet.streams.queues import GROUP, WAKE_ENTRY_BYTES, Wake, parse_tasks, parse_wakes
-from nervenet.streams.recent import CLOCKS_APART_MS
+from nervenet.streams.tasks import outcomes
 from nervenet.streams.tasks.attempt import AttemptKey, OutcomeEntry, TaskAttempt
 from nervenet.streams.tasks.deliveries import Deliveries
 from nervenet.streams.tasks.outcomes import OutcomeRecorder
@@ -298,9 +298,20 @@ async def test_an_agent_that_may_not_read_wakes_records_in_two_steps() -> None:
 async def test_an_outcome_is_not_for_the_next_life_of_its_id(store: DataPlane) -> None:
     """Redis had lost the workflow, and somebody has started its id again while the handler ran."""
     attempt = Attempt(await store.start())
-    began = (await store.head(attempt.key.workflow_id)).created_ms
-    attempt.enqueue_ms, attempt.outlived_loss = began - CLOCKS_APART_MS - 1, True
+    began, _, _ = (await store.head(attempt.key.workflow_id)).start_id.partition(b"-")
+    attempt.after, attempt.outlived_loss = f"{int(began) - 1}-1", True
     assert await recorder(store).record(attempt, OutcomeEntry(NAME, b"of the life before", failed=False)) is None
+    assert await store.names(attempt.key.workflow_id) == ["start"]
+
+
+async def test_an_outcome_is_dropped_if_nobody_writes_back_what_came_before_it(
+    store: DataPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its agent gets its slot back, and the step runs again."""
+    monkeypatch.setattr(outcomes, "DATA_PLANE_RETRY", 0.01)
+    attempt = Attempt(await store.start())
+    attempt.after, attempt.outlived_loss = "9999999999999-2", True
+    assert await recorder(store).record(attempt, OutcomeEntry(NAME, b"too early", failed=False)) is None
     assert await store.names(attempt.key.workflow_id) == ["start"]
 
 

@@ -33,7 +33,8 @@ class Running(TaskAttempt):
         monotonic: Callable[[], float],
     ) -> None:
         key = AttemptKey(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
-        super().__init__(key, envelope.capability, envelope.reply_to, envelope.enqueue_ms, agent_id, stream, entry_id)
+        sent = (envelope.capability, envelope.reply_to, envelope.enqueue_ms)
+        super().__init__(key, *sent, agent_id, stream, entry_id, envelope.after)
         self.envelope = envelope
         self.agent = agent
         self.restored: Payload | None = None

@@ -29,7 +29,7 @@ __all__ = [
     "parse_status",
 ]
 
-AppendStatus: TypeAlias = Literal["new", "exists", "stale", "not_owner", "unknown", "closed", "expired"]
+AppendStatus: TypeAlias = Literal["new", "exists", "stale", "not_owner", "unknown", "closed", "expired", "gap"]
 DecideStatus: TypeAlias = Literal["new", "exists", "over", "not_asked", "stale", "not_owner", "unknown", "closed"]
 ClaimStatus: TypeAlias = Literal["run", "done", "busy", "stale", "unknown"]
 AdoptStatus: TypeAlias = Literal["adopted", "mine", "refused", "closed", "unknown"]
@@ -93,6 +93,7 @@ class Created(NamedTuple):
 
 class Appended(NamedTuple):
     """`id` is the journal id of the entry with that name, b"" if there is none; `owner` is the node to wake.
+    `gap`: the journal lacks the entry after which its task was sent (`streams/recent.py`).
 
     `task_complete` may have done two things more. `woken`: it has put the entry into the owner's wake. `dropped`: it has also deleted
     the delivery that it was given. Then it answers with the id alone, and `owner`, `run` and `state` are not known.

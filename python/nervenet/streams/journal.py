@@ -211,8 +211,8 @@ class JournalStore:
         return self._link.send(*self._appending(workflow_id, run, name, entry, owner))
 
     async def append_here(self, workflow_id: str, run: int, name: str, entry: bytes) -> Appended:
-        """`append` for a caller who has just read the head, in the same tick: one try, at the server that answered. Where that is gone, it
-        raises `ConnectionLost`, and the caller reads the head again, because the next one may have another life of the workflow."""
+        """`append` for a caller who has just read something of the workflow, in the same tick: one try, at the server that answered. Where that is gone, it
+        raises `ConnectionLost`, and the caller reads again, because the next one may have another life of the workflow, or less of it."""
         args = self._appending(workflow_id, run, name, entry, None)
         try:
             return await _parsed(self._link.send(*args), Appended.parse, workflow_id)

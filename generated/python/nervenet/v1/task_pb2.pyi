@@ -51,7 +51,7 @@ TASK_PHASE_RETRY: TaskPhase
 TASK_PHASE_HUMAN: TaskPhase
 
 class TaskEnvelope(_message.Message):
-    __slots__ = ("task_id", "workflow_id", "step", "capability", "attempt", "input", "trace", "deadline", "timeouts", "reply_to", "agent_id", "labels", "run", "avoid_agents", "hint", "enqueue_time", "input_digest", "checkpoint")
+    __slots__ = ("task_id", "workflow_id", "step", "capability", "attempt", "input", "trace", "deadline", "timeouts", "reply_to", "agent_id", "labels", "run", "avoid_agents", "hint", "enqueue_time", "input_digest", "checkpoint", "after_entry_id")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +77,7 @@ class TaskEnvelope(_message.Message):
     ENQUEUE_TIME_FIELD_NUMBER: _ClassVar[int]
     INPUT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     workflow_id: str
     step: str
@@ -95,7 +96,8 @@ class TaskEnvelope(_message.Message):
     enqueue_time: _timestamp_pb2.Timestamp
     input_digest: bytes
     checkpoint: _common_pb2.Payload
-    def __init__(self, task_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., attempt: _Optional[int] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., trace: _Optional[_Union[_common_pb2.TraceContext, _Mapping]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., reply_to: _Optional[str] = ..., agent_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ..., avoid_agents: _Optional[_Iterable[str]] = ..., hint: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., input_digest: _Optional[bytes] = ..., checkpoint: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ...) -> None: ...
+    after_entry_id: str
+    def __init__(self, task_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., attempt: _Optional[int] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., trace: _Optional[_Union[_common_pb2.TraceContext, _Mapping]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., reply_to: _Optional[str] = ..., agent_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ..., avoid_agents: _Optional[_Iterable[str]] = ..., hint: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., input_digest: _Optional[bytes] = ..., checkpoint: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., after_entry_id: _Optional[str] = ...) -> None: ...
 
 class TaskResult(_message.Message):
     __slots__ = ("output", "failure", "question", "usage", "start_time", "end_time", "agent_id", "attempt", "capability", "input_digest", "schedule_time", "blame_percent")

@@ -57,8 +57,8 @@ class GatewayTask(TaskAttempt):
         self, envelope: TaskEnvelope, agent: ConnectedAgent, stream: bytes = b"", entry_id: bytes = b""
     ) -> None:
         key = AttemptKey(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
-        sent_ms = envelope.enqueue_time.ToMilliseconds()
-        super().__init__(key, envelope.capability, envelope.reply_to, sent_ms, agent.agent_id, stream, entry_id)
+        sent = (envelope.capability, envelope.reply_to, envelope.enqueue_time.ToMilliseconds())
+        super().__init__(key, *sent, agent.agent_id, stream, entry_id, envelope.after_entry_id)
         self.envelope = envelope
         self.agent = agent
         self.stage = Stage.WAITING

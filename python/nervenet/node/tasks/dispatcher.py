@@ -202,6 +202,7 @@ class Dispatcher:
                 dispatch.digest,
                 agent_id,
                 now,
+                coordinator.last_id,
             )
         return encode_envelope(
             Envelope(
@@ -219,6 +220,7 @@ class Dispatcher:
                 attempt_timeout_ms=options.attempt_ms,
                 heartbeat_timeout_ms=options.heartbeat_ms,
                 enqueue_ms=now,
+                after=coordinator.last_id,
                 hint=dispatch.hint,
                 labels={**coordinator.labels, **options.labels} if options.labels else coordinator.labels,
                 avoid=avoid,

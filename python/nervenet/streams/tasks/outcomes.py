@@ -18,7 +18,7 @@ from nervenet.redis_link.faults import LinkClosed, LinkError
 from nervenet.redis_link.replies import ignore_error
 from nervenet.streams.answers import Appended
 from nervenet.streams.queues import OutgoingWake
-from nervenet.streams.recent import RecentWrites, of_another_life
+from nervenet.streams.recent import WAITING, OutcomeOfTask, RecentWrites
 from nervenet.timing import BLOBS_RETRY, DATA_PLANE_RETRY
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OutcomeRecorder"]
 
+GAPS: Final = 6
+"""Times that an outcome is offered to a journal that lacks what came before it: who remembers that has five seconds to write it back."""
 REFUSALS: Final = 10
 """Times that an outcome is offered to a workflow whose head or journal is damaged: its owner may write them again."""
 
@@ -96,7 +98,7 @@ class OutcomeRecorder:
         """The journal has it. Drop the attempt's delivery in the same tick, so that one write carries both."""
         workflow_id, run, _, _ = attempt.key
         self._metrics.recorded(attempt.capability, outcome, self._now_ms() - (attempt.started_ms or self._now_ms()))
-        self.recent.recorded(workflow_id, run, outcome.name, outcome.entry, attempt.enqueue_ms)
+        self.recent.recorded(workflow_id, run, outcome.name, outcome.entry, attempt.after)
         if appended.dropped:
             self._deliveries.release(attempt.stream, attempt.entry_id)
             attempt.stream = b""
@@ -147,19 +149,20 @@ class OutcomeRecorder:
             await asyncio.sleep(backoff.next())
 
     async def _append_patiently(self, attempt: TaskAttempt, outcome: OutcomeEntry) -> Appended:
-        """Until Redis takes it, and the workflow's owner has written back a head that Redis lost. Where somebody has started the id again
-        meanwhile, it is stale."""
+        """Until Redis takes it, and the workflow's owner has written back what Redis lost. Where nobody writes back what came before it,
+        it is dropped: the step runs again."""
         key = attempt.key
-        tries = REFUSALS
+        one = OutcomeOfTask(key.workflow_id, key.run, outcome.name, outcome.entry, attempt.after)
+        tries, gaps = REFUSALS, GAPS
         while True:
             try:
-                head = await self._journal.head(key.workflow_id, ("owner", "run", "state", "start_id"))
-                if head is not None and head.run == key.run and of_another_life(head, attempt.enqueue_ms):
-                    return Appended("stale", b"", head.owner, head.run, head.state)
-                appended = await self._journal.append_here(key.workflow_id, key.run, outcome.name, outcome.entry)
-                if appended.status != "unknown" or self.is_forgotten(attempt):
+                appended = await self.recent.append(one)
+                if appended.status == "gap" and (gaps := gaps - 1) == 0:
+                    _log.warning("%s: its outcome is dropped: Redis has lost what came before it", key.task_id)
                     return appended
-                _log.warning("%s: Redis does not know its workflow (yet)", key.task_id)
+                if appended.status not in WAITING or (appended.status == "unknown" and self.is_forgotten(attempt)):
+                    return appended
+                _log.warning("%s: Redis does not know its workflow, or what came before it (yet)", key.task_id)
             except LinkClosed:
                 raise
             except LinkError as error:
