@@ -54,14 +54,22 @@ async def test_an_archive_that_takes_nothing_and_then_all_of_it(world: MetricWor
 
 
 async def test_a_run_that_is_gone_before_it_is_archived(world: MetricWorld, tmp_path: Path) -> None:
-    node = await world.node(archive=(tmp_path / "archive").as_uri(), retention="16s")  # it gathers for four seconds
+    folder = tmp_path / "archive"
+    node = await world.node(archive=folder.as_uri(), retention="1s")
     await world.agent("greet")
     client = await world.client(node)
-    await client.run(app.welcome, "Ada", id="w")
-    await world.shows("nervenet.archive.waiting", 1)
+    place = folder / world.namespace
+    place.rmdir()
+    place.write_text("no folder")
+    async with world.moves("nervenet.archive.failures"):
+        await client.run(app.welcome, "Ada", id="first")  # while its batch waits for the folder, no other one is taken
+    await client.run(app.welcome, "Ada", id="gone")
+    await world.shows("nervenet.archive.waiting", 2)
     async with world.moves("nervenet.archive.lost"):
         keys = node.context.keys
-        await node.context.link.call("DEL", keys.head("w"), keys.journal("w"))
+        await node.context.link.call("DEL", keys.head("gone"), keys.journal("gone"))
+        place.unlink()
+        place.mkdir()
 
 
 async def test_large_values(world: MetricWorld, tmp_path: Path) -> None:
