@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.model.engine import check
+from tests.model.engine import check, objection_to
 from tests.model.runs import KNOCK_OUTS, LONG, SHORT
 
 LIMIT = 600_000
@@ -27,7 +27,7 @@ def main() -> int:
         print(*verdict.objections, sep="\n", end="")
     found = 0
     for name, (model, words) in KNOCK_OUTS.items():
-        objection = next((o for o in check(model, LIMIT).objections if o.promise.startswith(words)), None)
+        objection = objection_to(model, words, LIMIT)
         failed += objection is None
         found += objection is not None
         steps = "NOT FOUND" if objection is None else f"{objection.promise}, after {len(objection.trace)} steps"

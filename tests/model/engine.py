@@ -104,11 +104,18 @@ def check(model: Model[S], limit: int = 2_000_000) -> Verdict:
     return _Search(model, limit).run()
 
 
+def objection_to(model: Model[S], promise: str, limit: int = 2_000_000) -> Objection | None:
+    """The shortest way to where it breaks the first promise that begins with these words; None: it keeps it."""
+    verdict = _Search(model, limit, promise).run()
+    return next((objection for objection in verdict.objections if objection.promise.startswith(promise)), None)
+
+
 class _Search(Generic[S]):
     """The states found so far, by number: who led there, and where fault-free steps lead from there."""
 
-    def __init__(self, model: Model[S], limit: int) -> None:
-        self._model, self._limit = model, limit
+    def __init__(self, model: Model[S], limit: int, until: str | None = None) -> None:
+        """`until`: it ends with the first broken promise that begins with these words."""
+        self._model, self._limit, self._until = model, limit, until
         self._numbers: dict[S, int] = {}
         self._states: list[S] = []
         self._parents: list[tuple[int, str]] = []
@@ -147,6 +154,9 @@ class _Search(Generic[S]):
             state = self._states[at]
             if promise := model.wrong(state):
                 self._object(promise, at)
+            if self._until is not None and any(promise.startswith(self._until) for promise in self._found):
+                verdict.complete = False
+                return
             for step in model.steps(state):
                 verdict.steps += 1
                 if step.wrong:

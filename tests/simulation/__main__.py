@@ -3,6 +3,7 @@
 
 python -m tests.simulation --schedules 100000        all of them; ends with 1 if any broke a promise
 python -m tests.simulation --seed 4711               this one, with its story
+python -m tests.simulation --seed 4711 815           these, with their stories, one after the other in this process
 python -m tests.simulation --schedules 8000 --copies 100     a hundred copies of every second task
 python -m tests.simulation --schedules 8000 --crashes         in each of them Redis loses its last commands
 python -m tests.simulation --schedules 1000 --sabotage "write once"   until the broken law is noticed, then ends with 1
@@ -28,25 +29,29 @@ EVERY = 10.0
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="A mesh in virtual time.")
     parser.add_argument("--schedules", type=int, default=1, metavar="N", help="how many, from --seed on (1: tell it)")
-    parser.add_argument("--seed", type=int, default=1, metavar="S")
+    parser.add_argument("--seed", type=int, nargs="+", default=[1], metavar="S", dest="seeds")
     parser.add_argument("--copies", type=int, default=1, metavar="K", help="of a task that is delivered again")
     parser.add_argument("--crashes", action="store_true", help="only schedules in which Redis loses its last commands")
     parser.add_argument("--sabotage", choices=["all", *SABOTAGES], default="", help="a law to break")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="W", help="processes")
     asked = parser.parse_args()
+    asked.seed = asked.seeds[0]
     if asked.sabotage == "all":
         return every_sabotage(asked)
     return tell(asked) if asked.schedules == 1 else many(asked)
 
 
 def tell(asked: argparse.Namespace) -> int:
-    """One schedule with its story."""
+    """Each schedule with its story, which ends with its seed."""
     sys.unraisablehook = lambda _: None  # what dies in the middle of its work says so to nobody
     sabotage = SABOTAGES[asked.sabotage] if asked.sabotage else None
-    outcome = run(asked.seed, sabotage, asked.copies, crashes=asked.crashes)
-    print(*outcome.story, *(f"VIOLATION {each}" for each in outcome.violations), sep="\n")
-    print(f"seed {asked.seed}: {outcome.commands:,} commands, fingerprint {outcome.fingerprint}", flush=True)
-    os._exit(bool(outcome.violations))  # what was left in the middle of its work stays there
+    failed = False
+    for seed in asked.seeds:
+        outcome = run(seed, sabotage, asked.copies, crashes=asked.crashes)
+        failed |= bool(outcome.violations)
+        print(*outcome.story, *(f"VIOLATION {each}" for each in outcome.violations), sep="\n")
+        print(f"seed {seed}: {outcome.commands:,} commands, fingerprint {outcome.fingerprint}", flush=True)
+    os._exit(failed)  # what was left in the middle of its work stays there
 
 
 def many(asked: argparse.Namespace) -> int:
