@@ -52,7 +52,11 @@ async def test_an_outcome_waits_for_the_entry_after_which_its_task_was_sent(stor
     assert (await recent.append(one)).status == "new"
 
 
-@pytest.mark.parametrize("after", ["", "no id", "1-x"], ids=["an older release", "damaged", "a damaged number"])
+@pytest.mark.parametrize(
+    "after",
+    ["", "no id", "1-x", "9" * 20 + "-1", "١-١"],
+    ids=["an older release", "damaged", "a damaged number", "too large", "other digits"],
+)
 async def test_an_outcome_that_does_not_say_when_it_was_sent_is_recorded(store: DataPlane, after: str) -> None:
     workflow_id = await store.start()
     recent = RecentWrites(store.journal, store.queues, SYSTEM)

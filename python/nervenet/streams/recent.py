@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nervenet.records import State
@@ -43,13 +44,15 @@ WAITING: Final = frozenset({"unknown", "gap"})
 APPEND_TRIES: Final = 20
 APPEND_PAUSE: Final = 0.25
 
+_ID: Final = re.compile(r"([0-9]{1,19})-[0-9]{1,19}")
+
 _log = logging.getLogger(__name__)
 
 
-def _began_later(head: Head, after_ms: str) -> bool:
+def _began_later(head: Head, after_ms: int) -> bool:
     """Whether the id was started again since that entry: Redis had lost the workflow meanwhile. By the time of the first entry, because
     a start that waits for Redis may have taken its `created` before."""
-    return int(head.start_id.partition(b"-")[0]) > int(after_ms)
+    return int(head.start_id.partition(b"-")[0]) > after_ms
 
 
 class OutcomeOfTask(NamedTuple):
@@ -97,14 +100,14 @@ class RecentWrites:
         started again, or a later run began. Raises `LinkError`; `ConnectionLost` also where another server answers than the one that was
         asked for the entry.
         """
-        journal, (after_ms, _, number) = self._journal, one.after.partition("-")
+        journal = self._journal
         head = await journal.head(one.workflow_id, ("owner", "run", "state", "start_id"))
         if head is None:
             return Appended("unknown", b"", "", 0, State.RUNNING)
-        known = after_ms.isdecimal() and number.isdecimal()  # or an older release sent it, or the envelope is damaged
-        if head.run > one.run or (head.run == one.run and known and _began_later(head, after_ms)):
+        after = _ID.fullmatch(one.after)  # None: an older release sent it, or the envelope is damaged
+        if head.run > one.run or (head.run == one.run and after and _began_later(head, int(after[1]))):
             return Appended("stale", b"", head.owner, head.run, head.state)
-        if head.run < one.run or (known and await journal.entry(one.workflow_id, one.after.encode()) is None):
+        if head.run < one.run or (after and await journal.entry(one.workflow_id, one.after.encode()) is None):
             look = OutgoingWake(head.owner, one.workflow_id, one.run, b"0-0", LOOK, b"")
             self._queues.wake_nowait(look).add_done_callback(ignore_error)
             return Appended("gap", b"", head.owner, head.run, head.state)
