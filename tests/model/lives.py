@@ -6,6 +6,9 @@ each run. A client that got no answer starts it again; if Redis has lost it, it 
 the same id and run, but a later `created` in its head. Node `a` writes back what it remembers of its own life, unless the other one is
 there already.
 
+With `restarts` somebody has the closed workflow begun again at its owner. Another node may tell a second caller of that run at once, before
+the owner hosts it. Then nothing but the owner's memory of the request brings back what Redis loses of it.
+
 A node that finds a later run in place of what it remembers reads that. Redis may lose the later run too, before it is read.
 
 Another node may have told a caller of the start, and remembers it (`told_elsewhere`). If Redis has lost it, that node makes it again,
@@ -64,6 +67,10 @@ class State(NamedTuple):
     lives: int = 1
     unasked: int = 0  # a life that no client has asked for
     to_tell: bool = False  # another node is to make the start again, if it is gone
+    restart: str = (
+        ""  # at `a`: the next run is 'begun' and not hosted yet, to be begun 'again' since Redis came back, or 'there'
+    )
+    told: int = 0  # the latest run that a caller was told of
     faults: tuple[int, ...] = ()
 
 
@@ -74,9 +81,11 @@ class Lives(Model[State]):
     losses: int = 1
     starts: int = 1
     runs: int = 1
+    restarts: int = 0
     told_elsewhere: bool = False
 
     keeps_until_read: bool = True
+    remembers_restarts: bool = True
     marks_what_runs: bool = True
     compares_what_is_repeated: bool = True
     same_start: bool = True
@@ -84,14 +93,17 @@ class Lives(Model[State]):
     looks_again: bool = True
     """Whether an append that meets another server than the look is not carried out, and both are repeated."""
 
-    LIMITED = ("losses", "starts")
+    LIMITED = ("losses", "starts", "restarts")
 
     def initial(self) -> State:
         begun = (("start", 1),)
         return State(Head(1, 1, "a", begun), (), Node(1, 1, begun), faults=self.limits())
 
     def goals(self) -> Mapping[str, Callable[[State], bool]]:
-        return {"the workflow closes": lambda s: s.head is not None and _closed(s.head)}
+        return {
+            "the workflow closes": lambda s: s.head is not None and _closed(s.head),
+            "a run that somebody was told of is there": lambda s: s.head is not None and s.head.run >= s.told,
+        }
 
     def wrong(self, s: State) -> str:
         if s.head is None:
@@ -119,6 +131,8 @@ class Lives(Model[State]):
             begun = (("start", life),)
             new = after._replace(head=Head(life, 1, "b", begun), before=(), b=Node(life, 1, begun), lives=life)
             yield Step("the client starts it again, at b", new)
+        if self.restarts and s.head is not None:
+            yield from self._restart(s, s.head)
         if s.to_tell:
             yield Step("another node makes the start again, if it is gone", self._told_again(s))
         if s.head is not None and (after := self.spend(s, "losses")) is not None:
@@ -130,12 +144,30 @@ class Lives(Model[State]):
                 yield Step(f"REDIS COMES BACK WITH {kept} OF THE RUN BEFORE", self._lost(after, left, ()), fault=True)
             yield Step("REDIS COMES BACK WITHOUT IT", self._lost(after, None, ()), fault=True)
 
+    def _restart(self, s: State, head: Head) -> Iterator[Step[State]]:
+        is_next = (head.life, head.run) == (s.a.life, s.a.run + 1)
+        if s.restart == "begun" and not s.a.doubt and is_next:
+            yield Step(f"a hosts run {head.run}", _with(s, "a", _hosting(head))._replace(restart="there"))
+        if s.told < head.run > 1:
+            yield Step(f"another node tells a caller of run {head.run}", s._replace(told=head.run))
+        if s.a.doubt or head.owner != "a":
+            return
+        if s.restart == "again" and head.run != s.a.run:
+            yield Step("the next run is there", s._replace(restart="there"))
+        elif _closed(head) and ("close", head.life) in s.a.folded:
+            begun = s if s.restart == "again" else self.spend(s, "restarts")
+            if begun is not None and s.restart in ("", "again"):
+                run = Head(head.life, head.run + 1, "a", (("start", head.life),))
+                new = begun._replace(head=run, before=head.journal, restart="begun")
+                yield Step(f"a begins run {run.run} for a caller", new)
+
     def _lost(self, s: State, head: Head | None, before: Journal) -> State:
         """Every process learns of it before it reads another reply. A task that no agent has yet is lost with its workflow."""
         a, b = (self._doubting(node) for node in (s.a, s.b))
         tasks = frozenset(self._survivor(t) for t in s.tasks if t.state != "sent" or head is not None)
         lost = s._replace(head=head, before=before, a=a, b=b, tasks=tasks)
-        return lost._replace(to_tell=self.told_elsewhere)
+        restart = "again" if s.restart and self.remembers_restarts else ""
+        return lost._replace(to_tell=self.told_elsewhere, restart=restart)
 
     def _told_again(self, s: State) -> State:
         told = s._replace(to_tell=False)

@@ -65,6 +65,7 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "restore: a load comes to its turn behind a loss": Restore(losses=2, late_loads=1),
     "restore: another node adopts from an owner who lives, beside a loss": Restore(adoptions=1),
     "lives: the id is started again, or its next run is lost": Lives(losses=2, runs=2),
+    "lives: begun again for a caller, and lost": Lives(starts=0, restarts=1),
     "archive: begun again, an archiving node dies": Archive(restarts=1, crashes=1),
     "archive: an archiving node is slow, the bookkeeping is done again": Archive(slow=1, books_again=1),
 }
@@ -96,6 +97,7 @@ LONG: Final[dict[str, Model[Any]]] = {
         losses=2, owner_deaths=1, forgets=True
     ),
     "lives: started again, and told elsewhere": Lives(losses=2, runs=2, told_elsewhere=True),
+    "lives: begun again for a caller, three losses": Lives(losses=3, starts=0, restarts=1),
     "lives: three losses": Lives(losses=3, runs=2),
     "archive: all of it, two nodes die": Archive(restarts=1, crashes=2, slow=1, books_again=1),
 }
@@ -229,6 +231,10 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "what is to be read is remembered until it is read": (
         Lives(losses=2, starts=0, runs=2, keeps_until_read=False),
         NEVER_CLOSES,
+    ),
+    "what is begun again for a caller is remembered": (
+        Lives(starts=0, restarts=1, remembers_restarts=False),
+        "never again possible: a run that somebody was told of",
     ),
     "a start that is made again is the one that was there": (
         Lives(starts=0, told_elsewhere=True, same_start=False),

@@ -42,6 +42,10 @@ FOUND = {
     (31754, 1): "a child that Redis had lost was taken for somebody else's, and its parent failed",
     (38462, 1): "a run that was to be written back waited for itself",
     (9030772, 1): "an owner that had not heard of the end of its run kept it in memory beside the next one",
+    (
+        9219711,
+        1,
+    ): "a run that had begun for a caller was lost before its owner hosted it, and another caller had been told of it",
     (54627, 1): "what had left memory was forgotten, because Redis had only the run before",
 }
 """Seeds and copies that found a defect of the product, which is fixed. As code changes they become seeds like any other."""

@@ -310,8 +310,8 @@ class Starter:
             mark, answer = await self._begin_again(plan, head)
         if answer.status in ("expired", "unknown"):
             return _away()
-        if answer.status != "new" or plan.owner != me:  # else this node hosts it, below
-            self._remember(lambda: self._restart_again(plan, head))
+        # until it is hosted, only this node may know of it, while others tell their callers that it has begun
+        self._remember(lambda: self._restart_again(plan, head))
         # also when it has begun already: by us, and the answer was lost; or by a node that may die before it does this
         await self._list_begun(workflow_id, head, mark, answer)
         if losses != self._losses() and not await self._stands(workflow_id, answer.run):
@@ -321,8 +321,7 @@ class Starter:
                 await self._load(workflow_id)
             return Started(workflow_id, False, answer.owner)
         if plan.owner == me:
-            if not self._host_run(plan, answer.run, answer.id):
-                self._remember(lambda: self._restart_again(plan, head))
+            self._host_run(plan, answer.run, answer.id)
         else:
             send_wake(self._context, plan.owner, workflow_id, answer.run, answer.id, "start")
         self._context.metrics.started(plan.start.definition, plan.start.labels)
