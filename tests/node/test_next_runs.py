@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -157,6 +157,37 @@ async def test_a_closed_workflow_begins_again_when_asked_to(world: World) -> Non
         assert await node.context.link.call("ZSCORE", node.context.keys.running, "w") is not None
         assert await say(node, 2, "go") == "new"
         await until(lambda: node.hosted.coordinators["w"].run == 3)
+
+
+async def test_a_run_that_redis_lost_before_its_node_hosts_it_is_begun_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another node may have told a caller of it."""
+    async with world.node(mesh) as node:
+        (await start(node, "waits", "w", b"false")).cancel()
+        await node.facts.record("w", 1, "cancel", Cancel("enough"), "test")
+        await until_entry(node, "w", "close")
+        await until(lambda: not node.hosted.coordinators)
+        begun, go_on, list_begun = asyncio.Event(), asyncio.Event(), node.starter._list_begun
+
+        async def slowly(*run: Any) -> None:
+            begun.set()
+            await go_on.wait()
+            await list_begun(*run)
+
+        monkeypatch.setattr(node.starter, "_list_begun", slowly)
+        again = StartRequest("w", "waits", Payload("json", b"true"), if_exists="restart_if_closed")
+        starting = asyncio.create_task(node.starter.start(again))
+        await begun.wait()
+        monkeypatch.setattr(node.starter, "_list_begun", list_begun)
+        keys = node.context.keys
+        await node.context.link.call("DEL", keys.head("w"), keys.journal("w"))
+        await node.recovery.came_back()
+        head = await node.context.journal.head("w")
+        assert head is not None and (head.run, head.state) == (2, State.RUNNING)
+        go_on.set()
+        await starting
+        await until(lambda: node.hosted.find("w") is not None)
 
 
 async def test_an_owner_that_did_not_hear_of_the_end_finds_the_next_run_and_leaves(world: World) -> None:
