@@ -111,11 +111,12 @@ class Disk:
             await asyncio.sleep(0.01)
 
     def cut(self, seconds: float) -> int:
-        """Take back what came in the last seconds; how many bytes."""
+        """Take back what came in the last seconds, or since this looked first; how many bytes."""
         file, until = self._file, time.monotonic() - seconds
-        size = max((size for at, one, size in self._sizes if one == file and at <= until), default=None)
-        if size is None:
+        sizes = [(at, size) for at, one, size in self._sizes if one == file]
+        if not sizes:
             return 0
+        size = max((size for at, size in sizes if at <= until), default=sizes[0][1])
         lost = file.stat().st_size - size
         with file.open("r+b") as opened:
             opened.truncate(size)
