@@ -21,6 +21,10 @@ task tells after which entry its owner sent it. An agent whose outcome met a los
 is replayed asks for nothing sooner. It wakes the owner, waits for whoever writes that entry back, and gives up if nobody does: then the
 step runs again.
 
+A loss may take the adoption, too: then the former owner writes the head back, and the other one finds that it is not the owner. What it
+knows may be another journal by now, so it adds nothing as it was. But what somebody was told is recorded (`signals_here`: a signal that the
+owner itself recorded, and nobody else remembers, and for which the code waits) it records again, by name.
+
 With `late_loads` a load that somebody asked for before the loss comes to its turn behind it. What the owner closed is not in memory any
 more, so it could host what a shortened journal says, beside what is written back.
 
@@ -98,9 +102,11 @@ class Restore(Model[State]):
     restarted: bool = False
     late_loads: int = 0
     adoptions: int = 0
+    signals_here: bool = False
 
     outcomes_wait: bool = True
     gaps_wake: bool = True
+    says_again: bool = True
     repeats_in_doubt: bool = True
     later_run_counts: bool = True
     in_doubt: bool = True
@@ -165,7 +171,12 @@ class Restore(Model[State]):
                 gone = frozenset((sent,))
                 given_up = s._replace(sent=s.sent - gone, done=s.done - gone, again=s.again - gone)
                 yield Step(f"the agent of {sent.step} gives up: nobody writes back what it was sent after", given_up)
-        if (after := self.spend(s, "signals")) is not None:
+        if (after := self.spend(s, "signals")) is not None and self.signals_here:
+            if not s.doubt and s.folded == s.journal and not _has(s, "close"):
+                signaled, status = self._append(after, "signal")
+                signaled = signaled._replace(folded=signaled.journal)
+                yield Step(f"the owner records a signal: {status}", _told(signaled, "signal", status))
+        elif after is not None:
             signaled, status = self._append(after, "signal")
             yield Step(f"another node records a signal: {status}", _told(signaled, "signal", status))
         if self.forgets:
@@ -174,6 +185,10 @@ class Restore(Model[State]):
             # less than the disk has: a FLUSHALL or a lost disk, after which what is forgotten stays lost
             for kept in range(s.durable if s.forgotten else 0, len(s.journal)):
                 yield Step(f"REDIS COMES BACK WITH {kept} ENTRIES", self._lost(after, kept), fault=True)
+                if s.former and "close" not in s.told:
+                    label = f"REDIS COMES BACK WITH {kept} ENTRIES AND WITHOUT THE ADOPTION"
+                    lost = self._lost(after, kept)._replace(folded=s.former, former=s.folded, closing="")
+                    yield Step(label, lost, fault=True)
         if not s.doubt and not s.again and not s.forgotten and (after := self.spend(s, "owner_deaths")) is not None:
             yield Step("THE OWNER IS REPLACED", _taken(after), fault=True)
         if s.journal and "close" not in s.told and (after := self.spend(s, "adoptions")) is not None:
@@ -217,7 +232,7 @@ class Restore(Model[State]):
     def _lost(self, s: State, kept: int) -> State:
         """Everybody who lives learns that another server answers, before any other reply is read."""
         again = s.done if self.agents_remember else frozenset()
-        if "signal" in s.told:
+        if "signal" in s.told and not self.signals_here:
             again |= {SIGNAL}
         read = None if self.loads_again_after_a_loss else s.read
         doubt = s.doubt or (self.in_doubt and not (self.silent and s.unloaded))
@@ -234,9 +249,18 @@ class Restore(Model[State]):
         return self._asked(s.folded) - {sent.step for sent in s.sent if sent.after in s.folded}
 
     def _former_owner(self, s: State) -> Iterator[Step[State]]:
-        """It may add what the journal lacks at its end, and nothing else."""
+        """It may add what the journal lacks at its end, under the same ids, and else what somebody was told, by name."""
         if s.journal and len(s.journal) < len(s.former) and s.journal == s.former[: len(s.journal)]:
             yield Step("the former owner writes back what is missing at the end", s._replace(journal=s.former))
+        elif self.says_again and any(entry.name == "signal" for entry in s.former) and not _has(s, "signal"):
+            again, status = self._append(s, "signal")
+            if status == "new":
+                yield Step("the former owner records the signal again", again)
+
+    def _is_done(self, folded: tuple[Entry, ...]) -> bool:
+        """Whether the code returns: after `b`, and after the signal if only the owner knows of it."""
+        names = [entry.name for entry in folded]
+        return "task:b" in names and ("signal" in names or not self.signals_here)
 
     def _owner(self, s: State) -> Iterator[Step[State]]:
         if s.forgotten:
@@ -271,7 +295,7 @@ class Restore(Model[State]):
                 yield Step("a known number with another time: the owner reads again", s._replace(doubt=True))
             else:
                 yield Step(f"owner folds {entry.name}", s._replace(folded=(*s.folded, entry)))
-        elif s.folded[-1].name == "close" or s.closing or not any(entry.name == "task:b" for entry in s.folded):
+        elif s.folded[-1].name == "close" or s.closing or not self._is_done(s.folded):
             return
         elif self.in_flight:
             yield Step("owner sends close", s._replace(closing="sent"))

@@ -64,6 +64,7 @@ SHORT: Final[dict[str, Model[Any]]] = {
     "restore: what has closed is forgotten once it is on the disk, a loss": Restore(forgets=True),
     "restore: a load comes to its turn behind a loss": Restore(losses=2, late_loads=1),
     "restore: another node adopts from an owner who lives, beside a loss": Restore(adoptions=1),
+    "restore: the same, and only the owner knows of a signal, beside a loss": Restore(adoptions=1, signals_here=True),
     "lives: the id is started again, or its next run is lost": Lives(losses=2, runs=2),
     "lives: begun again for a caller, and lost": Lives(starts=0, restarts=1),
     "archive: begun again, an archiving node dies": Archive(restarts=1, crashes=1),
@@ -91,6 +92,7 @@ LONG: Final[dict[str, Model[Any]]] = {
     "runs: the code has an error in two of them, the owner dies": Renew(signals=0, doubles=1, owner_deaths=1, errors=1),
     "restore: the owner hears messages, Redis loses its tail twice": Restore(messages=True, losses=2),
     "restore: another node adopts from an owner who lives, beside two losses": Restore(adoptions=1, losses=2),
+    "restore: the same, and only the owner knows of a signal": Restore(adoptions=1, losses=2, signals_here=True),
     "restore: Redis loses its tail three times": Restore(losses=3, owner_deaths=1),
     "restore: unloaded twice, Redis loses its tail twice, the owner dies": Restore(losses=2, owner_deaths=1, unloads=2),
     "restore: what has closed is forgotten once it is on the disk, two losses": Restore(
@@ -249,6 +251,10 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "an outcome waits for the entry after which it was sent": (
         Restore(adoptions=1, outcomes_wait=False),
         "an answer stands before its question",
+    ),
+    "who is the owner no more records again what somebody was told": (
+        Restore(adoptions=1, signals_here=True, says_again=False),
+        "never again possible: what was",
     ),
     "an outcome that waits wakes the owner": (Restore(unloads=1, silent=True, gaps_wake=False), NEVER_CLOSES),
     "agents remember their outcomes": (Restore(agents_remember=False), "never again possible: what was"),

@@ -11,6 +11,7 @@ from nervenet.mesh import Mesh
 from nervenet.timing import RECENT_WRITES_MS, WRITTEN_BACK_MS
 from tests.node.hand import World
 from tests.support.nodes import NodesHere
+from tests.support.waiting import until
 
 mesh = Mesh("facts")
 word = Signal("word", str)
@@ -19,6 +20,11 @@ word = Signal("word", str)
 @mesh.workflow
 async def waits(ctx: Context, text: str) -> str:
     return text + await ctx.receive(word)
+
+
+@mesh.workflow
+async def waits_twice(ctx: Context, text: str) -> str:
+    return text + await ctx.receive(word) + await ctx.receive(word)
 
 
 async def test_a_fact_of_the_last_seconds_is_said_again_and_an_old_one_is_not(
@@ -73,3 +79,25 @@ async def test_a_start_that_is_said_again_does_not_undo_the_end_that_its_owner_k
         await owner.recovery.came_back()
         assert await link.call("HGET", keys.head("w"), "state") == b"SUCCEEDED"
         assert await client.handle("w", waits).result(timeout=60) == "ab"
+
+
+async def test_a_signal_that_only_the_former_owner_knows_reaches_the_new_one(
+    redis_url: str, etcd_url: str, namespace: str
+) -> None:
+    """Redis has lost it, and another node owns the workflow now and has gone on from what was left."""
+    async with NodesHere(mesh, redis_url, etcd_url, namespace) as world:
+        one, two = await world.node(), await world.node()
+        await (await world.client(one)).start(waits_twice, "a", id="w")
+        owner, other = (one, two) if one.hosted.get("w") is not None else (two, one)
+        client = await world.client(other)
+        assert not (await client.start(waits_twice, "a", id="w")).created
+        await (await world.client(owner)).handle("w", waits_twice).signal(word, "b")
+        await until(lambda: owner.hosted.coordinators["w"].applied == 2)
+        keys, link = owner.context.keys, owner.context.link
+        await link.call("DEL", keys.head("w"), keys.journal("w"))
+        await other.recovery.came_back()
+        await link.call("HSET", keys.head("w"), "owner", other.node_id)
+        run = client.handle("w", waits_twice)
+        await run.signal(word, "c")
+        await owner.recovery.came_back()
+        assert await run.result(timeout=60) == "acb"

@@ -58,6 +58,7 @@ FOUND_BY_CRASHES = {
     509084: "an outcome went to the next life of its id, which said that it was created before the crash",
     419322: "a start that somebody had only heard of was made again as another one, and its owner took that for a new life of what had ended",
     709656: "a node adopted a workflow, and found an outcome whose question the crash had taken with another outcome",
+    858410: "a signal was lost whose workflow the former owner had made again, and which only the one that had adopted it knew",
     302448: "starts that another node had made again meanwhile were remembered by nobody but that node, which had not read them yet",
 }
 """The same, found with `--crashes`."""

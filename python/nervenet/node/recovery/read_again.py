@@ -3,6 +3,9 @@
 
 Another journal (a later run, or one that begins otherwise) is read. Redis may lose that one too before it is read. So what this node
 remembers is kept until then, and written back by the next recovery if Redis has nothing later.
+
+What another node has now may lack a signal or a cancel that only this node recorded: Redis has lost it, and the other node continues
+from another journal. Somebody was told of these, and code takes them at any time. So they are appended again, under their names.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.recovery.remembered import Remembered
     from nervenet.node.recovery.write_back import WriteBack
-    from nervenet.streams.answers import Restored
+    from nervenet.streams.answers import RawEntry, Restored
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +33,20 @@ class ReadAgain:
 
     Args:
         load: hosts a workflow of this node again.
+        remember: keeps a write for some seconds, to be repeated if Redis loses it.
     """
 
-    def __init__(self, context: NodeContext, write_back: WriteBack, load: Callable[[str], Awaitable[object]]) -> None:
+    def __init__(
+        self,
+        context: NodeContext,
+        write_back: WriteBack,
+        load: Callable[[str], Awaitable[object]],
+        remember: Callable[[Callable[[], Awaitable[bool]]], None],
+    ) -> None:
         self._context = context
         self._write_back = write_back
         self._load = load
+        self._remember = remember
         self._waiting: dict[str, Remembered] = {}
 
     def __repr__(self) -> str:
@@ -47,10 +58,22 @@ class ReadAgain:
             _log.error("%s is lost: Redis has forgotten it, and its beginning is not in memory", workflow_id)
         elif found.status == "not_owner":
             send_wake(self._context, found.owner, workflow_id, remembered.run, found.last, "")
+            for entry in remembered.entries():
+                if entry.name == "cancel" or entry.name.startswith("signal:"):
+                    again = partial(self._append_again, workflow_id, remembered.run, entry)
+                    self._remember(again)
+                    self._context.spawn(patiently(self._context.status.node_id, again))
         else:
             _log.warning("%s: another journal is there (%s), read again", workflow_id, found.status)
             self._waiting[workflow_id] = remembered
             self._context.spawn(self._read(remembered))
+
+    async def _append_again(self, workflow_id: str, run: int, entry: RawEntry) -> bool:
+        """Returns whether that is settled: Redis knows the workflow."""
+        answer = await self._context.journal.append(workflow_id, run, entry.name, entry.data)
+        if answer.status == "new":
+            send_wake(self._context, answer.owner, workflow_id, answer.run, answer.id, entry.name, entry.data)
+        return answer.status != "unknown"
 
     async def _read(self, remembered: Remembered) -> None:
         workflow_id = remembered.workflow_id

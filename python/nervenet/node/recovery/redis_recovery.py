@@ -80,7 +80,7 @@ class RedisRecovery:
         self._look_at = look_at
         self.claims_return_ms = 0
         self.times = 0
-        self._read_again = ReadAgain(context, write_back, load)
+        self._read_again = ReadAgain(context, write_back, load, remembered.remember)
         self.unloaded = UnloadedRecovery(
             context,
             hosted,

@@ -40,7 +40,7 @@ PAUSE: Final = 0.25
 """Seconds until something is tried again that Redis did not take."""
 
 
-async def patiently(node_id: str, work: Callable[[], Awaitable[None]]) -> None:
+async def patiently(node_id: str, work: Callable[[], Awaitable[object]]) -> None:
     """Repeat it until Redis takes it."""
     while True:
         try:
