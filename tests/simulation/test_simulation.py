@@ -46,6 +46,10 @@ FOUND = {
         9219711,
         1,
     ): "a run that had begun for a caller was lost before its owner hosted it, and another caller had been told of it",
+    (
+        9449565,
+        1,
+    ): "a signal that met a shortened journal was taken for folded, because an entry of its number had been, and the next crash took it",
     (54627, 1): "what had left memory was forgotten, because Redis had only the run before",
 }
 """Seeds and copies that found a defect of the product, which is fixed. As code changes they become seeds like any other."""

@@ -100,7 +100,9 @@ class Wakes:
             return False
         self.received(workflow_id, journal_id, name, data)
         coordinator = self._coordinators.get(workflow_id)
-        return coordinator is not None and coordinator.applied >= int(journal_id.partition(b"-")[2])
+        if coordinator is None or coordinator.awaiting_reconciliation:  # then another entry may have had that number
+            return False
+        return coordinator.applied >= int(journal_id.partition(b"-")[2])
 
 
 FORBIDDEN: Final = frozenset({"NOPERM", "NOAUTH"})
