@@ -299,7 +299,7 @@ async def test_an_outcome_is_not_for_the_next_life_of_its_id(store: DataPlane) -
     """Redis had lost the workflow, and somebody has started its id again while the handler ran."""
     attempt = Attempt(await store.start())
     began, _, _ = (await store.head(attempt.key.workflow_id)).start_id.partition(b"-")
-    attempt.after, attempt.outlived_loss = f"{int(began) - 1}-1", True
+    attempt.after_entry_id, attempt.outlived_loss = f"{int(began) - 1}-1", True
     assert await recorder(store).record(attempt, OutcomeEntry(NAME, b"of the life before", failed=False)) is None
     assert await store.names(attempt.key.workflow_id) == ["start"]
 
@@ -310,7 +310,7 @@ async def test_an_outcome_is_dropped_if_nobody_writes_back_what_came_before_it(
     """Its agent gets its slot back, and the step runs again."""
     monkeypatch.setattr(outcomes, "DATA_PLANE_RETRY", 0.01)
     attempt = Attempt(await store.start())
-    attempt.after, attempt.outlived_loss = "9999999999999-2", True
+    attempt.after_entry_id, attempt.outlived_loss = "9999999999999-2", True
     assert await recorder(store).record(attempt, OutcomeEntry(NAME, b"too early", failed=False)) is None
     assert await store.names(attempt.key.workflow_id) == ["start"]
 

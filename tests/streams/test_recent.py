@@ -45,7 +45,7 @@ async def test_an_outcome_waits_for_the_entry_after_which_its_task_was_sent(stor
     workflow_id = await store.start()
     first = await store.journal.append(workflow_id, 1, "task:first", b"first")
     one = OutcomeOfTask(workflow_id, 1, "task:second", b"second", first.id.decode())
-    assert (await recent.append(one._replace(after="9999999999999-2"))).status == "gap"
+    assert (await recent.append(one._replace(after_entry_id="9999999999999-2"))).status == "gap"
     assert await store.names(workflow_id) == ["start", "task:first"]
     (wake,) = parse_wakes(await store.link.call(*store.queues.read_wakes(OWNER, "0", 10, 1)))
     assert isinstance(wake, Wake) and (wake.workflow_id, wake.name) == (workflow_id, LOOK)

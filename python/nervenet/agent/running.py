@@ -34,7 +34,7 @@ class Running(TaskAttempt):
     ) -> None:
         key = AttemptKey(envelope.workflow_id, envelope.run, envelope.step, envelope.attempt)
         sent = (envelope.capability, envelope.reply_to, envelope.enqueue_ms)
-        super().__init__(key, *sent, agent_id, stream, entry_id, envelope.after)
+        super().__init__(key, *sent, agent_id, stream, entry_id, envelope.after_entry_id)
         self.envelope = envelope
         self.agent = agent
         self.restored: Payload | None = None

@@ -102,6 +102,7 @@ class NodeParts:
             load=self.loader.load,
             load_soon=self.unloader.load_soon,
             look_at=self._look_at,
+            record_again=lambda *fact: self.facts.record_again(*fact),
         )
         self.wakes = Wakes(
             context, hosted, load_soon=self.unloader.load_soon, refused=self.dispatcher.refused, look_at=self._look_at

@@ -62,7 +62,7 @@ class OutcomeOfTask(NamedTuple):
     run: int
     name: str
     entry: bytes
-    after: str
+    after_entry_id: str
 
 
 class RecentWrites:
@@ -75,10 +75,10 @@ class RecentWrites:
         self._pages = Pages(PAGE_SECONDS)
         self.written_back = 0
 
-    def recorded(self, workflow_id: str, run: int, name: str, entry: bytes, after: str) -> None:
+    def recorded(self, workflow_id: str, run: int, name: str, entry: bytes, after_entry_id: str) -> None:
         """Remember an outcome: Redis has acknowledged its append."""
         pages, now = self._pages, self._clock.monotonic()
-        if pages.put(now, (workflow_id, run, name, entry, after), len(entry)):
+        if pages.put(now, (workflow_id, run, name, entry, after_entry_id), len(entry)):
             pages.forget(now - REMEMBER_SECONDS)
         while pages.size > REMEMBER_BYTES:
             pages.forget_oldest()
@@ -104,10 +104,10 @@ class RecentWrites:
         head = await journal.head(one.workflow_id, ("owner", "run", "state", "start_id"))
         if head is None:
             return Appended("unknown", b"", "", 0, State.RUNNING)
-        after = _ID.fullmatch(one.after)  # None: an older release sent it, or the envelope is damaged
+        after = _ID.fullmatch(one.after_entry_id)  # None: an older release sent it, or the envelope is damaged
         if head.run > one.run or (head.run == one.run and after and _began_later(head, int(after[1]))):
             return Appended("stale", b"", head.owner, head.run, head.state)
-        if head.run < one.run or (after and await journal.entry(one.workflow_id, one.after.encode()) is None):
+        if head.run < one.run or (after and await journal.entry(one.workflow_id, one.after_entry_id.encode()) is None):
             look = OutgoingWake(head.owner, one.workflow_id, one.run, b"0-0", LOOK, b"")
             self._queues.wake_nowait(look).add_done_callback(ignore_error)
             return Appended("gap", b"", head.owner, head.run, head.state)

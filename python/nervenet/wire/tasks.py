@@ -55,7 +55,7 @@ class Envelope:
     attempt_timeout_ms: int | None = None
     heartbeat_timeout_ms: int | None = None
     enqueue_ms: int = 0
-    after: str = ""
+    after_entry_id: str = ""
     hint: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     avoid: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ def encode_envelope(envelope: Envelope) -> bytes:
         hint=envelope.hint,
         enqueue_time=timestamp_fields(envelope.enqueue_ms),
         input_digest=envelope.digest,
-        after_entry_id=envelope.after,
+        after_entry_id=envelope.after_entry_id,
     ).SerializeToString()
 
 
@@ -110,7 +110,7 @@ def encode_varying(
     digest: bytes,
     agent_id: str,
     enqueue_ms: int,
-    after: str,
+    after_entry_id: str,
 ) -> bytes:
     """The other part, of an attempt without limits of time, hint and agents to avoid."""
     form, data, about = input
@@ -123,7 +123,7 @@ def encode_varying(
         agent_id=agent_id,
         enqueue_time={"seconds": enqueue_ms // 1000, "nanos": enqueue_ms % 1000 * 1_000_000},
         input_digest=digest,
-        after_entry_id=after,
+        after_entry_id=after_entry_id,
     ).SerializeToString()
 
 
@@ -145,7 +145,7 @@ def decode_envelope(data: bytes) -> Envelope:
         attempt_timeout_ms=optional_ms(m.timeouts, "attempt") if timed else None,
         heartbeat_timeout_ms=optional_ms(m.timeouts, "heartbeat") if timed else None,
         enqueue_ms=timestamp_ms(m.enqueue_time),
-        after=m.after_entry_id,
+        after_entry_id=m.after_entry_id,
         hint=m.hint,
         labels=dict(m.labels) if m.labels else {},
         avoid=tuple(m.avoid_agents) if m.avoid_agents else (),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nervenet.node.context import NodeContext
     from nervenet.node.recovery.remembered import Remembered
     from nervenet.node.recovery.write_back import WriteBack
-    from nervenet.streams.answers import RawEntry, Restored
+    from nervenet.streams.answers import Restored
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class ReadAgain:
     Args:
         load: hosts a workflow of this node again.
         remember: keeps a write for some seconds, to be repeated if Redis loses it.
+        record_again: appends a fact of somebody's workflow once more, and tells its owner.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class ReadAgain:
         write_back: WriteBack,
         load: Callable[[str], Awaitable[object]],
         remember: Callable[[Callable[[], Awaitable[bool]]], None],
+        record_again: Callable[[str, int, str, bytes], Awaitable[bool]],
     ) -> None:
         self._context = context
         self._write_back = write_back
         self._load = load
         self._remember = remember
+        self._record_again = record_again
         self._waiting: dict[str, Remembered] = {}
 
     def __repr__(self) -> str:
@@ -60,20 +63,13 @@ class ReadAgain:
             send_wake(self._context, found.owner, workflow_id, remembered.run, found.last, "")
             for entry in remembered.entries():
                 if entry.name == "cancel" or entry.name.startswith("signal:"):
-                    again = partial(self._append_again, workflow_id, remembered.run, entry)
+                    again = partial(self._record_again, workflow_id, remembered.run, entry.name, entry.data)
                     self._remember(again)
                     self._context.spawn(patiently(self._context.status.node_id, again))
         else:
             _log.warning("%s: another journal is there (%s), read again", workflow_id, found.status)
             self._waiting[workflow_id] = remembered
             self._context.spawn(self._read(remembered))
-
-    async def _append_again(self, workflow_id: str, run: int, entry: RawEntry) -> bool:
-        """Returns whether that is settled: Redis knows the workflow."""
-        answer = await self._context.journal.append(workflow_id, run, entry.name, entry.data)
-        if answer.status == "new":
-            send_wake(self._context, answer.owner, workflow_id, answer.run, answer.id, entry.name, entry.data)
-        return answer.status != "unknown"
 
     async def _read(self, remembered: Remembered) -> None:
         workflow_id = remembered.workflow_id

@@ -55,6 +55,7 @@ class RedisRecovery:
         load: hosts a workflow again, or with a second argument adopts that of a node that is gone.
         load_soon: loads a workflow that is out of memory.
         look_at: looks at the pending steps of workflows now.
+        record_again: appends a fact of somebody's workflow once more, and tells its owner.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class RedisRecovery:
         load: Callable[..., Awaitable[object]],
         load_soon: Callable[[str], None],
         look_at: Callable[[list[Coordinator]], Awaitable[None]],
+        record_again: Callable[[str, int, str, bytes], Awaitable[bool]],
     ) -> None:
         self._context = context
         self._hosted = hosted
@@ -80,7 +82,7 @@ class RedisRecovery:
         self._look_at = look_at
         self.claims_return_ms = 0
         self.times = 0
-        self._read_again = ReadAgain(context, write_back, load, remembered.remember)
+        self._read_again = ReadAgain(context, write_back, load, remembered.remember, record_again)
         self.unloaded = UnloadedRecovery(
             context,
             hosted,

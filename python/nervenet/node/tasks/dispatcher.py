@@ -220,7 +220,7 @@ class Dispatcher:
                 attempt_timeout_ms=options.attempt_ms,
                 heartbeat_timeout_ms=options.heartbeat_ms,
                 enqueue_ms=now,
-                after=coordinator.last_id,
+                after_entry_id=coordinator.last_id,
                 hint=dispatch.hint,
                 labels={**coordinator.labels, **options.labels} if options.labels else coordinator.labels,
                 avoid=avoid,

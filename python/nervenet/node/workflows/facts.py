@@ -39,10 +39,11 @@ class Facts:
             news = data if answer.status == "new" else b""
             folded = self._wakes.tell_owner(workflow_id, answer.owner, answer.run, answer.id, name, news)
             if not folded:
-                self._remember(lambda: self._record_again(workflow_id, run, name, data))
+                self._remember(lambda: self.record_again(workflow_id, run, name, data))
         return answer
 
-    async def _record_again(self, workflow_id: str, run: int, name: str, data: bytes) -> bool:
+    async def record_again(self, workflow_id: str, run: int, name: str, data: bytes) -> bool:
+        """Append a fact that Redis may have lost, as it was stored. Returns whether that is settled."""
         answer = await self._context.journal.append(workflow_id, run, name, data)
         if answer.status == "new":
             self._wakes.tell_owner(workflow_id, answer.owner, answer.run, answer.id, name, data)

@@ -69,13 +69,13 @@ class OutcomeEntry(NamedTuple):
 
 class TaskAttempt(ABC):
     """`capability` is what it is an attempt at, `enqueue_ms` when its owner sent it first, and `reply_to` the node that sent it, which
-    owned its workflow then ("": its envelope does not say). `after` is the id of the last entry that this node had folded ("": the same).
+    owned its workflow then ("": its envelope does not say). `after_entry_id` is the last entry that this node had folded ("": the same).
 
     `agent_id` is the name under which it is claimed. `stream` and `entry_id` are the delivery that it came with, empty if an
     agent brought it along."""
 
     __slots__ = (
-        "after",
+        "after_entry_id",
         "agent_id",
         "announced",
         "beat",
@@ -109,13 +109,13 @@ class TaskAttempt(ABC):
         agent_id: str,
         stream: bytes = b"",
         entry_id: bytes = b"",
-        after: str = "",
+        after_entry_id: str = "",
     ) -> None:
         self.key = key
         self.capability = capability
         self.reply_to = reply_to
         self.enqueue_ms = enqueue_ms
-        self.after = after
+        self.after_entry_id = after_entry_id
         self.agent_id = agent_id
         self.stream = stream
         self.entry_id = entry_id

@@ -98,7 +98,7 @@ class OutcomeRecorder:
         """The journal has it. Drop the attempt's delivery in the same tick, so that one write carries both."""
         workflow_id, run, _, _ = attempt.key
         self._metrics.recorded(attempt.capability, outcome, self._now_ms() - (attempt.started_ms or self._now_ms()))
-        self.recent.recorded(workflow_id, run, outcome.name, outcome.entry, attempt.after)
+        self.recent.recorded(workflow_id, run, outcome.name, outcome.entry, attempt.after_entry_id)
         if appended.dropped:
             self._deliveries.release(attempt.stream, attempt.entry_id)
             attempt.stream = b""
@@ -152,7 +152,7 @@ class OutcomeRecorder:
         """Until Redis takes it, and the workflow's owner has written back what Redis lost. Where nobody writes back what came before it,
         it is dropped: the step runs again."""
         key = attempt.key
-        one = OutcomeOfTask(key.workflow_id, key.run, outcome.name, outcome.entry, attempt.after)
+        one = OutcomeOfTask(key.workflow_id, key.run, outcome.name, outcome.entry, attempt.after_entry_id)
         tries, gaps = REFUSALS, GAPS
         while True:
             try:
