@@ -81,6 +81,7 @@ class State(NamedTuple):
     forgotten: bool = False  # the owner no longer remembers the closed journal
     news: frozenset[Entry] = frozenset()  # messages under way to the owner
     closing: str = ""  # the owner's `close` is 'sent', or its answer was 'heard'
+    fact: bool = False  # a node remembers the signal itself, not only a journal with it
     left: bool = False  # the owner leaves the workflow to another node
     late: tuple[Entry, ...] | None = None  # what a late load hosts
     faults: tuple[int, ...] = ()
@@ -107,6 +108,8 @@ class Restore(Model[State]):
     outcomes_wait: bool = True
     gaps_wake: bool = True
     says_again: bool = True
+    doubted_facts: bool = True
+    """Whether the owner remembers a signal that it records in doubt. Another entry has had that number, so it could take it for folded."""
     repeats_in_doubt: bool = True
     later_run_counts: bool = True
     in_doubt: bool = True
@@ -172,12 +175,15 @@ class Restore(Model[State]):
                 given_up = s._replace(sent=s.sent - gone, done=s.done - gone, again=s.again - gone)
                 yield Step(f"the agent of {sent.step} gives up: nobody writes back what it was sent after", given_up)
         if (after := self.spend(s, "signals")) is not None and self.signals_here:
-            if not s.doubt and s.folded == s.journal and not _has(s, "close"):
-                signaled, status = self._append(after, "signal")
+            signaled, status = self._append(after, "signal")
+            if s.doubt and status == "new":
+                signaled = _told(signaled._replace(fact=self.doubted_facts), "signal", status)
+                yield Step("the owner records a signal in a doubted journal", signaled)
+            elif not s.doubt and s.folded == s.journal and not _has(s, "close"):
                 signaled = signaled._replace(folded=signaled.journal)
                 yield Step(f"the owner records a signal: {status}", _told(signaled, "signal", status))
         elif after is not None:
-            signaled, status = self._append(after, "signal")
+            signaled, status = self._append(after._replace(fact=True), "signal")
             yield Step(f"another node records a signal: {status}", _told(signaled, "signal", status))
         if self.forgets:
             yield from self._disk(s)
@@ -232,7 +238,7 @@ class Restore(Model[State]):
     def _lost(self, s: State, kept: int) -> State:
         """Everybody who lives learns that another server answers, before any other reply is read."""
         again = s.done if self.agents_remember else frozenset()
-        if "signal" in s.told and not self.signals_here:
+        if "signal" in s.told and s.fact:
             again |= {SIGNAL}
         read = None if self.loads_again_after_a_loss else s.read
         doubt = s.doubt or (self.in_doubt and not (self.silent and s.unloaded))

@@ -256,6 +256,10 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
         Restore(adoptions=1, signals_here=True, says_again=False),
         "never again possible: what was",
     ),
+    "what the owner records in doubt is remembered apart": (
+        Restore(losses=2, signals_here=True, doubted_facts=False),
+        "never again possible: what was",
+    ),
     "an outcome that waits wakes the owner": (Restore(unloads=1, silent=True, gaps_wake=False), NEVER_CLOSES),
     "agents remember their outcomes": (Restore(agents_remember=False), "never again possible: what was"),
     "what has closed is forgotten only when it is on the disk": (

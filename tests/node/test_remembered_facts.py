@@ -101,3 +101,31 @@ async def test_a_signal_that_only_the_former_owner_knows_reaches_the_new_one(
         await run.signal(word, "c")
         await owner.recovery.came_back()
         assert await run.result(timeout=60) == "acb"
+
+
+async def test_a_signal_that_meets_a_shortened_journal_survives_the_next_loss(
+    redis_url: str, etcd_url: str, namespace: str
+) -> None:
+    """It gets a number there that another entry had, which its owner has folded."""
+    async with NodesHere(mesh, redis_url, etcd_url, namespace) as world:
+        node = await world.node()
+        client = await world.client(node)
+        run = await client.start(waits_twice, "a", id="w")
+        coordinator, link, keys = node.hosted.coordinators["w"], node.context.link, node.context.keys
+        (start,) = await node.context.journal.read("w")
+
+        async def lose_all_but_the_start() -> None:
+            lost = [raw.name for raw in await node.context.journal.read("w", start.id)]
+            await link.call("DEL", keys.journal("w"))
+            await link.call("XADD", keys.journal("w"), start.id, "n", "start", "e", start.data)
+            await link.call("HDEL", keys.head("w"), *(f"e:{name}" for name in lost))
+            await link.call("HSET", keys.head("w"), "last", start.id)
+
+        await client.handle("w", waits_twice).signal(word, "b")
+        await until(lambda: coordinator.applied == 2)
+        await lose_all_but_the_start()
+        coordinator.suspend()  # in the tick in which another server answers, before anything is compared
+        await client.handle("w", waits_twice).signal(word, "c")
+        await lose_all_but_the_start()
+        await node.recovery.came_back()
+        assert await run.result(timeout=60) == "abc"
