@@ -250,7 +250,10 @@ type TaskEnvelope struct {
 	// Stands for the input in journal entries; agents echo it.
 	InputDigest []byte `protobuf:"bytes,17,opt,name=input_digest,json=inputDigest,proto3" json:"input_digest,omitempty"`
 	// What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer).
-	Checkpoint    *Payload `protobuf:"bytes,18,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Checkpoint *Payload `protobuf:"bytes,18,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+	// recorded only behind that entry; empty = behind any.
+	AfterEntryId  string `protobuf:"bytes,19,opt,name=after_entry_id,json=afterEntryId,proto3" json:"after_entry_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -409,6 +412,13 @@ func (x *TaskEnvelope) GetCheckpoint() *Payload {
 		return x.Checkpoint
 	}
 	return nil
+}
+
+func (x *TaskEnvelope) GetAfterEntryId() string {
+	if x != nil {
+		return x.AfterEntryId
+	}
+	return ""
 }
 
 // The outcome of one attempt.
@@ -1173,7 +1183,7 @@ var File_nervenet_v1_task_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x16nervenet/v1/task.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\"\xef\x05\n" +
+	"\x16nervenet/v1/task.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\"\x95\x06\n" +
 	"\fTaskEnvelope\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1f\n" +
 	"\vworkflow_id\x18\x02 \x01(\tR\n" +
@@ -1198,7 +1208,8 @@ const file_nervenet_v1_task_proto_rawDesc = "" +
 	"\finput_digest\x18\x11 \x01(\fR\vinputDigest\x124\n" +
 	"\n" +
 	"checkpoint\x18\x12 \x01(\v2\x14.nervenet.v1.PayloadR\n" +
-	"checkpoint\x1a9\n" +
+	"checkpoint\x12$\n" +
+	"\x0eafter_entry_id\x18\x13 \x01(\tR\fafterEntryId\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc4\x04\n" +

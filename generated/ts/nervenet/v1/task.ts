@@ -237,7 +237,14 @@ export interface TaskEnvelope {
   /** Stands for the input in journal entries; agents echo it. */
   inputDigest: Uint8Array;
   /** What an earlier attempt left; only from a gateway (who reads Redis has it from the claim's answer). */
-  checkpoint?: Payload | undefined;
+  checkpoint?:
+    | Payload
+    | undefined;
+  /**
+   * The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+   * recorded only behind that entry; empty = behind any.
+   */
+  afterEntryId: string;
 }
 
 export interface TaskEnvelope_LabelsEntry {
@@ -459,6 +466,7 @@ function createBaseTaskEnvelope(): TaskEnvelope {
     enqueueTime: undefined,
     inputDigest: new Uint8Array(0),
     checkpoint: undefined,
+    afterEntryId: "",
   };
 }
 
@@ -517,6 +525,9 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
     }
     if (message.checkpoint !== undefined) {
       Payload.encode(message.checkpoint, writer.uint32(146).fork()).join();
+    }
+    if (message.afterEntryId !== "") {
+      writer.uint32(154).string(message.afterEntryId);
     }
     return writer;
   },
@@ -681,6 +692,14 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
             message.checkpoint = Payload.decode(reader, reader.uint32());
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.afterEntryId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -754,6 +773,11 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
         ? bytesFromBase64(object.input_digest)
         : new Uint8Array(0),
       checkpoint: isSet(object.checkpoint) ? Payload.fromJSON(object.checkpoint) : undefined,
+      afterEntryId: isSet(object.afterEntryId)
+        ? globalThis.String(object.afterEntryId)
+        : isSet(object.after_entry_id)
+        ? globalThis.String(object.after_entry_id)
+        : "",
     };
   },
 
@@ -819,6 +843,9 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
     if (message.checkpoint !== undefined) {
       obj.checkpoint = Payload.toJSON(message.checkpoint);
     }
+    if (message.afterEntryId !== "") {
+      obj.afterEntryId = message.afterEntryId;
+    }
     return obj;
   },
 
@@ -861,6 +888,7 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
     message.checkpoint = (object.checkpoint !== undefined && object.checkpoint !== null)
       ? Payload.fromPartial(object.checkpoint)
       : undefined;
+    message.afterEntryId = object.afterEntryId ?? "";
     return message;
   },
 };

@@ -31,6 +31,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.LazyStringArrayList.emptyList();
     hint_ = "";
     inputDigest_ = com.google.protobuf.ByteString.EMPTY;
+    afterEntryId_ = "";
   }
 
   @java.lang.Override
@@ -816,6 +817,55 @@ java.lang.String defaultValue) {
     return checkpoint_ == null ? dev.nervenet.v1.Payload.getDefaultInstance() : checkpoint_;
   }
 
+  public static final int AFTER_ENTRY_ID_FIELD_NUMBER = 19;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object afterEntryId_ = "";
+  /**
+   * <pre>
+   * The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+   * recorded only behind that entry; empty = behind any.
+   * </pre>
+   *
+   * <code>string after_entry_id = 19 [json_name = "afterEntryId"];</code>
+   * @return The afterEntryId.
+   */
+  @java.lang.Override
+  public java.lang.String getAfterEntryId() {
+    java.lang.Object ref = afterEntryId_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      afterEntryId_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+   * recorded only behind that entry; empty = behind any.
+   * </pre>
+   *
+   * <code>string after_entry_id = 19 [json_name = "afterEntryId"];</code>
+   * @return The bytes for afterEntryId.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getAfterEntryIdBytes() {
+    java.lang.Object ref = afterEntryId_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      afterEntryId_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -886,6 +936,9 @@ java.lang.String defaultValue) {
     }
     if (((bitField0_ & 0x00000020) != 0)) {
       output.writeMessage(18, getCheckpoint());
+    }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(afterEntryId_)) {
+      com.google.protobuf.GeneratedMessageV3.writeString(output, 19, afterEntryId_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -971,6 +1024,9 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(18, getCheckpoint());
     }
+    if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(afterEntryId_)) {
+      size += com.google.protobuf.GeneratedMessageV3.computeStringSize(19, afterEntryId_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -1040,6 +1096,8 @@ java.lang.String defaultValue) {
       if (!getCheckpoint()
           .equals(other.getCheckpoint())) return false;
     }
+    if (!getAfterEntryId()
+        .equals(other.getAfterEntryId())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -1103,6 +1161,8 @@ java.lang.String defaultValue) {
       hash = (37 * hash) + CHECKPOINT_FIELD_NUMBER;
       hash = (53 * hash) + getCheckpoint().hashCode();
     }
+    hash = (37 * hash) + AFTER_ENTRY_ID_FIELD_NUMBER;
+    hash = (53 * hash) + getAfterEntryId().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -1314,6 +1374,7 @@ java.lang.String defaultValue) {
         checkpointBuilder_.dispose();
         checkpointBuilder_ = null;
       }
+      afterEntryId_ = "";
       return this;
     }
 
@@ -1421,6 +1482,9 @@ java.lang.String defaultValue) {
             ? checkpoint_
             : checkpointBuilder_.build();
         to_bitField0_ |= 0x00000020;
+      }
+      if (((from_bitField0_ & 0x00040000) != 0)) {
+        result.afterEntryId_ = afterEntryId_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -1543,6 +1607,11 @@ java.lang.String defaultValue) {
       }
       if (other.hasCheckpoint()) {
         mergeCheckpoint(other.getCheckpoint());
+      }
+      if (!other.getAfterEntryId().isEmpty()) {
+        afterEntryId_ = other.afterEntryId_;
+        bitField0_ |= 0x00040000;
+        onChanged();
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1677,6 +1746,11 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00020000;
               break;
             } // case 146
+            case 154: {
+              afterEntryId_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00040000;
+              break;
+            } // case 154
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -3712,6 +3786,103 @@ java.lang.String defaultValue) {
         checkpoint_ = null;
       }
       return checkpointBuilder_;
+    }
+
+    private java.lang.Object afterEntryId_ = "";
+    /**
+     * <pre>
+     * The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+     * recorded only behind that entry; empty = behind any.
+     * </pre>
+     *
+     * <code>string after_entry_id = 19 [json_name = "afterEntryId"];</code>
+     * @return The afterEntryId.
+     */
+    public java.lang.String getAfterEntryId() {
+      java.lang.Object ref = afterEntryId_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        afterEntryId_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+     * recorded only behind that entry; empty = behind any.
+     * </pre>
+     *
+     * <code>string after_entry_id = 19 [json_name = "afterEntryId"];</code>
+     * @return The bytes for afterEntryId.
+     */
+    public com.google.protobuf.ByteString
+        getAfterEntryIdBytes() {
+      java.lang.Object ref = afterEntryId_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        afterEntryId_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+     * recorded only behind that entry; empty = behind any.
+     * </pre>
+     *
+     * <code>string after_entry_id = 19 [json_name = "afterEntryId"];</code>
+     * @param value The afterEntryId to set.
+     * @return This builder for chaining.
+     */
+    public Builder setAfterEntryId(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      afterEntryId_ = value;
+      bitField0_ |= 0x00040000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+     * recorded only behind that entry; empty = behind any.
+     * </pre>
+     *
+     * <code>string after_entry_id = 19 [json_name = "afterEntryId"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearAfterEntryId() {
+      afterEntryId_ = getDefaultInstance().getAfterEntryId();
+      bitField0_ = (bitField0_ & ~0x00040000);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+     * recorded only behind that entry; empty = behind any.
+     * </pre>
+     *
+     * <code>string after_entry_id = 19 [json_name = "afterEntryId"];</code>
+     * @param value The bytes for afterEntryId to set.
+     * @return This builder for chaining.
+     */
+    public Builder setAfterEntryIdBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      afterEntryId_ = value;
+      bitField0_ |= 0x00040000;
+      onChanged();
+      return this;
     }
     @java.lang.Override
     public final Builder setUnknownFields(

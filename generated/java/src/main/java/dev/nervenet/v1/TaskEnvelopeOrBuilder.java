@@ -434,4 +434,26 @@ java.lang.String defaultValue);
    * <code>.nervenet.v1.Payload checkpoint = 18 [json_name = "checkpoint"];</code>
    */
   dev.nervenet.v1.PayloadOrBuilder getCheckpointOrBuilder();
+
+  /**
+   * <pre>
+   * The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+   * recorded only behind that entry; empty = behind any.
+   * </pre>
+   *
+   * <code>string after_entry_id = 19 [json_name = "afterEntryId"];</code>
+   * @return The afterEntryId.
+   */
+  java.lang.String getAfterEntryId();
+  /**
+   * <pre>
+   * The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
+   * recorded only behind that entry; empty = behind any.
+   * </pre>
+   *
+   * <code>string after_entry_id = 19 [json_name = "afterEntryId"];</code>
+   * @return The bytes for afterEntryId.
+   */
+  com.google.protobuf.ByteString
+      getAfterEntryIdBytes();
 }
