@@ -31,6 +31,12 @@ GATEWAY_RENEW_EVERY: Final = 1.0
 """Between two renewals by the node that an agent is connected to: shorter, since the node may stop in between."""
 GATEWAY_RENEW_MOST: Final = GATEWAY_RENEW_EVERY + CLAIM_TICK / 2
 """The longest time between two renewals of a connected agent's claim."""
+CLAIM_LATER: Final = 0.1
+"""After which an agent claims an attempt that it was allowed to begin without a claim."""
+BEGUN_UNCLAIMED_WITHIN_MS: Final = 1_000
+"""An agent that reads such a task later than this claims it first."""
+UNCLAIMED_WAIT_MS: Final = 300
+"""A new owner waits so long before it sends a step that nobody claims: by then, whoever runs it has claimed it."""
 CHECKPOINT_EVERY: Final = 1.0
 """Between two checkpoints of a task that are stored."""
 
@@ -310,6 +316,7 @@ CLAIM_RESERVE: Final = CLAIM_TTL - (GATEWAY_RENEW_MOST + SILENT_AFTER + RECONNEC
 """What is left of a claim when an agent of a stopped node is back in time: for a busy machine."""
 
 assert CLAIM_RESERVE >= 0.5
+assert UNCLAIMED_WAIT_MS > 2 * CLAIM_LATER * 1000
 assert RETURN_WINDOW >= GATEWAY_RENEW_MOST
 assert HEARD_WITHIN > STATUS_INTERVAL
 assert HEARD_WITHIN < SILENT_AFTER

@@ -31,12 +31,14 @@ class Copy(NamedTuple):
     """An entry in a task stream: unread, pending under an agent, or delivered and pending nowhere.
 
     `known`: the owner remembers this entry as the one that it sent. `by_owner`: the node that sent it still is the owner.
+    `first`: its agent may begin without a claim.
     """
 
     attempt: int
     holder: int = UNREAD
     known: bool = False
     by_owner: bool = True
+    first: bool = False
 
 
 class Claim(NamedTuple):
@@ -46,12 +48,15 @@ class Claim(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """`to_owner`: the node that its envelope names as `reply_to` still is the owner."""
+    """`to_owner`: the node that its envelope names as `reply_to` still is the owner. `unclaimed`: it runs and has not claimed yet.
+    `died_in`: the attempt that it ran when it died."""
 
     life: str = UP
     at: str = IDLE
     attempt: int = 0
     to_owner: bool = False
+    unclaimed: bool = False
+    died_in: int = 0
 
 
 class State(NamedTuple):
@@ -67,6 +72,9 @@ class State(NamedTuple):
     agents: tuple[Agent, ...] = (Agent(), Agent())
     told: int = -2  # the agent that was told that its success is the outcome
     expired: bool = False  # closed so long ago that the head is gone
+    died_with: int = 0  # the attempt that the owner sent to an agent that is dead and buried
+    waits: bool = False  # the owner is new, and agents may run what they have not claimed yet
+    took_over: bool = False  # the owner does not know what the one before it sent
     faults: tuple[int, ...] = ()
 
 
@@ -114,6 +122,15 @@ class Dispatch(Model[State]):
     """It is told in that step only to the node that the head names; else the agent wakes the owner itself."""
     drops_after_wake: bool = True
     """That step drops the copy only if it told the owner."""
+    begins_unclaimed: bool = False
+    """An agent begins the first copy of the first attempt at once, and claims it a little later."""
+    claims_later: bool = True
+    first_copies: bool = True
+    """What a new owner finds unclaimed may have been sent before: it is claimed first."""
+    waits_for_claims: bool = True
+    """A new owner waits so long before it sends what nobody claims that every living agent has claimed what it runs."""
+    counts_the_unclaimed: bool = True
+    """What was pending under a dead agent is lost with it, as if it had been claimed."""
 
     LIMITED = (
         "agent_crashes", "agent_zombies", "owner_deaths", "owner_zombies", "losses", "lost_reads", "failures",
@@ -130,10 +147,15 @@ class Dispatch(Model[State]):
         names = [entry[:2] for entry in state.journal]
         if len(names) != len(set(names)):
             return "a name is recorded twice"
-        running = [a.attempt for a in state.agents if a.life == UP and a.at == RUNNING]
+        running = [
+            a.attempt for a in state.agents if a.life == UP and a.at == RUNNING and not (self.doubles and a.unclaimed)
+        ]
         # a claim that vanished excludes nobody: then an attempt may run twice, and one outcome is recorded
         if self.losses == 0 and len(running) != len(set(running)):
             return "one attempt runs on two living agents"
+        died = {a.died_in for a in state.agents if a.died_in}
+        if not (self.losses or self.owner_deaths or self.owner_zombies) and died.intersection(running):
+            return "an attempt that its agent died in runs again, and nobody counts that"
         return ""
 
     def same(self, state: State) -> State:
@@ -192,13 +214,33 @@ class Dispatch(Model[State]):
             return
         fresh = s.applied == end  # watch treats steps only after it has read what it missed
         held = s.claim is not None and s.claim.attempt >= fold.current
+        if s.waits and not held:
+            if not (self.claims_later and any(a.life == UP and a.unclaimed for a in s.agents)):
+                old = tuple(sorted(copy._replace(first=False) for copy in s.copies))
+                yield Step("the new owner has waited for claims", s._replace(waits=False, copies=old))
+            return
         if s.sent != fold.current and not held:
-            yield Step(f"owner sends #{fold.current}", _send(s, fold.current))
+            yield Step(f"owner sends #{fold.current}", _send(s, fold.current, first=self._may_begin(s, fold.current)))
         if fresh and self.rule_2 and _lost(s, fold.current):
-            for blame in (LOST, SPARED):  # or it waits for now: it may learn how much later
-                yield self._own_entry(s, ("attempt", fold.current, blame), f"watch rule 2: #{fold.current} is {blame}")
-        if fresh and not held and self.rule_3 and s.sent == fold.current:
+            yield from self._give_up(s, fold.current, "watch rule 2")
+        if fresh and not held and s.sent == fold.current and self._died_unclaimed(s, fold.current):
+            yield from self._give_up(s, fold.current, "watch: it was with an agent that died")
+        elif fresh and not held and self.rule_3 and s.sent == fold.current:
             yield from self._rule_3(s, fold.current)
+
+    def _may_begin(self, s: State, attempt: int) -> bool:
+        """Whether the copy that an owner sends first may begin without a claim."""
+        return self.begins_unclaimed and attempt == 1 and not (s.took_over and self.first_copies)
+
+    def _died_unclaimed(self, s: State, current: int) -> bool:
+        if not self.counts_the_unclaimed:
+            return False
+        dead = (c for c in s.copies if c.known and c.first and c.holder >= 0 and s.agents[c.holder].life != UP)
+        return s.died_with == current or any(dead)
+
+    def _give_up(self, s: State, current: int, label: str) -> Iterator[Step[State]]:
+        for blame in (LOST, SPARED):  # or it waits for now: it may learn how much later
+            yield self._own_entry(s, ("attempt", current, blame), f"{label}: #{current} is {blame}")
 
     def _own_entry(self, s: State, entry: tuple[str, int, str | int], label: str) -> Step[State]:
         after, status = self._append(s, entry)
@@ -248,6 +290,9 @@ class Dispatch(Model[State]):
                 if copy.holder == UNREAD:
                     taken = _with_copy(s, copy, copy._replace(holder=i))
                     yield Step(f"{name} reads #{copy.attempt}", _begin(taken, i, copy))
+                    if copy.first:  # that it claims first, as above, is as good: it does so with an old one
+                        begun = _agent(_begin(taken, i, copy), i, at=RUNNING, unclaimed=True)
+                        yield Step(f"{name} reads #{copy.attempt}, and begins", begun)
                     lost = self.spend(taken, "lost_reads")
                     if lost is not None:
                         yield Step(f"{name} reads #{copy.attempt}, THE REPLY IS LOST", lost, fault=True)
@@ -256,6 +301,8 @@ class Dispatch(Model[State]):
         elif agent.at == CLAIMING:
             yield self._claim(s, i, agent, name)
         elif agent.at == RUNNING:
+            if agent.unclaimed and self.claims_later and not s.expired:  # unknown to it: it runs on
+                yield self._claim(s, i, agent, name)
             yield from self._complete(s, i, agent, name)
         elif agent.at == REPORTING:
             wakes = 1 if self.wakes_arrive else 0
@@ -280,7 +327,7 @@ class Dispatch(Model[State]):
         else:
             answer, then = "run", RUNNING
             s = s._replace(claim=Claim(n, i))
-        return Step(f"{name} claims #{n}: {answer}", _agent(s, i, at=then))
+        return Step(f"{name} claims #{n}: {answer}", _agent(s, i, at=then, unclaimed=False))
 
     def _complete(self, s: State, i: int, agent: Agent, name: str) -> Iterator[Step[State]]:
         after, status = self._append(s, ("task", 0, i))
@@ -290,7 +337,7 @@ class Dispatch(Model[State]):
             after = after._replace(told=i)
         after, then = self._told(after, agent, status)
         label = f"{name} succeeds with #{agent.attempt}: {status}"
-        yield Step(label, _agent(after, i, at=then), wrong=wrong)
+        yield Step(label, _agent(after, i, at=then, unclaimed=False), wrong=wrong)
         if self._may_drop(agent, status):
             yield Step(f"{label}, dropped", _agent(_drop(after, i), i, at=ENDING), wrong=wrong)
         failing = self.spend(s, "failures")
@@ -301,7 +348,7 @@ class Dispatch(Model[State]):
                 wrong = "an agent is told that its failed attempt is recorded, but the step is over"
             after, then = self._told(after, agent, status)
             label = f"{name} fails #{agent.attempt}: {status}"
-            yield Step(label, _agent(after, i, at=then), fault=True, wrong=wrong)
+            yield Step(label, _agent(after, i, at=then, unclaimed=False), fault=True, wrong=wrong)
             if self._may_drop(agent, status):
                 yield Step(f"{label}, dropped", _agent(_drop(after, i), i, at=ENDING), fault=True, wrong=wrong)
 
@@ -321,7 +368,9 @@ class Dispatch(Model[State]):
     def _burying(self, s: State) -> Iterator[Step[State]]:
         for copy in dict.fromkeys(s.copies):
             if copy.holder >= 0 and s.agents[copy.holder].life != UP and self.bury:
-                yield Step("bury: what is pending under a gone agent", _without(s, copy))
+                died_with = copy.attempt if copy.known and copy.first else s.died_with
+                buried = _without(s, copy)._replace(died_with=died_with)
+                yield Step("bury: what is pending under a gone agent", buried)
             if copy.holder == NOWHERE and self.trim:
                 yield Step("bury: trims what is pending nowhere", _without(s, copy))
 
@@ -346,7 +395,10 @@ class Dispatch(Model[State]):
             others = any(a.life == UP for j, a in enumerate(s.agents) if j != i)
             if agent.life == UP and others:
                 if (after := self.spend(s, "agent_crashes")) is not None:
-                    gone = _agent(after, i, life=DEAD, at=IDLE, attempt=0, to_owner=False)
+                    died_in = agent.attempt if agent.at == RUNNING and not _over(s, agent.attempt) else 0
+                    gone = _agent(
+                        after, i, life=DEAD, at=IDLE, attempt=0, to_owner=False, unclaimed=False, died_in=died_in
+                    )
                     yield Step(f"AGENT {i} CRASHES", gone, fault=True)
                 if (after := self.spend(s, "agent_zombies")) is not None:
                     yield Step(f"AGENT {i} IS BELIEVED DEAD AND LIVES", _agent(after, i, life=ZOMBIE), fault=True)
@@ -359,13 +411,22 @@ class Dispatch(Model[State]):
             yield from self._vanish(after)
 
     def _replaced(self, s: State, zombie: int) -> State:
+        waits = self.begins_unclaimed and self.waits_for_claims
         copies = tuple(copy._replace(known=False, by_owner=False) for copy in s.copies)
         agents = tuple(agent._replace(to_owner=False) for agent in s.agents)
         end = len(s.journal)
         current = self._fold(s, end).current
         held = s.claim is not None and s.claim.attempt == current and not s.claim.past
         return s._replace(
-            copies=copies, agents=agents, applied=end, wakes=0, sent=current if held else 0, zombie_applied=zombie
+            copies=copies,
+            agents=agents,
+            applied=end,
+            wakes=0,
+            sent=current if held else 0,
+            zombie_applied=zombie,
+            died_with=0,
+            waits=waits,
+            took_over=self.begins_unclaimed,
         )
 
     def _vanish(self, s: State) -> Iterator[Step[State]]:
@@ -394,10 +455,14 @@ def _has(s: State, kind: str, n: int = 0) -> bool:
     return any(entry[0] == kind and entry[1] == n for entry in s.journal)
 
 
-def _send(s: State, attempt: int) -> State:
+def _over(s: State, attempt: int) -> bool:
+    return _has(s, "attempt", attempt) or _has(s, "task")
+
+
+def _send(s: State, attempt: int, *, first: bool = False) -> State:
     copies = tuple(copy._replace(known=False) for copy in s.copies)
     if len(copies) < MOST_COPIES:
-        copies = (*copies, Copy(attempt, UNREAD, True))
+        copies = (*copies, Copy(attempt, UNREAD, True, first=first))
     return s._replace(copies=copies, sent=attempt)
 
 
@@ -426,7 +491,7 @@ def _drop(s: State, i: int) -> State:
 
 
 def _idle(s: State, i: int) -> State:
-    return _agent(s, i, at=IDLE, attempt=0, to_owner=False)
+    return _agent(s, i, at=IDLE, attempt=0, to_owner=False, unclaimed=False)
 
 
 def _begin(s: State, i: int, copy: Copy) -> State:

@@ -19,6 +19,7 @@ from tests.model.ownership import Ownership
 from tests.model.renew import Renew
 from tests.model.restore import Restore
 
+UNCLAIMED: Final[dict[str, bool]] = {"one_script": True, "drops_in_script": True, "begins_unclaimed": True}
 SHORT: Final[dict[str, Model[Any]]] = {
     "dispatch: an agent and the owner die": Dispatch(agent_crashes=1, owner_deaths=1),
     "dispatch: an entry, a claim or a wake vanishes, an agent dies": Dispatch(losses=1, agent_crashes=1),
@@ -38,6 +39,16 @@ SHORT: Final[dict[str, Model[Any]]] = {
     ),
     "dispatch, in one script: an agent dies behind its append, and nobody polls": Dispatch(
         one_script=True, drops_in_script=True, agent_crashes=1, polls=False
+    ),
+    "dispatch, begun unclaimed: an agent and the owner die": Dispatch(**UNCLAIMED, agent_crashes=1, owner_deaths=1),
+    "dispatch, begun unclaimed: an entry, a claim or a wake vanishes, an agent dies": Dispatch(
+        **UNCLAIMED, losses=1, agent_crashes=1
+    ),
+    "dispatch, begun unclaimed: a replaced owner lives on, an agent dies": Dispatch(
+        **UNCLAIMED, owner_zombies=1, agent_crashes=1
+    ),
+    "dispatch, begun unclaimed: a second copy, and the workflow expires": Dispatch(
+        **UNCLAIMED, doubles=1, retention=True
     ),
     "ownership: a start for another node, a node dies": Ownership(others=True, crashes=1, spares=1),
     "ownership: a hand-over, a node dies": Ownership(born=True, drains=1, crashes=1, spares=1),
@@ -79,6 +90,12 @@ LONG: Final[dict[str, Model[Any]]] = {
     ),
     "dispatch, in one script: slow renewals, a zombie agent": Dispatch(
         one_script=True, drops_in_script=True, slow_renewals=1, agent_zombies=1, failures=1
+    ),
+    "dispatch, begun unclaimed: all of it": Dispatch(
+        **UNCLAIMED, agent_crashes=1, owner_zombies=1, losses=1, failures=1
+    ),
+    "dispatch, begun unclaimed: slow renewals, a zombie agent": Dispatch(
+        **UNCLAIMED, slow_renewals=1, agent_zombies=1, failures=1
     ),
     "dispatch: no wake ever arrives": Dispatch(wakes_arrive=False, agent_crashes=1, owner_zombies=1, losses=1),
     "ownership: three nodes": Ownership(nodes=3, others=True, crashes=1, losses=1),
@@ -124,6 +141,22 @@ KNOCK_OUTS: Final[dict[str, KnockOut]] = {
     "pending lists are read again": (Dispatch(lost_reads=1, pending_reread=False), NEVER_CLOSES),
     "bury": (Dispatch(agent_crashes=1, bury=False), "never again possible: nothing is left"),
     "a claim of the same attempt is busy": (Dispatch(doubles=1, busy=False), "one attempt runs on two"),
+    "begun unclaimed: it is claimed a little later": (
+        Dispatch(**UNCLAIMED, owner_deaths=1, claims_later=False),
+        "one attempt runs on two",
+    ),
+    "begun unclaimed: a new owner waits for claims": (
+        Dispatch(**UNCLAIMED, owner_deaths=1, waits_for_claims=False),
+        "one attempt runs on two",
+    ),
+    "begun unclaimed: not what may have been sent before": (
+        Dispatch(**UNCLAIMED, owner_deaths=1, first_copies=False),
+        "one attempt runs on two",
+    ),
+    "begun unclaimed: what is pending under a dead agent is lost with it": (
+        Dispatch(**UNCLAIMED, agent_crashes=1, counts_the_unclaimed=False),
+        "an attempt that its agent died in",
+    ),
     "a restart is marked": (Ownership(nodes=1, spares=1, restarts=1, crashes=1, marks=False), NEVER_CLOSES),
     "a restart's date": (
         Ownership(nodes=1, spares=1, restarts=1, crashes=1, slow_starts=1, mark_date=False),

@@ -117,7 +117,7 @@ class TaskReader:
         words = self._data_plane.queues.read_tasks(self._inbox, self.agent_id, slots.free, block)
         tasks = parse_tasks(await reader.read(*words))
         if tasks:
-            self.admit(self._inbox, tasks, None)
+            self._task_runner.admit(self.agent_id, self._inbox, tasks, new=self._registered())
 
     # ── for the poller ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nervenet import telemetry
 from nervenet.agent.deadlines import Deadlines
+from nervenet.agent.late_claims import LateClaims
 from nervenet.agent.running import Running
 from nervenet.agent.tracing import run_traced
 from nervenet.agent.verdicts import outcome_entry
@@ -28,7 +29,13 @@ from nervenet.streams.tasks.deliveries import Deliveries
 from nervenet.streams.tasks.outcomes import OutcomeRecorder
 from nervenet.streams.tasks.progress import ProgressPublisher
 from nervenet.telemetry.log_fields import bind_attempt
-from nervenet.timing import AGENT_RENEW_EVERY, BLOBS_RETRY, DATA_PLANE_RETRY, TASK_STOP_GRACE
+from nervenet.timing import (
+    AGENT_RENEW_EVERY,
+    BEGUN_UNCLAIMED_WITHIN_MS,
+    BLOBS_RETRY,
+    DATA_PLANE_RETRY,
+    TASK_STOP_GRACE,
+)
 from nervenet.wire import decode_envelope, decode_payload
 
 if TYPE_CHECKING:
@@ -86,6 +93,7 @@ class TaskRunner:
         self.claim_renewer: ClaimRenewer[Running] = ClaimRenewer(
             data_plane.journal, clock.monotonic, AGENT_RENEW_EVERY, self._claim_lost
         )
+        self._late_claims = LateClaims(self.claim_renewer.retake)
         self._claims_lost = data_plane.metrics.claims_lost
         self._claims = Claims(data_plane, self.deliveries, self.recorder, self, self._spawn)
 
@@ -94,9 +102,10 @@ class TaskRunner:
 
     # ── read → claimed ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def admit(self, agent_id: str, stream: bytes, delivered: Iterable[Delivered]) -> None:
-        """Claim what was read, all in one write. What is ours then starts."""
-        batch = []
+    def admit(self, agent_id: str, stream: bytes, delivered: Iterable[Delivered], *, new: bool = False) -> None:
+        """Claim what was read, all in one write. What is ours then starts. `new`: it was never read before, so it may start at once where
+        its owner allows that."""
+        batch, earliest = [], self._clock.now_ms() - BEGUN_UNCLAIMED_WITHIN_MS
         for one in delivered:
             running = self._recognise(agent_id, stream, one)
             if running is None:
@@ -107,11 +116,17 @@ class TaskRunner:
             capability = running.envelope.capability
             if self.slots.has_room(capability):
                 self.slots.start(capability)
-                batch.append(running)
+                envelope = running.envelope
+                if new and envelope.claim_later and envelope.agent_id == agent_id and envelope.enqueue_ms > earliest:
+                    self._late_claims.expect(running)
+                    self._claims.begin(running)
+                else:
+                    batch.append(running)
             else:
                 self._waiting[capability].append(running)
-        self._claims.claim(batch)
-        self._link.flush()
+        if batch:
+            self._claims.claim(batch)
+            self._link.flush()
 
     def _recognise(self, agent_id: str, stream: bytes, one: Delivered) -> Running | None:
         if (stream, one.id) in self.deliveries.in_hand:
@@ -152,7 +167,7 @@ class TaskRunner:
     # ── claimed → run → recorded ─────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, attempt: Running, checkpoint: bytes | None) -> None:
-        """The claim is ours: run the handler."""
+        """The claim is ours, or will be: run the handler."""
         attempt.started_ms = self._clock.now_ms()
         attempt.restored = None if checkpoint is None else self._checkpoint(attempt, checkpoint)
         attempt.announce = self._progress.announce
@@ -271,6 +286,7 @@ class TaskRunner:
         for running in self.running.values():
             running.cancel(StopReason.GONE)
         self._deadlines.close()
+        self._late_claims.close()
 
     # ── slots and tasks ──────────────────────────────────────────────────────────────────────────────────────────────
 

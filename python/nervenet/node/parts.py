@@ -142,7 +142,7 @@ class NodeParts:
             self.escalations,
             self.bookkeeping,
             self.children,
-            stop=self.dispatcher.tell_to_stop,
+            recall=self.dispatcher.recall,
             remember=self.remembered.remember_closed,
         )
         self.continue_as_new = ContinueAsNew(

@@ -59,6 +59,7 @@ class Envelope:
     hint: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     avoid: tuple[str, ...] = ()
+    claim_later: bool = False
 
     @property
     def task_id(self) -> str:
@@ -90,6 +91,7 @@ def encode_envelope(envelope: Envelope) -> bytes:
         enqueue_time=timestamp_fields(envelope.enqueue_ms),
         input_digest=envelope.digest,
         after_entry_id=envelope.after_entry_id,
+        claim_later=envelope.claim_later,
     ).SerializeToString()
 
 
@@ -111,6 +113,7 @@ def encode_varying(
     agent_id: str,
     enqueue_ms: int,
     after_entry_id: str,
+    claim_later: bool,
 ) -> bytes:
     """The other part, of an attempt without limits of time, hint and agents to avoid."""
     form, data, about = input
@@ -124,6 +127,7 @@ def encode_varying(
         enqueue_time={"seconds": enqueue_ms // 1000, "nanos": enqueue_ms % 1000 * 1_000_000},
         input_digest=digest,
         after_entry_id=after_entry_id,
+        claim_later=claim_later,
     ).SerializeToString()
 
 
@@ -149,6 +153,7 @@ def decode_envelope(data: bytes) -> Envelope:
         hint=m.hint,
         labels=dict(m.labels) if m.labels else {},
         avoid=tuple(m.avoid_agents) if m.avoid_agents else (),
+        claim_later=m.claim_later,
     )
 
 

@@ -253,7 +253,10 @@ type TaskEnvelope struct {
 	Checkpoint *Payload `protobuf:"bytes,18,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	// The id of the last journal entry that its owner had folded when it sent this. Where Redis may have lost something since, the outcome is
 	// recorded only behind that entry; empty = behind any.
-	AfterEntryId  string `protobuf:"bytes,19,opt,name=after_entry_id,json=afterEntryId,proto3" json:"after_entry_id,omitempty"`
+	AfterEntryId string `protobuf:"bytes,19,opt,name=after_entry_id,json=afterEntryId,proto3" json:"after_entry_id,omitempty"`
+	// Only one copy of this attempt was ever sent. The agent `agent_id`, if it reads it within a second, may run it before it has claimed it, and
+	// claims it 100 ms later if it still runs. An agent that ignores this claims it first, as any other task.
+	ClaimLater    bool `protobuf:"varint,20,opt,name=claim_later,json=claimLater,proto3" json:"claim_later,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -419,6 +422,13 @@ func (x *TaskEnvelope) GetAfterEntryId() string {
 		return x.AfterEntryId
 	}
 	return ""
+}
+
+func (x *TaskEnvelope) GetClaimLater() bool {
+	if x != nil {
+		return x.ClaimLater
+	}
+	return false
 }
 
 // The outcome of one attempt.
@@ -1183,7 +1193,7 @@ var File_nervenet_v1_task_proto protoreflect.FileDescriptor
 
 const file_nervenet_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x16nervenet/v1/task.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\"\x95\x06\n" +
+	"\x16nervenet/v1/task.proto\x12\vnervenet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nervenet/v1/common.proto\"\xb6\x06\n" +
 	"\fTaskEnvelope\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1f\n" +
 	"\vworkflow_id\x18\x02 \x01(\tR\n" +
@@ -1209,7 +1219,9 @@ const file_nervenet_v1_task_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x12 \x01(\v2\x14.nervenet.v1.PayloadR\n" +
 	"checkpoint\x12$\n" +
-	"\x0eafter_entry_id\x18\x13 \x01(\tR\fafterEntryId\x1a9\n" +
+	"\x0eafter_entry_id\x18\x13 \x01(\tR\fafterEntryId\x12\x1f\n" +
+	"\vclaim_later\x18\x14 \x01(\bR\n" +
+	"claimLater\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc4\x04\n" +

@@ -51,7 +51,7 @@ TASK_PHASE_RETRY: TaskPhase
 TASK_PHASE_HUMAN: TaskPhase
 
 class TaskEnvelope(_message.Message):
-    __slots__ = ("task_id", "workflow_id", "step", "capability", "attempt", "input", "trace", "deadline", "timeouts", "reply_to", "agent_id", "labels", "run", "avoid_agents", "hint", "enqueue_time", "input_digest", "checkpoint", "after_entry_id")
+    __slots__ = ("task_id", "workflow_id", "step", "capability", "attempt", "input", "trace", "deadline", "timeouts", "reply_to", "agent_id", "labels", "run", "avoid_agents", "hint", "enqueue_time", "input_digest", "checkpoint", "after_entry_id", "claim_later")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,7 @@ class TaskEnvelope(_message.Message):
     INPUT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     AFTER_ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    CLAIM_LATER_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     workflow_id: str
     step: str
@@ -97,7 +98,8 @@ class TaskEnvelope(_message.Message):
     input_digest: bytes
     checkpoint: _common_pb2.Payload
     after_entry_id: str
-    def __init__(self, task_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., attempt: _Optional[int] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., trace: _Optional[_Union[_common_pb2.TraceContext, _Mapping]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., reply_to: _Optional[str] = ..., agent_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ..., avoid_agents: _Optional[_Iterable[str]] = ..., hint: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., input_digest: _Optional[bytes] = ..., checkpoint: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., after_entry_id: _Optional[str] = ...) -> None: ...
+    claim_later: bool
+    def __init__(self, task_id: _Optional[str] = ..., workflow_id: _Optional[str] = ..., step: _Optional[str] = ..., capability: _Optional[str] = ..., attempt: _Optional[int] = ..., input: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., trace: _Optional[_Union[_common_pb2.TraceContext, _Mapping]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., timeouts: _Optional[_Union[_common_pb2.Timeouts, _Mapping]] = ..., reply_to: _Optional[str] = ..., agent_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., run: _Optional[int] = ..., avoid_agents: _Optional[_Iterable[str]] = ..., hint: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., input_digest: _Optional[bytes] = ..., checkpoint: _Optional[_Union[_common_pb2.Payload, _Mapping]] = ..., after_entry_id: _Optional[str] = ..., claim_later: bool = ...) -> None: ...
 
 class TaskResult(_message.Message):
     __slots__ = ("output", "failure", "question", "usage", "start_time", "end_time", "agent_id", "attempt", "capability", "input_digest", "schedule_time", "blame_percent")

@@ -245,6 +245,11 @@ export interface TaskEnvelope {
    * recorded only behind that entry; empty = behind any.
    */
   afterEntryId: string;
+  /**
+   * Only one copy of this attempt was ever sent. The agent `agent_id`, if it reads it within a second, may run it before it has claimed it, and
+   * claims it 100 ms later if it still runs. An agent that ignores this claims it first, as any other task.
+   */
+  claimLater: boolean;
 }
 
 export interface TaskEnvelope_LabelsEntry {
@@ -467,6 +472,7 @@ function createBaseTaskEnvelope(): TaskEnvelope {
     inputDigest: new Uint8Array(0),
     checkpoint: undefined,
     afterEntryId: "",
+    claimLater: false,
   };
 }
 
@@ -528,6 +534,9 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
     }
     if (message.afterEntryId !== "") {
       writer.uint32(154).string(message.afterEntryId);
+    }
+    if (message.claimLater !== false) {
+      writer.uint32(160).bool(message.claimLater);
     }
     return writer;
   },
@@ -700,6 +709,14 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
             message.afterEntryId = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.claimLater = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -778,6 +795,11 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
         : isSet(object.after_entry_id)
         ? globalThis.String(object.after_entry_id)
         : "",
+      claimLater: isSet(object.claimLater)
+        ? globalThis.Boolean(object.claimLater)
+        : isSet(object.claim_later)
+        ? globalThis.Boolean(object.claim_later)
+        : false,
     };
   },
 
@@ -846,6 +868,9 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
     if (message.afterEntryId !== "") {
       obj.afterEntryId = message.afterEntryId;
     }
+    if (message.claimLater !== false) {
+      obj.claimLater = message.claimLater;
+    }
     return obj;
   },
 
@@ -889,6 +914,7 @@ export const TaskEnvelope: MessageFns<TaskEnvelope> = {
       ? Payload.fromPartial(object.checkpoint)
       : undefined;
     message.afterEntryId = object.afterEntryId ?? "";
+    message.claimLater = object.claimLater ?? false;
     return message;
   },
 };

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from nervenet.node.workflows.attempt import DispatchedAttempt
 from nervenet.records import Attempt, Failure, FailureCode, Outcome
 from nervenet.redis_link.faults import LinkError
-from nervenet.timing import STOPPED_TASK_ASK_AGAIN
+from nervenet.streams.groups import ConsumerGroups
+from nervenet.timing import BEGUN_UNCLAIMED_WITHIN_MS, STOPPED_TASK_ASK_AGAIN, UNCLAIMED_WAIT_MS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ class _Withdrawal(NamedTuple):
 
     coordinator: Coordinator
     command: Withdraw
-    was_sent: bool
+    sent: DispatchedAttempt | None
     outcome: Outcome
 
 
@@ -47,6 +48,7 @@ class Attempts:
     def __init__(self, context: NodeContext, dispatcher: Dispatcher) -> None:
         self._context = context
         self._dispatcher = dispatcher
+        self._groups = ConsumerGroups(context.link, context.keys)
         self._withdrawals: deque[_Withdrawal] = deque()
         self._batches = 0
 
@@ -58,7 +60,7 @@ class Attempts:
         if command.at_ms > sent.sent_ms:
             sent.timers.append(self._context.timers.at(command.at_ms, self._send, coordinator, sent))
         elif not coordinator.dropped:
-            self._dispatcher.send(coordinator, sent, now_ms=sent.sent_ms)
+            self._dispatcher.send(coordinator, sent, first=True, now_ms=sent.sent_ms)
 
     def follow(self, coordinator: Coordinator, command: Dispatch) -> DispatchedAttempt:
         """Limit the time of an attempt."""
@@ -72,7 +74,7 @@ class Attempts:
 
     def _send(self, coordinator: Coordinator, sent: DispatchedAttempt) -> None:
         if not sent.over and not coordinator.dropped:
-            self._dispatcher.send(coordinator, sent)
+            self._dispatcher.send(coordinator, sent, first=True)
 
     # ── given up ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,9 +89,15 @@ class Attempts:
             self._context.spawn(self._end_if_unclaimed(coordinator, sent))
 
     async def _end_if_unclaimed(self, coordinator: Coordinator, sent: DispatchedAttempt) -> None:
+        if sent.claim_later and await self._is_read(sent):
+            return
         if not await self._holder(coordinator, sent.dispatch.step) and not sent.over:
             words = f"no agent took it within {sent.dispatch.options.queue_ms} ms"
             self.give_up(coordinator, sent, FailureCode.TIMEOUT, words, retryable=False)
+
+    async def _is_read(self, sent: DispatchedAttempt) -> bool:
+        """Whether its agent has read it, and so has begun it."""
+        return bool(sent.entry_id) and (await self._groups.place(sent.stream, sent.entry_id)).kind == "pending"
 
     def give_up(
         self,
@@ -121,9 +129,9 @@ class Attempts:
         capability, digest = ("", b"") if sent is None else (sent.dispatch.capability, sent.dispatch.digest)
         outcome = Outcome(None, failure, capability, digest, command.attempt)
         if command.wait:
-            self._context.spawn(self._stop_and_withdraw(coordinator, command, outcome))
+            self._context.spawn(self._stop_and_withdraw(coordinator, command, sent, outcome))
             return
-        self._withdrawals.append(_Withdrawal(coordinator, command, sent is not None, outcome))
+        self._withdrawals.append(_Withdrawal(coordinator, command, sent, outcome))
         if self._batches < MOST_BATCHES:
             self._batches += 1
             self._context.spawn(self._withdraw_all())
@@ -145,7 +153,7 @@ class Attempts:
 
     async def _withdraw_batch(self, batch: list[_Withdrawal]) -> None:
         coordinator = batch[0].coordinator
-        sent = [one.command.step for one in batch if one.was_sent]
+        sent = [one.command.step for one in batch if one.sent is not None]
         try:
             holders = await self._holders(coordinator, sent) if sent else {}
         except LinkError as error:
@@ -160,9 +168,17 @@ class Attempts:
                 _log.error("%s: %s is not withdrawn", coordinator.workflow_id, step, exc_info=answer)
             elif holder := holders.get(step):
                 self._dispatcher.tell_to_stop(coordinator, step, holder, attempt, "canceled")
+            elif one.sent is not None:  # an agent that has begun it stops when it claims it
+                self._dispatcher.take_back(one.sent)
 
-    async def _stop_and_withdraw(self, coordinator: Coordinator, command: Withdraw, outcome: Outcome) -> None:
+    async def _stop_and_withdraw(
+        self, coordinator: Coordinator, command: Withdraw, sent: DispatchedAttempt | None, outcome: Outcome
+    ) -> None:
         """The code waits until the agent has stopped."""
+        if sent is not None and sent.claim_later:
+            self._dispatcher.take_back(sent)
+            left = sent.sent_ms + BEGUN_UNCLAIMED_WITHIN_MS - self._context.clock.now_ms()
+            await asyncio.sleep(min(max(0, left), UNCLAIMED_WAIT_MS) / 1000)  # who has begun it has claimed it by then
         if holder := await self._holder(coordinator, command.step):
             await self._stopped(coordinator, command, holder, outcome)
         await coordinator.append(f"task:{command.step}", outcome)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.coordinator import Coordinator
     from nervenet.node.workflows.hosted import HostedWorkflows
     from nervenet.registry.table import TableChange
-    from nervenet.streams.heads import Claim
 
 _log = logging.getLogger(__name__)
 
@@ -125,9 +124,11 @@ class Blame:
 
     # ── how much a loss blames a task ────────────────────────────────────────────────────────────────────────────────
 
-    def of_loss(self, coordinator: Coordinator, sent: DispatchedAttempt, claim: Claim, *, proven: bool) -> int | None:
-        """Percent of blame, to be recorded with the loss of the claim's agent; None = not yet, look again soon."""
-        now, agent_id = self._context.clock.now_ms(), claim.agent_id
+    def of_loss(
+        self, coordinator: Coordinator, sent: DispatchedAttempt, agent_id: str, since_ms: int, *, proven: bool
+    ) -> int | None:
+        """Percent of blame, to be recorded with the loss of the agent that ran it since then; None = not yet, look again soon."""
+        now = self._context.clock.now_ms()
         pending = coordinator.machine.pending.get(sent.dispatch.step)
         row = pending.tally.row if pending is not None else ()
         sent.lost_ms = sent.lost_ms or now
@@ -138,7 +139,7 @@ class Blame:
         if board is None:
             board = self._boards[agent_id] = list(self._on_board(agent_id))
         lost = {agent_id, *(loss.agent_id for loss in row)}
-        since = min(claim.since_ms, sent.lost_ms - BLAME_WINDOW_MS)
+        since = min(since_ms, sent.lost_ms - BLAME_WINDOW_MS)
         gone = {a for a, d in self._deaths.items() if not d.node and not d.ordered and d.at_ms >= since}
         explained = {a for a in gone if max(self._boards.get(a, ()), default=0) >= LOST_LIMIT - 1}
         peers = max(1, sum(length >= len(row) for length in board), 0 if row else death.active)

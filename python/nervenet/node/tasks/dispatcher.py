@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nervenet.blobs import Blobs
-    from nervenet.durable import Dispatch
     from nervenet.node.context import NodeContext
     from nervenet.node.tasks.blame import Blame
     from nervenet.node.workflows.admission import Admission
@@ -72,10 +72,11 @@ class Dispatcher:
         sent: DispatchedAttempt,
         avoid: tuple[str, ...] = (),
         *,
+        first: bool = False,
         now_ms: int | None = None,
     ) -> None:
-        """Select an agent and send. Called again for the same attempt when its copy is lost. `now_ms`: for a caller who has just
-        asked the clock."""
+        """Select an agent and send. Called again for the same attempt when its copy is lost. `first`: nobody can have sent this attempt
+        before. `now_ms`: for a caller who has just asked the clock."""
         dispatch = sent.dispatch
         options = dispatch.options
         requirement = self._requirement(dispatch.capability, options.match, dispatch.version)
@@ -87,6 +88,7 @@ class Dispatcher:
         choice = self._pools.choose(requirement, policy, avoid=dispatch.avoid + avoid, sticky_key=options.sticky_key)
         if sent.agent_id:
             self.release(sent)
+        sent.claim_later = False
         now = sent.sent_ms = self._context.clock.now_ms() if now_ms is None else now_ms
         if apart and now < sent.due_ms + BLAME_SEPARATE_MS and (choice.agent is None or choice.agent.agent_id in apart):
             sent.entry_id = sent.stream = b""
@@ -99,7 +101,9 @@ class Dispatcher:
             sent.stream = b""
             self._context.timers.at(now + FULL_QUEUE_RETRY_MS, self._again, coordinator, sent, now)
             return
-        envelope = self._envelope(coordinator, dispatch, agent_id, now, dispatch.avoid if others else ())
+        # the node of a gateway claims at once: its agents may need the checkpoint
+        sent.claim_later = first and agent is not None and agent.stream == agent_id and dispatch.attempt == 1
+        envelope = self._envelope(coordinator, sent, now, dispatch.avoid if others else ())
         if agent is not None:
             sent.stream = self._inbox(agent.stream)
             self._pools.assign(agent_id, dispatch.capability, now)
@@ -178,12 +182,11 @@ class Dispatcher:
             found = self._inboxes[process_id] = self._context.keys.inbox(process_id)
         return found
 
-    def _envelope(
-        self, coordinator: Coordinator, dispatch: Dispatch, agent_id: str, now: int, avoid: tuple[str, ...]
-    ) -> bytes:
+    def _envelope(self, coordinator: Coordinator, sent: DispatchedAttempt, now: int, avoid: tuple[str, ...]) -> bytes:
         """The message to the agent. Most of them have no limits of time, hints or labels of their own: those are encoded straight,
         with what all steps of a run have in common encoded once."""
-        options, reply_to = dispatch.options, self._status.node_id
+        dispatch, agent_id, reply_to = sent.dispatch, sent.agent_id, self._status.node_id
+        options = dispatch.options
         plain = not (avoid or dispatch.hint or options.labels) and coordinator.story is None
         if plain and dispatch.total_due_ms is None and options.attempt_ms is None and options.heartbeat_ms is None:
             common = coordinator.envelope_part
@@ -203,6 +206,7 @@ class Dispatcher:
                 agent_id,
                 now,
                 coordinator.last_id,
+                sent.claim_later,
             )
         return encode_envelope(
             Envelope(
@@ -224,6 +228,7 @@ class Dispatcher:
                 hint=dispatch.hint,
                 labels={**coordinator.labels, **options.labels} if options.labels else coordinator.labels,
                 avoid=avoid,
+                claim_later=sent.claim_later,
             )
         )
 
@@ -334,6 +339,20 @@ class Dispatcher:
             sent.agent_id = ""
 
     # ── stopping what runs ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def recall(self, coordinator: Coordinator, sent: DispatchedAttempt, reason: str) -> None:
+        """Its run is over: its agent stops it, or does not get it."""
+        self.take_back(sent)
+        self.tell_to_stop(coordinator, sent.dispatch.step, sent.agent_id, sent.dispatch.attempt, reason)
+
+    def take_back(self, sent: DispatchedAttempt) -> None:
+        """Delete the copy of a step that is over, lest its agent begins it without a claim."""
+        if sent.claim_later and sent.entry_id:
+            self._context.spawn(self._take_back(sent.stream, sent.entry_id))
+
+    async def _take_back(self, stream: bytes, entry_id: bytes) -> None:
+        with suppress(LinkError):  # its agent claims it later, or has claimed it
+            await self._queues.drop(stream, entry_id)
 
     def tell_to_stop(self, coordinator: Coordinator, step: str, agent_id: str, attempt: int, reason: str) -> None:
         """Have an agent stop a task now. Without this the agent stops when it cannot renew its claim."""

@@ -24,10 +24,12 @@ from nervenet.redis_link.faults import LinkError, RedisRefused, Unreadable
 from nervenet.streams.groups import ConsumerGroups
 from nervenet.timing import (
     ATTEMPT_OVERTIME_MS,
+    BEGUN_UNCLAIMED_WITHIN_MS,
     DOUBTFUL_CLAIM_CHECK_MS,
     IDLE_WORKFLOW_CHECK_MS,
     PENDING_MONITOR_TICK,
     QUIET_WORKFLOW_UNLOADED_MS,
+    UNCLAIMED_WAIT_MS,
 )
 
 if TYPE_CHECKING:
@@ -282,7 +284,7 @@ class PendingMonitor:
             sent.claimed_by, sent.started_ms = claim.agent_id, claim.since_ms
             self._outliers.accepted(claim.agent_id)
             if case is Case.LOST:
-                self._lost(coordinator, sent, claim, dead)
+                self._lost(coordinator, sent, claim.agent_id, claim.since_ms, proven=dead)
                 return
             sent.lost_ms = 0
             if case is Case.OVERTIME:
@@ -294,18 +296,21 @@ class PendingMonitor:
             sent.claimed_by = ""
             if sent.entry_id:
                 self._context.spawn(self._find(coordinator, sent, sent.sent_ms))
-            elif not sent.stream:  # another owner sent it, and its claim is gone
+            elif (
+                not sent.stream and now_ms >= sent.sent_ms + UNCLAIMED_WAIT_MS
+            ):  # another owner sent it, and its claim is gone
                 self._dispatcher.send(coordinator, sent)
 
-    def _lost(self, coordinator: Coordinator, sent: DispatchedAttempt, claim: Claim, dead: bool) -> None:
-        blame = self._blame.of_loss(coordinator, sent, claim, proven=dead)
+    def _lost(
+        self, coordinator: Coordinator, sent: DispatchedAttempt, agent_id: str, since_ms: int, *, proven: bool
+    ) -> None:
+        """The agent that ran it since then is gone."""
+        blame = self._blame.of_loss(coordinator, sent, agent_id, since_ms, proven=proven)
         if blame is None:
             self._recheck_soon(coordinator)
             return
-        text = f"agent {claim.agent_id} {'died' if dead else 'went silent'}"
-        self._attempts.give_up(
-            coordinator, sent, FailureCode.AGENT_LOST, text, agent_id=claim.agent_id, blame_percent=blame
-        )
+        text = f"agent {agent_id} {'died' if proven else 'went silent'}"
+        self._attempts.give_up(coordinator, sent, FailureCode.AGENT_LOST, text, agent_id=agent_id, blame_percent=blame)
 
     def _recheck_soon(self, coordinator: Coordinator) -> None:
         """Its agent is no longer registered or connected, but the claim is still valid: look again soon, until it ends."""
@@ -335,7 +340,7 @@ class PendingMonitor:
             waits = place == "unread" or (place == "pending" and context.table.lives(consumer))
             if place == "unread":
                 self._dispatcher.name_again(sent)
-        if waits:
+        if waits or (sent.claim_later and not there and place != "unread" and self._began(coordinator, sent)):
             return
         _log.info("%s: %s was lost (%s), sent again", coordinator.workflow_id, sent, place)
         if place != "gone":
@@ -344,6 +349,17 @@ class PendingMonitor:
             avoid = (sent.agent_id,) if sent.agent_id else ()
             context.metrics.resent.child("late" if there and late else "lost").add()
             self._dispatcher.send(coordinator, sent, avoid)
+
+    def _began(self, coordinator: Coordinator, sent: DispatchedAttempt) -> bool:
+        """Its agent is gone, and may have run it without a claim. Whether that is so, or not clear yet."""
+        context, agent_id = self._context, sent.agent_id
+        if context.table.tombstone(agent_id) is not None:
+            self._lost(coordinator, sent, agent_id, sent.sent_ms, proven=True)
+            return True
+        if context.table.lives(agent_id) or context.clock.now_ms() >= sent.sent_ms + 2 * BEGUN_UNCLAIMED_WITHIN_MS:
+            return False  # it would have claimed it by now
+        self._recheck_soon(coordinator)
+        return True
 
     async def agent_gone(self, agent_id: str, *, proven: bool) -> None:
         """An agent is gone: look at once at what was sent to it, claimed by it, or read by it from a queue.

@@ -18,6 +18,7 @@ class DispatchedAttempt:
 
     __slots__ = (
         "agent_id",
+        "claim_later",
         "claimed_by",
         "dispatch",
         "due_ms",
@@ -40,6 +41,7 @@ class DispatchedAttempt:
         self.entry_id = b""
         self.agent_id = ""
         self.claimed_by = ""
+        self.claim_later = False  # the agent `agent_id` may run it before it claims it
         self.over = False
         self.timers: list[Timer | RoundItem[Any]] = []
 

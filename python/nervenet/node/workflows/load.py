@@ -26,12 +26,14 @@ from nervenet.node.workflows.tracing import export_recovered
 from nervenet.records import Cancel, Entry, Mismatch, Start, State, UnreadableEntry
 from nervenet.streams.answers import RawEntry
 from nervenet.streams.ownership import ClosedWorkflow
+from nervenet.timing import UNCLAIMED_WAIT_MS
 from nervenet.wire import decode_entry, encode_entry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from nervenet.definitions import Workflow
+    from nervenet.durable import Dispatch
     from nervenet.node.context import NodeContext
     from nervenet.node.workflows.admission import Admission
     from nervenet.node.workflows.bookkeeping import CloseBookkeeping
@@ -218,6 +220,8 @@ class Loader:
         if unloaded is not None and not known:
             self._lost(unloaded, True)
             return False
+        if adopted.status == "adopted":
+            known = len(raw)  # another node has carried out what came since
         return await self._host(about, adopted, head, raw[:known], raw[known:], unloaded)
 
     async def _host(
@@ -260,17 +264,32 @@ class Loader:
 
     def _continue(self, coordinator: Coordinator, adopted: Adopted, news: list[RawEntry]) -> None:
         """Carry out what is outstanding, then fold what arrived since it left memory."""
-        claims = adopted.claims
-        coordinator.continue_after_replay(lambda d: (c := claims.get(d.step)) is not None and c.attempt == d.attempt)
+        claims, now = adopted.claims, self._context.clock.now_ms()
+        unclaimed: list[Dispatch] = []
+
+        def is_with_an_agent(dispatch: Dispatch) -> bool:
+            claim = claims.get(dispatch.step)
+            if claim is not None and claim.attempt == dispatch.attempt:
+                return True
+            if dispatch.attempt > 1 or dispatch.at_ms > now:
+                return False
+            unclaimed.append(dispatch)  # its agent may have begun it a moment ago
+            return True
+
+        coordinator.continue_after_replay(is_with_an_agent)
+        if unclaimed:
+            self._context.timers.at(now + UNCLAIMED_WAIT_MS, self._look_soon, coordinator)
         if len(news) > ENTRIES_AT_A_TIME:
             coordinator.catch_up()
         else:
             for one in news:
                 coordinator.feed(one.n, one.ms, one.name, one.data)
         self._hosted.feed_early(coordinator)
-        now = self._context.clock.now_ms()
         if any(claim.until_ms < now for claim in claims.values()):  # its agent is gone: the next attempt is due
-            self._context.spawn(self._look_at([coordinator]))
+            self._look_soon(coordinator)
+
+    def _look_soon(self, coordinator: Coordinator) -> None:
+        self._context.spawn(self._look_at([coordinator]))
 
     def _recovered(self, coordinator: Coordinator, head: Head, dead: str | None, began_ns: int) -> None:
         """It was replayed, and this node is alive: this adoption does not count against the workflow."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nervenet.node.context import NodeContext
+    from nervenet.node.workflows.attempt import DispatchedAttempt
     from nervenet.node.workflows.bookkeeping import CloseBookkeeping
     from nervenet.node.workflows.children import Children
     from nervenet.node.workflows.coordinator import Coordinator
@@ -24,7 +25,7 @@ class RunEnd:
     """One for each node.
 
     Args:
-        stop: tells an agent to stop a task: coordinator, step, agent id, attempt, reason.
+        recall: has the agent of an attempt stop it, or not get it; why.
         remember: keeps a closed journal for some seconds, to be written back if Redis loses it.
     """
 
@@ -36,14 +37,14 @@ class RunEnd:
         bookkeeping: CloseBookkeeping,
         children: Children,
         *,
-        stop: Callable[[Coordinator, str, str, int, str], None],
+        recall: Callable[[Coordinator, DispatchedAttempt, str], None],
         remember: Callable[[Coordinator, Close], None],
     ) -> None:
         self._context = context
         self._hosted = hosted
         self._escalations = escalations
         self._bookkeeping = bookkeeping
-        self._stop = stop
+        self._recall = recall
         self._remember = remember
         self._children = children
 
@@ -67,9 +68,9 @@ class RunEnd:
 
     def release(self, coordinator: Coordinator, why: str) -> None:
         """Nothing of this run matters any more: agents stop, questions leave the list."""
-        for step, sent in coordinator.sent.items():
+        for sent in coordinator.sent.values():
             if sent.agent_id:
-                self._stop(coordinator, step, sent.agent_id, sent.dispatch.attempt, why)
+                self._recall(coordinator, sent, why)
         self._escalations.workflow_over(coordinator)
 
     def replace(self, old: Coordinator, new: Coordinator) -> None:

@@ -78,6 +78,12 @@ class Claims(Generic[_A]):
             reply = self._journal.claim_nowait(*attempt.key, attempt.agent_id)
             reply.add_done_callback(partial(self._answered, attempt))
 
+    def begin(self, attempt: _A, checkpoint: bytes | None = None) -> None:
+        """It runs here."""
+        self._host.start(attempt, checkpoint)
+        if attempt.started_ms:
+            self._metrics.claimed(attempt.capability, attempt.started_ms - attempt.enqueue_ms)
+
     def refuse(self, owner: str, key: AttemptKey, stream: bytes, entry_id: bytes) -> None:
         """Its envelope excludes the agent that read it: tell the owner, which chooses another one."""
         self._queues.refuse_nowait(owner, *key).add_done_callback(ignore_error)
@@ -110,9 +116,7 @@ class Claims(Generic[_A]):
 
     def _judge(self, attempt: _A, claimed: Claimed) -> None:
         if claimed.status == "run":
-            self._host.start(attempt, claimed.checkpoint)
-            if attempt.started_ms:
-                self._metrics.claimed(attempt.capability, attempt.started_ms - attempt.enqueue_ms)
+            self.begin(attempt, claimed.checkpoint)
         elif claimed.status == "unknown" and not self._recorder.is_forgotten(attempt):
             self._host.wait_for_head(attempt)
         else:

@@ -866,6 +866,22 @@ java.lang.String defaultValue) {
     }
   }
 
+  public static final int CLAIM_LATER_FIELD_NUMBER = 20;
+  private boolean claimLater_ = false;
+  /**
+   * <pre>
+   * Only one copy of this attempt was ever sent. The agent `agent_id`, if it reads it within a second, may run it before it has claimed it, and
+   * claims it 100 ms later if it still runs. An agent that ignores this claims it first, as any other task.
+   * </pre>
+   *
+   * <code>bool claim_later = 20 [json_name = "claimLater"];</code>
+   * @return The claimLater.
+   */
+  @java.lang.Override
+  public boolean getClaimLater() {
+    return claimLater_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -939,6 +955,9 @@ java.lang.String defaultValue) {
     }
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(afterEntryId_)) {
       com.google.protobuf.GeneratedMessageV3.writeString(output, 19, afterEntryId_);
+    }
+    if (claimLater_ != false) {
+      output.writeBool(20, claimLater_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -1027,6 +1046,10 @@ java.lang.String defaultValue) {
     if (!com.google.protobuf.GeneratedMessageV3.isStringEmpty(afterEntryId_)) {
       size += com.google.protobuf.GeneratedMessageV3.computeStringSize(19, afterEntryId_);
     }
+    if (claimLater_ != false) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeBoolSize(20, claimLater_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -1098,6 +1121,8 @@ java.lang.String defaultValue) {
     }
     if (!getAfterEntryId()
         .equals(other.getAfterEntryId())) return false;
+    if (getClaimLater()
+        != other.getClaimLater()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -1163,6 +1188,9 @@ java.lang.String defaultValue) {
     }
     hash = (37 * hash) + AFTER_ENTRY_ID_FIELD_NUMBER;
     hash = (53 * hash) + getAfterEntryId().hashCode();
+    hash = (37 * hash) + CLAIM_LATER_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
+        getClaimLater());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -1375,6 +1403,7 @@ java.lang.String defaultValue) {
         checkpointBuilder_ = null;
       }
       afterEntryId_ = "";
+      claimLater_ = false;
       return this;
     }
 
@@ -1485,6 +1514,9 @@ java.lang.String defaultValue) {
       }
       if (((from_bitField0_ & 0x00040000) != 0)) {
         result.afterEntryId_ = afterEntryId_;
+      }
+      if (((from_bitField0_ & 0x00080000) != 0)) {
+        result.claimLater_ = claimLater_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -1612,6 +1644,9 @@ java.lang.String defaultValue) {
         afterEntryId_ = other.afterEntryId_;
         bitField0_ |= 0x00040000;
         onChanged();
+      }
+      if (other.getClaimLater() != false) {
+        setClaimLater(other.getClaimLater());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1751,6 +1786,11 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00040000;
               break;
             } // case 154
+            case 160: {
+              claimLater_ = input.readBool();
+              bitField0_ |= 0x00080000;
+              break;
+            } // case 160
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -3881,6 +3921,53 @@ java.lang.String defaultValue) {
       checkByteStringIsUtf8(value);
       afterEntryId_ = value;
       bitField0_ |= 0x00040000;
+      onChanged();
+      return this;
+    }
+
+    private boolean claimLater_ ;
+    /**
+     * <pre>
+     * Only one copy of this attempt was ever sent. The agent `agent_id`, if it reads it within a second, may run it before it has claimed it, and
+     * claims it 100 ms later if it still runs. An agent that ignores this claims it first, as any other task.
+     * </pre>
+     *
+     * <code>bool claim_later = 20 [json_name = "claimLater"];</code>
+     * @return The claimLater.
+     */
+    @java.lang.Override
+    public boolean getClaimLater() {
+      return claimLater_;
+    }
+    /**
+     * <pre>
+     * Only one copy of this attempt was ever sent. The agent `agent_id`, if it reads it within a second, may run it before it has claimed it, and
+     * claims it 100 ms later if it still runs. An agent that ignores this claims it first, as any other task.
+     * </pre>
+     *
+     * <code>bool claim_later = 20 [json_name = "claimLater"];</code>
+     * @param value The claimLater to set.
+     * @return This builder for chaining.
+     */
+    public Builder setClaimLater(boolean value) {
+
+      claimLater_ = value;
+      bitField0_ |= 0x00080000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Only one copy of this attempt was ever sent. The agent `agent_id`, if it reads it within a second, may run it before it has claimed it, and
+     * claims it 100 ms later if it still runs. An agent that ignores this claims it first, as any other task.
+     * </pre>
+     *
+     * <code>bool claim_later = 20 [json_name = "claimLater"];</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearClaimLater() {
+      bitField0_ = (bitField0_ & ~0x00080000);
+      claimLater_ = false;
       onChanged();
       return this;
     }

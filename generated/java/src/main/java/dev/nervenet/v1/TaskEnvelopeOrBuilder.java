@@ -456,4 +456,15 @@ java.lang.String defaultValue);
    */
   com.google.protobuf.ByteString
       getAfterEntryIdBytes();
+
+  /**
+   * <pre>
+   * Only one copy of this attempt was ever sent. The agent `agent_id`, if it reads it within a second, may run it before it has claimed it, and
+   * claims it 100 ms later if it still runs. An agent that ignores this claims it first, as any other task.
+   * </pre>
+   *
+   * <code>bool claim_later = 20 [json_name = "claimLater"];</code>
+   * @return The claimLater.
+   */
+  boolean getClaimLater();
 }

@@ -62,7 +62,7 @@ public final class TaskOuterClass {
       "\n\026nervenet/v1/task.proto\022\013nervenet.v1\032\036g" +
       "oogle/protobuf/duration.proto\032\037google/pr" +
       "otobuf/timestamp.proto\032\030nervenet/v1/comm" +
-      "on.proto\"\225\006\n\014TaskEnvelope\022\027\n\007task_id\030\001 \001" +
+      "on.proto\"\266\006\n\014TaskEnvelope\022\027\n\007task_id\030\001 \001" +
       "(\tR\006taskId\022\037\n\013workflow_id\030\002 \001(\tR\nworkflo" +
       "wId\022\022\n\004step\030\003 \001(\tR\004step\022\036\n\ncapability\030\004 " +
       "\001(\tR\ncapability\022\030\n\007attempt\030\005 \001(\005R\007attemp" +
@@ -80,89 +80,90 @@ public final class TaskOuterClass {
       "pR\013enqueueTime\022!\n\014input_digest\030\021 \001(\014R\013in" +
       "putDigest\0224\n\ncheckpoint\030\022 \001(\0132\024.nervenet" +
       ".v1.PayloadR\ncheckpoint\022$\n\016after_entry_i" +
-      "d\030\023 \001(\tR\014afterEntryId\0329\n\013LabelsEntry\022\020\n\003" +
-      "key\030\001 \001(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001" +
-      "\"\304\004\n\nTaskResult\022.\n\006output\030\001 \001(\0132\024.nerven" +
-      "et.v1.PayloadH\000R\006output\0220\n\007failure\030\002 \001(\013" +
-      "2\024.nervenet.v1.FailureH\000R\007failure\0223\n\010que" +
-      "stion\030\003 \001(\0132\025.nervenet.v1.QuestionH\000R\010qu" +
-      "estion\022-\n\005usage\030\004 \003(\0132\027.nervenet.v1.Toke" +
-      "nUsageR\005usage\0229\n\nstart_time\030\005 \001(\0132\032.goog" +
-      "le.protobuf.TimestampR\tstartTime\0225\n\010end_" +
-      "time\030\006 \001(\0132\032.google.protobuf.TimestampR\007" +
-      "endTime\022\031\n\010agent_id\030\007 \001(\tR\007agentId\022\030\n\007at" +
-      "tempt\030\010 \001(\005R\007attempt\022\036\n\ncapability\030\t \001(\t" +
-      "R\ncapability\022!\n\014input_digest\030\n \001(\014R\013inpu" +
-      "tDigest\022?\n\rschedule_time\030\013 \001(\0132\032.google." +
-      "protobuf.TimestampR\014scheduleTime\022(\n\rblam" +
-      "e_percent\030\014 \001(\005H\001R\014blamePercent\210\001\001B\t\n\007ou" +
-      "tcomeB\020\n\016_blame_percent\"\271\003\n\010Question\022\022\n\004" +
-      "text\030\001 \001(\tR\004text\0223\n\006source\030\002 \001(\0162\033.nerve" +
-      "net.v1.QuestionSourceR\006source\022\030\n\007choices" +
-      "\030\003 \003(\tR\007choices\022.\n\007context\030\004 \001(\0132\024.nerve" +
-      "net.v1.PayloadR\007context\0224\n\nsuggestion\030\005 " +
-      "\001(\0132\024.nervenet.v1.PayloadR\nsuggestion\022#\n" +
-      "\ranswer_schema\030\006 \001(\tR\014answerSchema\022;\n\016de" +
-      "fault_answer\030\007 \001(\0132\024.nervenet.v1.Payload" +
-      "R\rdefaultAnswer\0226\n\010deadline\030\010 \001(\0132\032.goog" +
-      "le.protobuf.TimestampR\010deadline\022\032\n\010assig" +
-      "nee\030\t \001(\tR\010assignee\022.\n\007failure\030\n \001(\0132\024.n" +
-      "ervenet.v1.FailureR\007failure\"\340\002\n\014TaskProg" +
-      "ress\022\022\n\004step\030\001 \001(\tR\004step\022\030\n\007attempt\030\002 \001(" +
-      "\005R\007attempt\022\031\n\010agent_id\030\003 \001(\tR\007agentId\022\037\n" +
-      "\010fraction\030\004 \001(\001H\000R\010fraction\210\001\001\022\030\n\007messag" +
-      "e\030\005 \001(\tR\007message\022.\n\007partial\030\006 \001(\0132\024.nerv" +
-      "enet.v1.PayloadR\007partial\022)\n\020partial_sequ" +
-      "ence\030\007 \001(\003R\017partialSequence\022.\n\004time\030\010 \001(" +
-      "\0132\032.google.protobuf.TimestampR\004time\0224\n\nc" +
-      "heckpoint\030\t \001(\0132\024.nervenet.v1.PayloadR\nc" +
-      "heckpointB\013\n\t_fraction\"\252\001\n\010TaskSpan\022,\n\005p" +
-      "hase\030\001 \001(\0162\026.nervenet.v1.TaskPhaseR\005phas" +
-      "e\0229\n\nstart_time\030\002 \001(\0132\032.google.protobuf." +
-      "TimestampR\tstartTime\0225\n\010end_time\030\003 \001(\0132\032" +
-      ".google.protobuf.TimestampR\007endTime\"\370\010\n\004" +
-      "Task\022\027\n\007task_id\030\001 \001(\tR\006taskId\022\022\n\004step\030\002 " +
-      "\001(\tR\004step\022\036\n\ncapability\030\003 \001(\tR\ncapabilit" +
-      "y\022,\n\005state\030\004 \001(\0162\026.nervenet.v1.TaskState" +
-      "R\005state\022\030\n\007attempt\030\005 \001(\005R\007attempt\022\031\n\010age" +
-      "nt_id\030\006 \001(\tR\007agentId\022,\n\006output\030\007 \001(\0132\024.n" +
-      "ervenet.v1.PayloadR\006output\022.\n\007failure\030\010 " +
-      "\001(\0132\024.nervenet.v1.FailureR\007failure\022?\n\rsc" +
-      "hedule_time\030\t \001(\0132\032.google.protobuf.Time" +
-      "stampR\014scheduleTime\0229\n\nstart_time\030\n \001(\0132" +
-      "\032.google.protobuf.TimestampR\tstartTime\0225" +
-      "\n\010end_time\030\013 \001(\0132\032.google.protobuf.Times" +
-      "tampR\007endTime\022-\n\005usage\030\014 \003(\0132\027.nervenet." +
-      "v1.TokenUsageR\005usage\022\033\n\twaits_for\030\r \001(\tR" +
-      "\010waitsFor\022\037\n\010fraction\030\016 \001(\001H\000R\010fraction\210" +
-      "\001\001\022=\n\017failed_attempts\030\017 \003(\0132\024.nervenet.v" +
-      "1.FailureR\016failedAttempts\022#\n\rescalation_" +
-      "id\030\020 \001(\tR\014escalationId\022*\n\005input\030\021 \001(\0132\024." +
-      "nervenet.v1.PayloadR\005input\022#\n\rinput_prob" +
-      "lem\030\022 \001(\tR\014inputProblem\022+\n\005spans\030\023 \003(\0132\025" +
-      ".nervenet.v1.TaskSpanR\005spans\022B\n\017queued_d" +
-      "uration\030\024 \001(\0132\031.google.protobuf.Duration" +
-      "R\016queuedDuration\022<\n\014run_duration\030\025 \001(\0132\031" +
-      ".google.protobuf.DurationR\013runDuration\022@" +
-      "\n\016retry_duration\030\026 \001(\0132\031.google.protobuf" +
-      ".DurationR\rretryDuration\022@\n\016human_durati" +
-      "on\030\027 \001(\0132\031.google.protobuf.DurationR\rhum" +
-      "anDuration\022!\n\014max_attempts\030\030 \001(\005R\013maxAtt" +
-      "empts\022*\n\021child_workflow_id\030\031 \001(\tR\017childW" +
-      "orkflowIdB\013\n\t_fraction*\211\001\n\016QuestionSourc" +
-      "e\022\037\n\033QUESTION_SOURCE_UNSPECIFIED\020\000\022\034\n\030QU" +
-      "ESTION_SOURCE_WORKFLOW\020\001\022\031\n\025QUESTION_SOU" +
-      "RCE_AGENT\020\002\022\035\n\031QUESTION_SOURCE_EXHAUSTED" +
-      "\020\003*\302\001\n\tTaskState\022\032\n\026TASK_STATE_UNSPECIFI" +
-      "ED\020\000\022\025\n\021TASK_STATE_QUEUED\020\001\022\026\n\022TASK_STAT" +
-      "E_RUNNING\020\002\022 \n\034TASK_STATE_WAITING_FOR_HU" +
-      "MAN\020\003\022\030\n\024TASK_STATE_SUCCEEDED\020\004\022\025\n\021TASK_" +
-      "STATE_FAILED\020\005\022\027\n\023TASK_STATE_CANCELED\020\006*" +
-      "\202\001\n\tTaskPhase\022\032\n\026TASK_PHASE_UNSPECIFIED\020" +
-      "\000\022\025\n\021TASK_PHASE_QUEUED\020\001\022\026\n\022TASK_PHASE_R" +
-      "UNNING\020\002\022\024\n\020TASK_PHASE_RETRY\020\003\022\024\n\020TASK_P" +
-      "HASE_HUMAN\020\004B8\n\017dev.nervenet.v1P\001Z#nerve" +
-      "net.dev/nervenet/v1;nervenetv1b\006proto3"
+      "d\030\023 \001(\tR\014afterEntryId\022\037\n\013claim_later\030\024 \001" +
+      "(\010R\nclaimLater\0329\n\013LabelsEntry\022\020\n\003key\030\001 \001" +
+      "(\tR\003key\022\024\n\005value\030\002 \001(\tR\005value:\0028\001\"\304\004\n\nTa" +
+      "skResult\022.\n\006output\030\001 \001(\0132\024.nervenet.v1.P" +
+      "ayloadH\000R\006output\0220\n\007failure\030\002 \001(\0132\024.nerv" +
+      "enet.v1.FailureH\000R\007failure\0223\n\010question\030\003" +
+      " \001(\0132\025.nervenet.v1.QuestionH\000R\010question\022" +
+      "-\n\005usage\030\004 \003(\0132\027.nervenet.v1.TokenUsageR" +
+      "\005usage\0229\n\nstart_time\030\005 \001(\0132\032.google.prot" +
+      "obuf.TimestampR\tstartTime\0225\n\010end_time\030\006 " +
+      "\001(\0132\032.google.protobuf.TimestampR\007endTime" +
+      "\022\031\n\010agent_id\030\007 \001(\tR\007agentId\022\030\n\007attempt\030\010" +
+      " \001(\005R\007attempt\022\036\n\ncapability\030\t \001(\tR\ncapab" +
+      "ility\022!\n\014input_digest\030\n \001(\014R\013inputDigest" +
+      "\022?\n\rschedule_time\030\013 \001(\0132\032.google.protobu" +
+      "f.TimestampR\014scheduleTime\022(\n\rblame_perce" +
+      "nt\030\014 \001(\005H\001R\014blamePercent\210\001\001B\t\n\007outcomeB\020" +
+      "\n\016_blame_percent\"\271\003\n\010Question\022\022\n\004text\030\001 " +
+      "\001(\tR\004text\0223\n\006source\030\002 \001(\0162\033.nervenet.v1." +
+      "QuestionSourceR\006source\022\030\n\007choices\030\003 \003(\tR" +
+      "\007choices\022.\n\007context\030\004 \001(\0132\024.nervenet.v1." +
+      "PayloadR\007context\0224\n\nsuggestion\030\005 \001(\0132\024.n" +
+      "ervenet.v1.PayloadR\nsuggestion\022#\n\ranswer" +
+      "_schema\030\006 \001(\tR\014answerSchema\022;\n\016default_a" +
+      "nswer\030\007 \001(\0132\024.nervenet.v1.PayloadR\rdefau" +
+      "ltAnswer\0226\n\010deadline\030\010 \001(\0132\032.google.prot" +
+      "obuf.TimestampR\010deadline\022\032\n\010assignee\030\t \001" +
+      "(\tR\010assignee\022.\n\007failure\030\n \001(\0132\024.nervenet" +
+      ".v1.FailureR\007failure\"\340\002\n\014TaskProgress\022\022\n" +
+      "\004step\030\001 \001(\tR\004step\022\030\n\007attempt\030\002 \001(\005R\007atte" +
+      "mpt\022\031\n\010agent_id\030\003 \001(\tR\007agentId\022\037\n\010fracti" +
+      "on\030\004 \001(\001H\000R\010fraction\210\001\001\022\030\n\007message\030\005 \001(\t" +
+      "R\007message\022.\n\007partial\030\006 \001(\0132\024.nervenet.v1" +
+      ".PayloadR\007partial\022)\n\020partial_sequence\030\007 " +
+      "\001(\003R\017partialSequence\022.\n\004time\030\010 \001(\0132\032.goo" +
+      "gle.protobuf.TimestampR\004time\0224\n\ncheckpoi" +
+      "nt\030\t \001(\0132\024.nervenet.v1.PayloadR\ncheckpoi" +
+      "ntB\013\n\t_fraction\"\252\001\n\010TaskSpan\022,\n\005phase\030\001 " +
+      "\001(\0162\026.nervenet.v1.TaskPhaseR\005phase\0229\n\nst" +
+      "art_time\030\002 \001(\0132\032.google.protobuf.Timesta" +
+      "mpR\tstartTime\0225\n\010end_time\030\003 \001(\0132\032.google" +
+      ".protobuf.TimestampR\007endTime\"\370\010\n\004Task\022\027\n" +
+      "\007task_id\030\001 \001(\tR\006taskId\022\022\n\004step\030\002 \001(\tR\004st" +
+      "ep\022\036\n\ncapability\030\003 \001(\tR\ncapability\022,\n\005st" +
+      "ate\030\004 \001(\0162\026.nervenet.v1.TaskStateR\005state" +
+      "\022\030\n\007attempt\030\005 \001(\005R\007attempt\022\031\n\010agent_id\030\006" +
+      " \001(\tR\007agentId\022,\n\006output\030\007 \001(\0132\024.nervenet" +
+      ".v1.PayloadR\006output\022.\n\007failure\030\010 \001(\0132\024.n" +
+      "ervenet.v1.FailureR\007failure\022?\n\rschedule_" +
+      "time\030\t \001(\0132\032.google.protobuf.TimestampR\014" +
+      "scheduleTime\0229\n\nstart_time\030\n \001(\0132\032.googl" +
+      "e.protobuf.TimestampR\tstartTime\0225\n\010end_t" +
+      "ime\030\013 \001(\0132\032.google.protobuf.TimestampR\007e" +
+      "ndTime\022-\n\005usage\030\014 \003(\0132\027.nervenet.v1.Toke" +
+      "nUsageR\005usage\022\033\n\twaits_for\030\r \001(\tR\010waitsF" +
+      "or\022\037\n\010fraction\030\016 \001(\001H\000R\010fraction\210\001\001\022=\n\017f" +
+      "ailed_attempts\030\017 \003(\0132\024.nervenet.v1.Failu" +
+      "reR\016failedAttempts\022#\n\rescalation_id\030\020 \001(" +
+      "\tR\014escalationId\022*\n\005input\030\021 \001(\0132\024.nervene" +
+      "t.v1.PayloadR\005input\022#\n\rinput_problem\030\022 \001" +
+      "(\tR\014inputProblem\022+\n\005spans\030\023 \003(\0132\025.nerven" +
+      "et.v1.TaskSpanR\005spans\022B\n\017queued_duration" +
+      "\030\024 \001(\0132\031.google.protobuf.DurationR\016queue" +
+      "dDuration\022<\n\014run_duration\030\025 \001(\0132\031.google" +
+      ".protobuf.DurationR\013runDuration\022@\n\016retry" +
+      "_duration\030\026 \001(\0132\031.google.protobuf.Durati" +
+      "onR\rretryDuration\022@\n\016human_duration\030\027 \001(" +
+      "\0132\031.google.protobuf.DurationR\rhumanDurat" +
+      "ion\022!\n\014max_attempts\030\030 \001(\005R\013maxAttempts\022*" +
+      "\n\021child_workflow_id\030\031 \001(\tR\017childWorkflow" +
+      "IdB\013\n\t_fraction*\211\001\n\016QuestionSource\022\037\n\033QU" +
+      "ESTION_SOURCE_UNSPECIFIED\020\000\022\034\n\030QUESTION_" +
+      "SOURCE_WORKFLOW\020\001\022\031\n\025QUESTION_SOURCE_AGE" +
+      "NT\020\002\022\035\n\031QUESTION_SOURCE_EXHAUSTED\020\003*\302\001\n\t" +
+      "TaskState\022\032\n\026TASK_STATE_UNSPECIFIED\020\000\022\025\n" +
+      "\021TASK_STATE_QUEUED\020\001\022\026\n\022TASK_STATE_RUNNI" +
+      "NG\020\002\022 \n\034TASK_STATE_WAITING_FOR_HUMAN\020\003\022\030" +
+      "\n\024TASK_STATE_SUCCEEDED\020\004\022\025\n\021TASK_STATE_F" +
+      "AILED\020\005\022\027\n\023TASK_STATE_CANCELED\020\006*\202\001\n\tTas" +
+      "kPhase\022\032\n\026TASK_PHASE_UNSPECIFIED\020\000\022\025\n\021TA" +
+      "SK_PHASE_QUEUED\020\001\022\026\n\022TASK_PHASE_RUNNING\020" +
+      "\002\022\024\n\020TASK_PHASE_RETRY\020\003\022\024\n\020TASK_PHASE_HU" +
+      "MAN\020\004B8\n\017dev.nervenet.v1P\001Z#nervenet.dev" +
+      "/nervenet/v1;nervenetv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -176,7 +177,7 @@ public final class TaskOuterClass {
     internal_static_nervenet_v1_TaskEnvelope_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessageV3.FieldAccessorTable(
         internal_static_nervenet_v1_TaskEnvelope_descriptor,
-        new java.lang.String[] { "TaskId", "WorkflowId", "Step", "Capability", "Attempt", "Input", "Trace", "Deadline", "Timeouts", "ReplyTo", "AgentId", "Labels", "Run", "AvoidAgents", "Hint", "EnqueueTime", "InputDigest", "Checkpoint", "AfterEntryId", });
+        new java.lang.String[] { "TaskId", "WorkflowId", "Step", "Capability", "Attempt", "Input", "Trace", "Deadline", "Timeouts", "ReplyTo", "AgentId", "Labels", "Run", "AvoidAgents", "Hint", "EnqueueTime", "InputDigest", "Checkpoint", "AfterEntryId", "ClaimLater", });
     internal_static_nervenet_v1_TaskEnvelope_LabelsEntry_descriptor =
       internal_static_nervenet_v1_TaskEnvelope_descriptor.getNestedTypes().get(0);
     internal_static_nervenet_v1_TaskEnvelope_LabelsEntry_fieldAccessorTable = new
