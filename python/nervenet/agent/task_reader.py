@@ -118,6 +118,8 @@ class TaskReader:
         tasks = parse_tasks(await reader.read(*words))
         if tasks:
             self._task_runner.admit(self.agent_id, self._inbox, tasks, new=self._registered())
+            if len(tasks) == 1:
+                await asyncio.sleep(0)  # it has begun, and if it is short, its outcome is sent before the next read
 
     # ── for the poller ───────────────────────────────────────────────────────────────────────────────────────────────
 
