@@ -79,6 +79,17 @@ async def test_adoptions_that_no_entry_followed_are_counted(store: DataPlane) ->
     assert adopted.head.adoptions == 1
 
 
+async def test_a_node_that_takes_its_workflow_back_lives_and_counts_for_no_death(store: DataPlane) -> None:
+    workflow = await store.start()
+    await store.journal.adopt(workflow, OTHER, OWNER)
+    back = await store.journal.adopt(workflow, OWNER, OTHER)
+    assert back.head is not None
+    assert back.head.adoptions == 1
+    after = await store.journal.adopt(workflow, THIRD, OWNER)
+    assert after.head is not None
+    assert after.head.adoptions == 2
+
+
 async def test_a_hand_over_is_no_adoption_and_the_target_loads_it(store: DataPlane) -> None:
     workflow = await store.start()
     assert await store.ownership.move(workflow, OTHER, OWNER) == ("moved", OTHER)

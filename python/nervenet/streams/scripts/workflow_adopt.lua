@@ -2,7 +2,7 @@
 -- Takes a workflow over from an owner that is gone (compare-and-set), and hands out what a replay begins with. The
 -- owner itself loads its workflow by the same script.
 --
--- KEYS[1]  nn:<ns>:wf:{<id>}           head: owner, closed, last, adoptions, adopted_at, …, c:<step> → claim
+-- KEYS[1]  nn:<ns>:wf:{<id>}           head: owner, closed, last, adoptions, adopted_at, adopted_from, …, c:<step> → claim
 -- KEYS[2]  nn:<ns>:wf:{<id>}:journal   stream: n = entry name, e = entry
 -- ARGV     new owner, expected owner, most entries, most bytes of entries
 -- Answers  {status, {head field, value, …}, {claim field, value, …}, {{journal id, {'n', name, 'e', entry}}, …}}
@@ -11,6 +11,7 @@
 --
 -- `adoptions` counts those in a row that neither an entry followed nor the word of the node that it has replayed the
 -- workflow and lives (it empties `adopted_at`): a workflow that kills its nodes shows in it, one that only waits does not.
+-- `adopted_from` is the owner before the first of them. If it takes the workflow back, it lives, and stands for no death.
 local head, me = KEYS[1], ARGV[1]
 local fields, claims, at, status = {}, {}, {}, 'adopted'
 local all = redis.call('HGETALL', head)
@@ -41,7 +42,11 @@ elseif value('owner') ~= ARGV[2] then
   return {'refused', fields, claims, {}}
 else
   local last, count = value('last'), 1
-  if value('adopted_at') == last then
+  if value('adopted_at') ~= last then
+    redis.call('HSET', head, 'adopted_from', ARGV[2])
+  elseif value('adopted_from') == me then
+    count = value('adoptions') + 0
+  else
     count = value('adoptions') + 1
   end
   redis.call('HSET', head, 'owner', me, 'adoptions', string.format('%.0f', count), 'adopted_at', last)
