@@ -256,10 +256,15 @@ class Schedule:
                     await node.process.run(said(walk()))
             if self.archive is not None:
                 await self._complete(self.archive)
-            living = {name for member in self.members if member.alive and (name := self._id(member))}
-            if not list(self.ledger.leaks(living)):
-                return
+            if not self._leaks():
+                await asyncio.sleep(1.0)  # a walk may have left a command on its way (seed 9600823)
+                if not self._leaks():
+                    return
             await asyncio.sleep(START_GRACE_MS / 1000 if self._might_begin() else 3.0)
+
+    def _leaks(self) -> list[str]:
+        living = {name for member in self.members if member.alive and (name := self._id(member))}
+        return list(self.ledger.leaks(living))
 
     async def _unload(self) -> None:
         """Now and then, what waits at a node leaves memory: a part of it, and some of that is wanted again at once."""

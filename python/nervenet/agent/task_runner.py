@@ -116,8 +116,7 @@ class TaskRunner:
             capability = running.envelope.capability
             if self.slots.has_room(capability):
                 self.slots.start(capability)
-                envelope = running.envelope
-                if new and envelope.claim_later and envelope.agent_id == agent_id and envelope.enqueue_ms > earliest:
+                if new and running.envelope.enqueue_ms > earliest and self._may_begin(running):
                     self._late_claims.expect(running)
                     self._claims.begin(running)
                 else:
@@ -127,6 +126,12 @@ class TaskRunner:
         if batch:
             self._claims.claim(batch)
             self._link.flush()
+
+    def _may_begin(self, running: Running) -> bool:
+        """Whether it may run before it is claimed: this is its only copy."""
+        envelope = running.envelope
+        mine = envelope.claim_later and envelope.agent_id == running.agent_id
+        return mine and not self._late_claims.begun_lately(running)
 
     def _recognise(self, agent_id: str, stream: bytes, one: Delivered) -> Running | None:
         if (stream, one.id) in self.deliveries.in_hand:

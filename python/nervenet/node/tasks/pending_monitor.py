@@ -24,7 +24,7 @@ from nervenet.redis_link.faults import LinkError, RedisRefused, Unreadable
 from nervenet.streams.groups import ConsumerGroups
 from nervenet.timing import (
     ATTEMPT_OVERTIME_MS,
-    BEGUN_UNCLAIMED_WITHIN_MS,
+    CLAIM_TTL_MS,
     DOUBTFUL_CLAIM_CHECK_MS,
     IDLE_WORKFLOW_CHECK_MS,
     PENDING_MONITOR_TICK,
@@ -327,6 +327,8 @@ class PendingMonitor:
         place, consumer = await self._groups.place(stream, entry_id)
         if not _still(coordinator, sent, at_ms):
             return
+        if sent.claim_later and self._may_run(coordinator, sent, place):
+            return
         accept_ms = sent.dispatch.options.accept_ms
         late = accept_ms is not None and context.clock.now_ms() >= at_ms + accept_ms
         there = False
@@ -340,7 +342,7 @@ class PendingMonitor:
             waits = place == "unread" or (place == "pending" and context.table.lives(consumer))
             if place == "unread":
                 self._dispatcher.name_again(sent)
-        if waits or (sent.claim_later and not there and place != "unread" and self._began(coordinator, sent)):
+        if waits:
             return
         _log.info("%s: %s was lost (%s), sent again", coordinator.workflow_id, sent, place)
         if place != "gone":
@@ -350,15 +352,20 @@ class PendingMonitor:
             context.metrics.resent.child("late" if there and late else "lost").add()
             self._dispatcher.send(coordinator, sent, avoid)
 
-    def _began(self, coordinator: Coordinator, sent: DispatchedAttempt) -> bool:
-        """Its agent is gone, and may have run it without a claim. Whether that is so, or not clear yet."""
+    def _may_run(self, coordinator: Coordinator, sent: DispatchedAttempt, place: str) -> bool:
+        """Its agent may have begun it without a claim: that it has read it counts as a claim, which lasts as long as any."""
         context, agent_id = self._context, sent.agent_id
-        if context.table.tombstone(agent_id) is not None:
-            self._lost(coordinator, sent, agent_id, sent.sent_ms, proven=True)
-            return True
-        if context.table.lives(agent_id) or context.clock.now_ms() >= sent.sent_ms + 2 * BEGUN_UNCLAIMED_WITHIN_MS:
-            return False  # it would have claimed it by now
-        self._recheck_soon(coordinator)
+        lives = context.table.lives(agent_id)
+        if place == "unread" or (lives and place != "pending"):
+            return False
+        proven = context.table.tombstone(agent_id) is not None
+        over = context.clock.now_ms() >= sent.sent_ms + CLAIM_TTL_MS
+        if lives and not proven:
+            return not over
+        if proven or over:
+            self._lost(coordinator, sent, agent_id, sent.sent_ms, proven=proven)
+        else:
+            self._recheck_soon(coordinator)
         return True
 
     async def agent_gone(self, agent_id: str, *, proven: bool) -> None:
