@@ -202,7 +202,7 @@ class Starter:
         if plans and self._context.link.in_order:
             made = await self._create_at_once(plans)
         left = [p for p in plans if (found := made.get(id(p))) is None or isinstance(found, LinkError)]
-        each = await asyncio.gather(*map(self._create_in_order, left), return_exceptions=True) if left else ()
+        each = await asyncio.gather(*map(self._create_patiently, left), return_exceptions=True) if left else ()
         return made | {id(plan): _raised(one) for plan, one in zip(left, each, strict=True)}
 
     async def _create_at_once(self, plans: list[Plan]) -> dict[int, _Made | Exception]:
@@ -212,9 +212,20 @@ class Starter:
         self._context.link.flush()
         return {id(plan): _made(answer) for plan, answer in zip(plans, await settled(replies), strict=True)}
 
-    async def _create_in_order(self, plan: Plan) -> _Made:
+    async def _create_patiently(self, plan: Plan) -> _Made:
+        """A start that Redis did not answer. If it lost something, another node may have accepted the same start, and writes it back."""
+        score = await self._list(plan)
+        left_ms = self._context.status.doubted_until_ms - self._context.clock.now_ms()
+        await asyncio.sleep(max(0, left_ms) / 1000)
+        return _Made(await self._context.journal.create(plan.new_workflow(score, score)), score)
+
+    async def _list(self, plan: Plan) -> int:
         score = await self._context.ownership.running_add(plan.request.workflow_id)
         await self._context.ownership.own(plan.owner, plan.request.workflow_id)
+        return score
+
+    async def _create_in_order(self, plan: Plan) -> _Made:
+        score = await self._list(plan)
         return _Made(await self._context.journal.create(plan.new_workflow(score, score)), score)
 
     def _begin(self, plan: Plan, created: Created) -> Started | Exception:
