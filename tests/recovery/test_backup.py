@@ -15,7 +15,7 @@ from nervenet import Client, Resolution
 from nervenet.dev.servers import Server, etcd, valkey
 from nervenet.errors import NotFound
 from tests.recovery import backup_app as app
-from tests.support.mesh import ProcessMesh, settled
+from tests.support.mesh import ProcessMesh, claimed, settled
 from tests.support.redis_servers import reached, say
 
 APP = "tests/recovery/backup_app.py"
@@ -88,11 +88,12 @@ async def _under_way(client: Client, mesh: ProcessMesh) -> None:
     assert await client.run(app.short, "over", id="short-over") == "draft of over"
     letters = await client.start_many(app.letter, {f"letter-{n}": f"letter-{n}" for n in range(4)})
     asking = await client.start(app.question, "question-1", id="question-1")
-    await client.start(app.long, "long-1", id="long-1")
+    copying = await client.start(app.long, "long-1", id="long-1")
     for n in range(len(letters)):
         await mesh.effect(f"letter-{n}", "drafted")
     await settled(asking, "WAITING_FOR_HUMAN", mesh)
     await mesh.effect("long-1", "copying #1")
+    await claimed(copying, mesh)
 
 
 async def _afterwards(client: Client) -> None:

@@ -11,7 +11,7 @@ import pytest
 from nervenet.node.recovery.failure_detector import proves, successors
 from nervenet.node.served import ProbeResult
 from tests.mesh import stories
-from tests.support.mesh import ProcessMesh, owner_of
+from tests.support.mesh import ProcessMesh, claimed, owner_of
 from tests.support.waiting import until
 
 
@@ -49,6 +49,7 @@ async def test_a_killed_node_and_then_a_killed_agent_are_buried_by_proof_and_the
     async with host.client() as client:
         run = await client.start(stories.errand, "eve", id="errand")
         await host.effect("eve", "said #1")
+        await claimed(run, host)
         owner = await owner_of(run, list(nodes))
         owner.kill(signal.SIGKILL)
         others = [node for node in nodes if node is not owner]

@@ -162,6 +162,15 @@ async def settled(run: WorkflowHandle[Any], state: str, mesh: ProcessMesh, withi
     return found
 
 
+async def claimed(run: WorkflowHandle[Any], mesh: ProcessMesh, within: float = 20) -> None:
+    """Wait until an agent has claimed a step of it: it runs for a tenth of a second, and everybody knows who runs it."""
+
+    async def somebody_runs_it() -> bool:
+        return any(wait.HasField("alive_time") for wait in (await run.info()).message.waits)
+
+    await until(somebody_runs_it, f"an agent has claimed a step of {run.id}", within, mesh)
+
+
 async def owner_of(run: WorkflowHandle[Any], nodes: list[NervenetProcess]) -> NervenetProcess:
     """The node that runs it."""
     node_id = (await run.info()).node_id
