@@ -36,7 +36,7 @@ CLAIM_LATER: Final = 0.1
 BEGUN_UNCLAIMED_WITHIN_MS: Final = 1_000
 """An agent that reads such a task later than this claims it first."""
 UNCLAIMED_WAIT_MS: Final = 300
-"""A new owner waits so long before it sends a step that nobody claims: by then, whoever runs it has claimed it."""
+"""A new owner waits so long before it sends a step that nobody claims: by then, an agent that runs it has claimed it."""
 CHECKPOINT_EVERY: Final = 1.0
 """Between two checkpoints of a task that are stored."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs what was read: claim, handler, outcome. One asyncio task for each attempt that runs.
+"""Runs what was read: claim, handler, outcome; or handler, claim, outcome (`late_claims.py`). One asyncio task for each attempt that runs.
 
 `streams/tasks` has the protocol; this module knows slots, executors and what a stop means.
 """

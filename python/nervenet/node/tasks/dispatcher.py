@@ -2,8 +2,9 @@
 """Sends attempts to agents: selects an agent and appends the envelope to its inbox, or to the queue of the requirement.
 
 It hides selection, envelopes and what happens when an inbox no longer exists. Nothing is written to the journal before or
-after. The pending monitor finds a copy that was lost, and the claim turns a second copy away. One command per attempt,
-no task, no await: the reply comes to a callback that stores the entry's id.
+after. The pending monitor finds a copy that was lost, and the claim turns a second copy away; the first copy of a first
+attempt may begin before it is claimed (decision 0064). One command per attempt, no task, no await: the reply comes to a
+callback that stores the entry's id.
 """
 
 from __future__ import annotations
@@ -346,7 +347,7 @@ class Dispatcher:
         self.tell_to_stop(coordinator, sent.dispatch.step, sent.agent_id, sent.dispatch.attempt, reason)
 
     def take_back(self, sent: DispatchedAttempt) -> None:
-        """Delete the copy of a step that is over, lest its agent begins it without a claim."""
+        """Delete the copy of a step that is over: its agent would begin it without a claim."""
         if sent.claim_later and sent.entry_id:
             self._context.spawn(self._take_back(sent.stream, sent.entry_id))
 
