@@ -296,10 +296,8 @@ class PendingMonitor:
             sent.claimed_by = ""
             if sent.entry_id:
                 self._context.spawn(self._find(coordinator, sent, sent.sent_ms))
-            elif (
-                not sent.stream and now_ms >= sent.sent_ms + UNCLAIMED_WAIT_MS
-            ):  # another owner sent it, and its claim is gone
-                self._dispatcher.send(coordinator, sent)
+            elif not sent.stream and now_ms >= sent.sent_ms + UNCLAIMED_WAIT_MS:
+                self._dispatcher.send(coordinator, sent)  # another owner sent it, and its claim is gone
 
     def _lost(
         self, coordinator: Coordinator, sent: DispatchedAttempt, agent_id: str, since_ms: int, *, proven: bool

@@ -206,7 +206,7 @@ class Coordinator(OwnedJournal):
         return True
 
     def continue_after_replay(self, skip: Callable[[Dispatch], bool]) -> None:
-        """After a replay: carry out what is outstanding, except dispatches whose attempt an agent holds."""
+        """After a replay: carry out what is outstanding, except dispatches whose attempt an agent may run: those are followed only."""
         self.recovered = True
         self._arm_timeout()
         wanted: list[Command] = []

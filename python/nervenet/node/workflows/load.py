@@ -264,19 +264,19 @@ class Loader:
 
     def _continue(self, coordinator: Coordinator, adopted: Adopted, news: list[RawEntry]) -> None:
         """Carry out what is outstanding, then fold what arrived since it left memory."""
-        claims, now = adopted.claims, self._context.clock.now_ms()
-        unclaimed: list[Dispatch] = []
+        claims, now, unclaimed = adopted.claims, self._context.clock.now_ms(), False
 
-        def is_with_an_agent(dispatch: Dispatch) -> bool:
+        def may_run(dispatch: Dispatch) -> bool:
+            nonlocal unclaimed
             claim = claims.get(dispatch.step)
             if claim is not None and claim.attempt == dispatch.attempt:
                 return True
-            if dispatch.attempt > 1 or dispatch.at_ms > now:
-                return False
-            unclaimed.append(dispatch)  # its agent may have begun it a moment ago
-            return True
+            begun = dispatch.attempt == 1 and dispatch.at_ms <= now  # perhaps, a moment ago
+            unclaimed = unclaimed or begun
+            return begun
 
-        coordinator.continue_after_replay(is_with_an_agent)
+        coordinator.continue_after_replay(may_run)
+        now = self._context.clock.now_ms()
         if unclaimed:
             self._context.timers.at(now + UNCLAIMED_WAIT_MS, self._look_soon, coordinator)
         if len(news) > ENTRIES_AT_A_TIME:
