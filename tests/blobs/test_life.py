@@ -171,7 +171,7 @@ async def test_callers_cannot_name_a_value_of_the_store(world: World) -> None:
         await raw.call("StartWorkflows", requests=[{"definition": "echo", "input": forged}])
     stream = StartStream(raw.nodes)
     with pytest.raises(errors.InvalidRequest, match="reference to the blob store"):
-        await stream.start([pb.StartWorkflowRequest(workflow_id="w", definition="echo", input=forged)])
+        await stream.start([pb.StartWorkflowRequest(workflow_id="w", definition="echo", input=forged)], 1_000)
     await stream.close()
 
 

@@ -40,14 +40,12 @@ class StartStream:
         self._without: set[str] = set()
         """Nodes that have no such stream."""
 
-    async def start(self, requests: Sequence[pb.StartWorkflowRequest]) -> Sequence[pb.StartOutcome]:
-        """One try at one node. Raises RequestError."""
+    async def start(self, requests: Sequence[pb.StartWorkflowRequest], size: int) -> Sequence[pb.StartOutcome]:
+        """One try at one node, of requests that have at most that many bytes in a message. Raises RequestError."""
         channel = self._nodes.channel()
-        if channel.target not in self._without:
-            message = pb.StreamStartsRequest(requests=requests)
+        if size <= LARGEST and channel.target not in self._without:
             try:
-                if message.ByteSize() <= LARGEST:
-                    return (await self._stream(channel).answer(message)).outcomes
+                return (await self._stream(channel).answer(pb.StreamStartsRequest(requests=requests))).outcomes
             except RequestError as error:
                 if error.code != "UNIMPLEMENTED":
                     raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from nervenet.client.nodes import Retry
 from nervenet.client.start_stream import StartStream
@@ -33,7 +33,13 @@ MOST_STARTS: Final = 200
 MOST_BYTES: Final = 4 << 20
 ALONE_WAITS: Final = 10
 """Seconds for which the call of a single start waits for its result. Then the result comes by the stream of all results."""
+FIELD_BYTES: Final = 16
+"""What a request needs in a message beside its own bytes, at most."""
 _PLACE: Final = re.compile(r"\brequests\[\d+\]\.")
+
+
+_Waiting: TypeAlias = tuple[pb.StartWorkflowRequest, asyncio.Future[bool], int]
+"""A start that waits, and its bytes in a message: to count them takes as long as to encode them, so they are counted once."""
 
 
 class StartBatcher:
@@ -48,7 +54,7 @@ class StartBatcher:
         """Starts whose callers wait for the result."""
         self._ends: dict[str, workflow_pb2.Workflow] = {}
         self._alone: asyncio.Task[None] | None = None
-        self._waiting: list[tuple[pb.StartWorkflowRequest, asyncio.Future[bool]]] = []
+        self._waiting: list[_Waiting] = []
         self._flushing = False
         self._calls: set[asyncio.Task[None]] = set()
 
@@ -59,7 +65,7 @@ class StartBatcher:
         future: asyncio.Future[bool] = self._loop.create_future()
         request = self._nodes.encoding.encoded(request)
         begin_start(self._nodes, request, future)
-        self._waiting.append((request, future))
+        self._waiting.append((request, future, request.ByteSize() + FIELD_BYTES))
         if not self._flushing and len(self._calls) < CALLS_IN_FLIGHT:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -85,7 +91,7 @@ class StartBatcher:
 
     def _start_alone(self) -> None:
         batch = [self._waiting.pop()]
-        request, _ = batch[0]
+        request, _, _ = batch[0]
         request.wait.seconds, request.payload_format = ALONE_WAITS, common.PAYLOAD_FORMAT_RAW
         self._alone = self._loop.create_task(self._start(batch))
         self._alone.add_done_callback(self._alone_returned)
@@ -106,13 +112,13 @@ class StartBatcher:
         self._calls.discard(call)
         self._flush()
 
-    def _batch(self) -> list[tuple[pb.StartWorkflowRequest, asyncio.Future[bool]]]:
+    def _batch(self) -> list[_Waiting]:
         """As many as fit: their number, and their bytes where they are large."""
         batch = self._waiting[:MOST_STARTS]
-        if sum(request.ByteSize() for request, _ in batch) > MOST_BYTES:
+        if sum([its for _, _, its in batch]) > MOST_BYTES:
             size, fitting = 0, 0
-            for request, _ in batch:
-                size += request.ByteSize()
+            for _, _, its in batch:
+                size += its
                 if size > MOST_BYTES and fitting:
                     break
                 fitting += 1
@@ -120,31 +126,31 @@ class StartBatcher:
         del self._waiting[: len(batch)]
         return batch
 
-    async def _start(self, batch: list[tuple[pb.StartWorkflowRequest, asyncio.Future[bool]]]) -> None:
+    async def _start(self, batch: list[_Waiting]) -> None:
         """Until each has its outcome; those that were refused for a while are tried again together."""
         retry = Retry(self._nodes)
         try:
             while batch:
                 error = await self._try(batch)
-                batch = [(request, future) for request, future in batch if not future.done()]
+                batch = [waiting for waiting in batch if not waiting[1].done()]
                 if batch and error is not None:
                     await retry.pause(error)
         except Exception as error:  # noqa: BLE001  # every caller that waits gets the error
-            for _, future in batch:
+            for _, future, _ in batch:
                 if not future.done():
                     future.set_exception(error)
         except asyncio.CancelledError:
-            for _, future in batch:
+            for _, future, _ in batch:
                 future.cancel()
             raise
 
-    async def _try(self, batch: list[tuple[pb.StartWorkflowRequest, asyncio.Future[bool]]]) -> RequestError | None:
+    async def _try(self, batch: list[_Waiting]) -> RequestError | None:
         try:
-            outcomes = await self._stream.start([request for request, _ in batch])
+            outcomes = await self._stream.start([one[0] for one in batch], sum([one[2] for one in batch]))
         except Unavailable as error:
             return error
         later: RequestError | None = None
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
+        for (_, future, _), outcome in zip(batch, outcomes, strict=True):
             if future.done():
                 continue
             if not outcome.HasField("error"):
@@ -166,6 +172,6 @@ class StartBatcher:
             call.cancel()
         if calls:
             await asyncio.wait(calls)
-        for _, future in self._waiting:
+        for _, future, _ in self._waiting:
             future.cancel()
         await self._stream.close()
