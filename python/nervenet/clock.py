@@ -13,7 +13,7 @@ import base64
 import os
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Entropy: TypeAlias = Callable[[int], bytes]
 """Gives that many random bytes; `os.urandom` outside tests."""
@@ -37,6 +37,10 @@ class Clock:
 SYSTEM = Clock()
 
 
+_VARIANT: Final = {digit: "89ab"[number & 3] for number, digit in enumerate("0123456789abcdef")}
+"""The digit of a UUID whose first two bits are 10, for a random one."""
+
+
 def new_id(prefix: str, entropy: Entropy = os.urandom) -> str:
     """`<prefix>-` and eight base32 characters: `new_id("n")` names a node, `new_id("summarize")` an agent."""
     return f"{prefix}-{base64.b32encode(entropy(5)).decode().lower()}"
@@ -44,10 +48,8 @@ def new_id(prefix: str, entropy: Entropy = os.urandom) -> str:
 
 def uuid7(now_ms: int, entropy: Entropy = os.urandom) -> str:
     """A UUIDv7 as text: 48 bits of milliseconds, then 74 random bits. Without a `uuid.UUID`, which costs more than all the rest."""
-    random = int.from_bytes(entropy(10), "big")
-    high, low = random >> 62 & 0xFFF, random & (1 << 62) - 1
-    digits = f"{(now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    time_, random = f"{now_ms & (1 << 48) - 1:012x}", entropy(10).hex()
+    return f"{time_[:8]}-{time_[8:]}-7{random[:3]}-{_VARIANT[random[3]]}{random[4:7]}-{random[7:19]}"
 
 
 def new_workflow_id(definition: str, clock: Clock = SYSTEM, entropy: Entropy = os.urandom) -> str:

@@ -253,12 +253,14 @@ class Client:
     def _request(
         self, workflow: Target[..., Any] | str, payload: Payload, id: str | None, options: StartOptions | None
     ) -> pb.StartWorkflowRequest:
-        if not isinstance(workflow, (str, Workflow)):
+        if isinstance(workflow, Workflow):
+            name, ours, version = workflow.name, workflow.options, 0 if workflow.fn is not None else workflow.version
+        elif isinstance(workflow, str):
+            name, ours, version = workflow, None, 0
+        else:
             name = getattr(workflow, "name", "…")
             call = f": await client.call({name}, …, request_id=…)" if isinstance(workflow, Agent) else ""
             raise TypeError(f"client.start takes a workflow, not {workflow!r}{call}")
-        name = workflow if isinstance(workflow, str) else workflow.name
-        ours = workflow.options if isinstance(workflow, Workflow) else None
         if options is not None and options.abandon_children is True:
             raise ValueError(
                 f"{name}: abandon_children is an option of ctx.start only: "
@@ -267,7 +269,7 @@ class Client:
         request = pb.StartWorkflowRequest(
             workflow_id=new_workflow_id(name) if id is None else id,
             definition=name,
-            version=workflow.version if isinstance(workflow, Workflow) and workflow.fn is None else 0,
+            version=version,
             input=payload_fields(payload),
         )
         if ours is not None or options is not None:
