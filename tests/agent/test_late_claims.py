@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from nervenet import Task
+from nervenet.agent.late_claims import LateClaims
+from nervenet.agent.running import Running
 from nervenet.agent.runtime import AgentRuntime
 from nervenet.definitions import define_agent
 from nervenet.timing import BEGUN_UNCLAIMED_WITHIN_MS
@@ -124,3 +126,18 @@ async def test_a_copy_of_what_has_just_ended_here_is_claimed_first_and_dropped(w
         await world.owner.send(agent.agent_id, envelope)
         await until(lambda: world.owner.nothing_pending(agent.agent_id), "the copy is dropped")
         assert len(gate.claims_at_begin) == 1
+
+
+async def test_what_still_runs_is_claimed_in_the_order_of_its_beginning_and_what_has_ended_is_not(world: World) -> None:
+    claimed: list[Running] = []
+    late = LateClaims(claimed.append)
+    agent = define_agent(Gate(world).wait)
+    first, ended, last = (
+        Running(world.owner.envelope(f"w-{n}", "wait"), agent, "an-agent", b"", b"", time.monotonic) for n in range(3)
+    )
+    for running in (first, ended, last):
+        late.expect(running)
+    ended.ended = True
+    await until(lambda: len(claimed) == 2, "both are claimed")
+    assert claimed == [first, last]
+    late.close()
