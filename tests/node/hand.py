@@ -96,9 +96,19 @@ class Hand(DataPlane):
 
     async def register(self, capabilities: tuple[str, ...], slots: int, labels: dict[str, str] | None) -> None:
         await self.queues.make_inbox(self.id)
+        await self.say(agent_pb2.AGENT_STATE_ACTIVE, capabilities, slots, labels)
+
+    async def say(
+        self,
+        state: agent_pb2.AgentState,
+        capabilities: tuple[str, ...],
+        slots: int = 1,
+        labels: dict[str, str] | None = None,
+    ) -> None:
+        """Write its record."""
         able = [agent_pb2.Capability(name=name, version="1", slots=slots) for name in capabilities]
         record = agent_pb2.AgentRecord(agent_id=self.id, name="hand", capabilities=able, labels=labels, slots=slots)
-        record.state = agent_pb2.AGENT_STATE_ACTIVE
+        record.state = state
         await self.session.put(f"/nervenet/{self.keys.namespace}/agents/{self.id}", to_json(record))
 
     async def read(self, stream: bytes | None = None) -> Task:

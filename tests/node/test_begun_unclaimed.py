@@ -18,6 +18,7 @@ from nervenet.registry.etcd import Etcd
 from nervenet.registry.layout import Layout
 from nervenet.registry.tombstone import certify_death
 from nervenet.timing import UNCLAIMED_WAIT_MS
+from nervenet.v1 import agent_pb2
 from tests.node.hand import Hand, World, journal, start, until_entry
 from tests.node.test_many_nodes import kill
 from tests.support.waiting import until
@@ -85,6 +86,24 @@ async def test_an_agent_that_dies_with_a_task_that_it_had_only_read_is_lost_to_i
         lost = (await journal(node, "w"))["attempt:work#1"].body
         assert isinstance(lost, Attempt) and lost.failure is not None
         assert (lost.failure.code, lost.failure.agent_id) == (FailureCode.AGENT_LOST, dead.id)
+
+
+async def test_an_agent_that_leaves_in_order_has_begun_nothing_that_it_did_not_record(world: World) -> None:
+    async with world.node(mesh) as node, world.agent("work") as leaving:
+        await _knows(node, 1)
+        end = await start(node, "one_call", "w", b"1")
+        await leaving.read()  # and does not begin it
+        async with world.agent("work") as other:
+            await _knows(node, 2)
+            await leaving.say(agent_pb2.AGENT_STATE_DRAINED, ("work",))
+            drained = f"{leaving.id} is drained"
+            await until(lambda: node.context.table.agents[leaving.id].state == "DRAINED", drained)
+            await leaving.session.close()
+            again = await other.read()
+            assert again.envelope.attempt == 1
+            await other.claim(again)
+            await other.answer(again, b"2")
+            assert (await end).state is State.SUCCEEDED
 
 
 async def test_a_new_owner_waits_for_the_claim_of_what_runs_and_sends_nothing_again(

@@ -111,6 +111,11 @@ class Blame:
             ),
         )
 
+    def ended_in_order(self, process_id: str) -> bool:
+        """Whether it was told to end, and has ended: it has begun nothing that it has not recorded."""
+        death = self._deaths.get(process_id)
+        return death is not None and death.ordered
+
     def _remember(self, process_id: str, death: ProcessEnd) -> ProcessEnd:
         before = self._deaths.pop(process_id, None)
         self._deaths[process_id] = death  # the latest stands last

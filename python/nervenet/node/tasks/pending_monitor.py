@@ -354,7 +354,7 @@ class PendingMonitor:
         """Its agent may have begun it without a claim: that it has read it counts as a claim, which lasts as long as any."""
         context, agent_id = self._context, sent.agent_id
         lives = context.table.lives(agent_id)
-        if place == "unread" or (lives and place != "pending"):
+        if place == "unread" or (lives and place != "pending") or self._blame.ended_in_order(agent_id):
             return False
         proven = context.table.tombstone(agent_id) is not None
         over = context.clock.now_ms() >= sent.sent_ms + CLAIM_TTL_MS
