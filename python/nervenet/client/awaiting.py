@@ -68,10 +68,15 @@ class Awaiter:
         if while_blocked:
             self._patient.add(future)
             future.add_done_callback(self._patient.discard)
+        self.follow(workflow_id, future)
+        return future
+
+    def follow(self, workflow_id: str, future: asyncio.Future[workflow_pb2.Workflow]) -> None:
+        """`wait` for a caller that has its future already."""
         waiting = self._awaited.get(workflow_id)
         if waiting is not None:
             waiting.append(future)
-            if workflow_id in self._blocked and not while_blocked:  # is it still? the node tells it once
+            if workflow_id in self._blocked and future not in self._patient:  # is it still? the node tells it once
                 self._blocked.discard(workflow_id)
                 self._to_forget.append(workflow_id)
                 self._to_tell.append(workflow_id)
@@ -82,7 +87,6 @@ class Awaiter:
             self._news.set()
             if self._task is None or self._task.done():
                 self._task = self._loop.create_task(self._run(), name="awaited workflows")
-        return future
 
     def forget(self, workflow_id: str, future: asyncio.Future[workflow_pb2.Workflow]) -> None:
         """The caller no longer needs this future."""

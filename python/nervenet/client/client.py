@@ -132,7 +132,7 @@ class Client:
         """Made when used: they belong to the loop that uses them."""
         if self._made is None:
             awaiter = Awaiter(self._nodes)
-            self._made = StartBatcher(self._nodes, lambda: not awaiter.is_idle), awaiter
+            self._made = StartBatcher(self._nodes, awaiter), awaiter
         return self._made
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -214,9 +214,11 @@ class Client:
         """
         request = self._request(workflow, encoded(workflow, args), id, options)
         starter, awaiter = self._parts()
-        if (closed := await starter.run(request)) is not None:
-            return outcome_of(closed, _output(workflow))
-        future = awaiter.wait(request.workflow_id)
+        if self._nodes.telemetry.on:
+            await starter.start(request)
+            future = awaiter.wait(request.workflow_id)
+        else:
+            future = starter.run(request)
         try:
             closed = await future
         except BaseException:  # above all a caller that is cancelled

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nervenet.client.nodes import Retry
 from nervenet.client.start_stream import StartStream
@@ -21,8 +21,7 @@ from nervenet.v1 import common_pb2 as common
 from nervenet.v1 import coordinator_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from nervenet.client.awaiting import Awaiter
     from nervenet.client.nodes import Nodes
     from nervenet.v1 import workflow_pb2
 
@@ -38,21 +37,24 @@ FIELD_BYTES: Final = 16
 _PLACE: Final = re.compile(r"\brequests\[\d+\]\.")
 
 
-_Waiting: TypeAlias = tuple[pb.StartWorkflowRequest, asyncio.Future[bool], int]
-"""A start that waits, and its bytes in a message: to count them takes as long as to encode them, so they are counted once."""
+class _Waiting(NamedTuple):
+    """A start that waits. `size`: its bytes in a message; to count them takes as long as to encode them, so they are counted once.
+    `of_end`: the future is of the closed workflow, not of whether it was created."""
+
+    request: pb.StartWorkflowRequest
+    future: asyncio.Future[Any]
+    size: int
+    of_end: bool
 
 
 class StartBatcher:
-    """The starts of one client. `awaits_others` tells whether it awaits results of other workflows."""
+    """The starts of one client, which awaits their results by `awaiter`."""
 
-    def __init__(self, nodes: Nodes, awaits_others: Callable[[], bool]) -> None:
+    def __init__(self, nodes: Nodes, awaiter: Awaiter) -> None:
         self._nodes = nodes
         self._stream = StartStream(nodes)
-        self._awaits_others = awaits_others
+        self._awaiter = awaiter
         self._loop = asyncio.get_running_loop()
-        self._wanted: set[asyncio.Future[bool]] = set()
-        """Starts whose callers wait for the result."""
-        self._ends: dict[str, workflow_pb2.Workflow] = {}
         self._alone: asyncio.Task[None] | None = None
         self._waiting: list[_Waiting] = []
         self._flushing = False
@@ -62,36 +64,32 @@ class StartBatcher:
         """Start a workflow; the request must have its workflow_id. Returns whether it was created, or raises the
         refusal.
         """
-        future: asyncio.Future[bool] = self._loop.create_future()
+        return self._put(request, of_end=False)
+
+    def run(self, request: pb.StartWorkflowRequest) -> asyncio.Future[workflow_pb2.Workflow]:
+        """Start a workflow for a caller that waits for its result. Returns the closed workflow, or raises the refusal. Only where nothing
+        is traced: the span of a start must not last as long as the workflow."""
+        return self._put(request, of_end=True)
+
+    def _put(self, request: pb.StartWorkflowRequest, *, of_end: bool) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
         request = self._nodes.encoding.encoded(request)
         begin_start(self._nodes, request, future)
-        self._waiting.append((request, future, request.ByteSize() + FIELD_BYTES))
+        self._waiting.append(_Waiting(request, future, request.ByteSize() + FIELD_BYTES, of_end))
         if not self._flushing and len(self._calls) < CALLS_IN_FLIGHT:
             self._flushing = True
             self._loop.call_soon(self._flush)
         return future
 
-    async def run(self, request: pb.StartWorkflowRequest) -> workflow_pb2.Workflow | None:
-        """Start a workflow for a caller that waits for its result. Returns the closed workflow if its end came in the same call;
-        None: await it. Raises the refusal."""
-        future = self.start(request)
-        self._wanted.add(future)
-        try:
-            await future
-        finally:
-            self._wanted.discard(future)
-            closed = self._ends.pop(request.workflow_id, None)
-        return closed
-
     def _is_alone(self) -> bool:
         """Whether the one start that waits to be sent is all that this client has under way."""
-        if len(self._waiting) != 1 or self._calls or self._alone is not None or self._nodes.telemetry.on:
-            return False  # a span of a start must not last as long as the workflow
-        return self._waiting[0][1] in self._wanted and not self._awaits_others()
+        if len(self._waiting) != 1 or self._calls or self._alone is not None:
+            return False
+        return self._waiting[0].of_end and self._awaiter.is_idle
 
     def _start_alone(self) -> None:
         batch = [self._waiting.pop()]
-        request, _, _ = batch[0]
+        request = batch[0].request
         request.wait.seconds, request.payload_format = ALONE_WAITS, common.PAYLOAD_FORMAT_RAW
         self._alone = self._loop.create_task(self._start(batch))
         self._alone.add_done_callback(self._alone_returned)
@@ -115,10 +113,10 @@ class StartBatcher:
     def _batch(self) -> list[_Waiting]:
         """As many as fit: their number, and their bytes where they are large."""
         batch = self._waiting[:MOST_STARTS]
-        if sum([its for _, _, its in batch]) > MOST_BYTES:
+        if sum([one.size for one in batch]) > MOST_BYTES:
             size, fitting = 0, 0
-            for _, _, its in batch:
-                size += its
+            for one in batch:
+                size += one.size
                 if size > MOST_BYTES and fitting:
                     break
                 fitting += 1
@@ -131,40 +129,46 @@ class StartBatcher:
         retry = Retry(self._nodes)
         try:
             while batch:
-                error = await self._try(batch)
-                batch = [waiting for waiting in batch if not waiting[1].done()]
-                if batch and error is not None:
+                batch, error = await self._try(batch)
+                if error is not None:
                     await retry.pause(error)
         except Exception as error:  # noqa: BLE001  # every caller that waits gets the error
-            for _, future, _ in batch:
-                if not future.done():
-                    future.set_exception(error)
+            for one in batch:
+                if not one.future.done():
+                    one.future.set_exception(error)
         except asyncio.CancelledError:
-            for _, future, _ in batch:
-                future.cancel()
+            for one in batch:
+                one.future.cancel()
             raise
 
-    async def _try(self, batch: list[_Waiting]) -> RequestError | None:
+    async def _try(self, batch: list[_Waiting]) -> tuple[list[_Waiting], RequestError | None]:
+        """Those to be tried again, and why."""
         try:
-            outcomes = await self._stream.start([one[0] for one in batch], sum([one[2] for one in batch]))
+            outcomes = await self._stream.start([one.request for one in batch], sum([one.size for one in batch]))
         except Unavailable as error:
-            return error
-        later: RequestError | None = None
-        for (_, future, _), outcome in zip(batch, outcomes, strict=True):
+            left = [one for one in batch if not one.future.done()]
+            return left, error if left else None
+        left, later = list[_Waiting](), None
+        for one, outcome in zip(batch, outcomes, strict=True):
+            _, future, _, of_end = one
             if future.done():
                 continue
             if not outcome.HasField("error"):
-                if outcome.HasField("workflow"):
-                    self._ends[outcome.workflow_id] = outcome.workflow
-                future.set_result(outcome.created)
+                if not of_end:
+                    future.set_result(outcome.created)
+                elif outcome.HasField("workflow"):
+                    future.set_result(outcome.workflow)
+                else:
+                    self._awaiter.follow(one.request.workflow_id, future)
                 continue
             outcome.error.message = _PLACE.sub("", outcome.error.message)  # who started one knows of no batch
             refusal = from_outcome(outcome.error)
             if isinstance(refusal, Unavailable):
+                left.append(one)
                 later = refusal
             else:
                 future.set_exception(refusal)
-        return later
+        return left, later
 
     async def close(self) -> None:
         calls = {*self._calls, *(() if self._alone is None else (self._alone,))}
@@ -172,6 +176,6 @@ class StartBatcher:
             call.cancel()
         if calls:
             await asyncio.wait(calls)
-        for _, future, _ in self._waiting:
-            future.cancel()
+        for one in self._waiting:
+            one.future.cancel()
         await self._stream.close()
