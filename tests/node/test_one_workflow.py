@@ -184,6 +184,24 @@ async def test_an_agent_that_takes_a_task_and_never_claims_it_loses_it(world: Wo
             assert (await options_free).output == Payload("json", b'"from the other"')
 
 
+async def test_nothing_is_sent_while_its_journal_is_compared_with_a_redis_that_came_back(world: World) -> None:
+    async with world.node(mesh) as node, world.agent("greet") as hand:
+        await until(lambda: node.context.table.agents)
+        end = await start(node, "one_call", "w", b'"Ada"')
+        first = await hand.read()
+        await hand.queues.drop(first.stream, first.entry_id)
+        coordinator = node.hosted.coordinators["w"]
+        coordinator.suspend()
+        node.dispatcher.send(coordinator, coordinator.sent["greet"])
+        assert not coordinator.sent["greet"].stream
+        coordinator.resume()
+        again = await hand.read()
+        assert (again.envelope.attempt, again.envelope.claim_later) == (1, False)
+        await hand.claim(again)
+        await hand.answer(again, b'"Hello"')
+        assert (await end).state is State.SUCCEEDED
+
+
 async def test_a_silent_claim_is_lost_and_the_next_attempt_goes_elsewhere(world: World) -> None:
     async with world.node(mesh) as node, world.agent("greet") as dying:
         await until(lambda: node.context.table.agents)

@@ -81,6 +81,16 @@ class JournalStore:
         """Create a workflow: the third step of a start, after `running_add` and `own` (see `ownership`)."""
         return _parsed(self._link.call(*self._creating(new)), Created.parse, new.workflow_id)
 
+    async def create_here(self, new: NewWorkflow) -> Created:
+        """`create`, one try, at the server that is connected now: for a caller who knows that this one has lost nothing lately. If it is
+        gone, it raises `ConnectionLost`."""
+        args = self._creating(new)
+        try:
+            return await _parsed(self._link.send(*args), Created.parse, new.workflow_id)
+        except RedisRefused as refused:
+            self._link.load_unknown(args, refused)
+            raise
+
     def start_nowait(self, new: NewWorkflow) -> asyncio.Future[Any]:
         """All three steps of a start in one, one try; only where `link.in_order`. `Created.parse` reads the future's result."""
         return self._link.send(*self._creating(new, self._keys.running, self._keys.owned(new.owner)))

@@ -91,7 +91,9 @@ class Dispatcher:
             self.release(sent)
         sent.claim_later = False
         now = sent.sent_ms = self._context.clock.now_ms() if now_ms is None else now_ms
-        if apart and now < sent.due_ms + BLAME_SEPARATE_MS and (choice.agent is None or choice.agent.agent_id in apart):
+        apart = apart if now < sent.due_ms + BLAME_SEPARATE_MS else None
+        waits = apart and (choice.agent is None or choice.agent.agent_id in apart)
+        if waits or coordinator.awaiting_reconciliation:  # then Redis may have lost what asks for it
             sent.entry_id = sent.stream = b""
             sent.timers.append(self._context.timers.at(now + DISPATCH_RETRY_MS, self._again, coordinator, sent, now))
             return

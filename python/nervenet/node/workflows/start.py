@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from nervenet.errors import RequestError, Unavailable
 from nervenet.node.workflows.start_plan import Existing, Misfit, Plan, has_no_room, judge_existing, taken
 from nervenet.node.workflows.wakes import send_wake
 from nervenet.records import Entry
-from nervenet.redis_link.faults import LinkError, Unreadable
+from nervenet.redis_link.faults import LinkError, RedisRefused, Unreadable
 from nervenet.redis_link.replies import settled
 from nervenet.streams.answers import Created
 from nervenet.timing import START_GRACE_MS
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from nervenet.node.workflows.start_plan import StartPlanner, StartRequest
     from nervenet.streams.answers import Appended
     from nervenet.streams.heads import Head
+
+CREATE_TRIES: Final = 20
+CREATE_PAUSE: Final = 0.25
+"""Seconds between two tries of a start that Redis did not answer."""
 
 _log = logging.getLogger(__name__)
 
@@ -213,11 +217,23 @@ class Starter:
         return {id(plan): _made(answer) for plan, answer in zip(plans, await settled(replies), strict=True)}
 
     async def _create_patiently(self, plan: Plan) -> _Made:
-        """A start that Redis did not answer. If it lost something, another node may have accepted the same start, and writes it back."""
-        score = await self._list(plan)
-        left_ms = self._context.status.doubted_until_ms - self._context.clock.now_ms()
-        await asyncio.sleep(max(0, left_ms) / 1000)
-        return _Made(await self._context.journal.create(plan.new_workflow(score, score)), score)
+        """A start that Redis did not answer. If it lost something, another node may have accepted the same start, and writes it back: so
+        nothing is created in the time for that."""
+        context, tries = self._context, CREATE_TRIES
+        create = context.journal.create_here if context.link.in_order else context.journal.create  # a cluster redirects
+        while True:
+            score, losses = await self._list(plan), self._losses()
+            await asyncio.sleep(max(0, context.status.doubted_until_ms - context.clock.now_ms()) / 1000)
+            if losses != self._losses():
+                continue
+            try:
+                return _Made(await create(plan.new_workflow(score, score)), score)
+            except LinkError as error:
+                tries -= 1
+                passes = error.retry or (isinstance(error, RedisRefused) and error.code == "NOSCRIPT")
+                if not passes or not tries:
+                    raise
+            await asyncio.sleep(CREATE_PAUSE)
 
     async def _list(self, plan: Plan) -> int:
         score = await self._context.ownership.running_add(plan.request.workflow_id)
