@@ -50,6 +50,8 @@ FOUND = {
         9449565,
         1,
     ): "a signal that met a shortened journal was taken for folded, because an entry of its number had been, and the next crash took it",
+    (9532252, 1): "a workflow was blocked after two deaths instead of three, because its first owner, who took it back, counted as dead",
+    (6516, 1): "a start that Redis had not answered began a workflow once more, before the node that had accepted it wrote it back",
     (54627, 1): "what had left memory was forgotten, because Redis had only the run before",
 }
 """Seeds and copies that found a defect of the product, which is fixed. As code changes they become seeds like any other."""
@@ -63,6 +65,7 @@ FOUND_BY_CRASHES = {
     419322: "a start that somebody had only heard of was made again as another one, and its owner took that for a new life of what had ended",
     709656: "a node adopted a workflow, and found an outcome whose question the crash had taken with another outcome",
     858410: "a signal was lost whose workflow the former owner had made again, and which only the one that had adopted it knew",
+    949222: "such a start went on at the second crash; and a task was sent while its journal was compared, whose outcome went to another life",
     302448: "starts that another node had made again meanwhile were remembered by nobody but that node, which had not read them yet",
 }
 """The same, found with `--crashes`."""
