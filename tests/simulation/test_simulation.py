@@ -50,8 +50,8 @@ FOUND = {
         9449565,
         1,
     ): "a signal that met a shortened journal was taken for folded, because an entry of its number had been, and the next crash took it",
-    (9532252, 1): "a workflow was blocked after two deaths instead of three, because its first owner, who took it back, counted as dead",
-    (6516, 1): "a start that Redis had not answered began a workflow once more, before the node that had accepted it wrote it back",
+    (9532252, 1): "a workflow was blocked after two deaths: its first owner, who took it back, was counted",
+    (6516, 1): "a start that Redis had not answered began once more what another node was to write back",
     (54627, 1): "what had left memory was forgotten, because Redis had only the run before",
 }
 """Seeds and copies that found a defect of the product, which is fixed. As code changes they become seeds like any other."""
