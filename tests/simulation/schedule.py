@@ -206,7 +206,13 @@ class Schedule:
     def _join(self, kind: str) -> Member:
         member = Member(self.surroundings, kind, len(self.members) + 1)
         self.members.append(member)
+        member.life.add_done_callback(lambda _: self._over(member))
         return member
+
+    def _over(self, member: Member) -> None:
+        """If it gave up while it started, its supervisor soon starts another: it may be the last that callers wait for (seed 9933245)."""
+        if member.gave_up:
+            self.loop.call_later(1.0, self._replace_those_that_gave_up, context=self.network.nobody)
 
     def _replace_those_that_gave_up(self) -> None:
         for member in tuple(self.members):

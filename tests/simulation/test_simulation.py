@@ -100,9 +100,9 @@ def test_what_crashes_of_redis_found_is_mended() -> None:
 
 
 def test_what_was_wrong_in_the_simulation_itself_is_mended() -> None:
-    """Its end came before an agent that was cut off had a new id, or before the last command of a walk; it took an earlier run in the
-    archive's care for the open one."""
-    done = simulate("--seed", "1700508", "9600823", "1802216", "1802658")
+    """Its end came before an agent that was cut off had a new id, or before the last command of a walk; it did not start a node again that had
+    given up, and was the last one; it took an earlier run in the archive's care for the open one."""
+    done = simulate("--seed", "1700508", "9600823", "9933245", "1802216", "1802658")
     assert done.returncode == 0, done.stdout
 
 
