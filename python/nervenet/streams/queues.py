@@ -190,7 +190,15 @@ class Queues:
     async def queues(self, capability: str) -> dict[str, bytes]:
         """The capability's queues: requirement (a hash) → the JSON of what it requires."""
         key = self._keys.queues(capability)
-        pairs = await DerivedKeyCall(self._link, key, ("HGETALL", key))
+        try:
+            pairs = await self._link.call("HGETALL", key)
+        except RedisRefused as refused:
+            if not refused.wrong_type:
+                raise
+            self._link.skips.skip(
+                key.decode(), "another type of value"
+            )  # agents may not repair it: nodes do, in `make_queue`
+            return {}
         names = (self._link.skips.text(raw, f"a field of {key.decode()}") for raw in pairs[::2])
         return {name: text for name, text in zip(names, pairs[1::2], strict=True) if name is not None}
 
