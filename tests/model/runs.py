@@ -94,9 +94,7 @@ LONG: Final[dict[str, Model[Any]]] = {
     "dispatch, begun unclaimed: all of it": Dispatch(
         **UNCLAIMED, agent_crashes=1, owner_zombies=1, losses=1, failures=1
     ),
-    "dispatch, begun unclaimed: slow renewals, a zombie agent": Dispatch(
-        **UNCLAIMED, slow_renewals=1, agent_zombies=1, failures=1
-    ),
+    "dispatch, begun unclaimed: slow renewals, a zombie agent": Dispatch(**UNCLAIMED, slow_renewals=1, agent_zombies=1),
     "dispatch: no wake ever arrives": Dispatch(wakes_arrive=False, agent_crashes=1, owner_zombies=1, losses=1),
     "ownership: three nodes": Ownership(nodes=3, others=True, crashes=1, losses=1),
     "ownership: begun again twice at once, a node dies": Ownership(nodes=1, spares=1, restarts=2, crashes=1),
