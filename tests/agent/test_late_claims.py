@@ -136,7 +136,7 @@ async def test_what_still_runs_is_claimed_in_the_order_of_its_beginning_and_what
         Running(world.owner.envelope(f"w-{n}", "wait"), agent, "an-agent", b"", b"", time.monotonic) for n in range(3)
     )
     for running in (first, ended, last):
-        late.expect(running)
+        late.began(running)
     ended.ended = True
     await until(lambda: len(claimed) == 2, "both are claimed")
     assert claimed == [first, last]

@@ -12,7 +12,7 @@ import pytest
 from nervenet.durable.context import Context
 from nervenet.mesh import Mesh
 from nervenet.node.node import Node
-from nervenet.options import CallOptions, RetryPolicy
+from nervenet.options import CallOptions, RetryPolicy, Timeouts
 from nervenet.records import Attempt, Failure, FailureCode, State
 from nervenet.registry.etcd import Etcd
 from nervenet.registry.layout import Layout
@@ -24,6 +24,7 @@ from tests.node.test_many_nodes import kill
 from tests.support.waiting import until
 
 mesh = Mesh("unclaimed")
+QUEUE = timedelta(milliseconds=200)
 
 
 @mesh.agent
@@ -43,6 +44,21 @@ async def hasty(ctx: Context, n: int) -> None:
             await ctx.call(work, n)
     except TimeoutError:
         await asyncio.sleep(86_400)
+
+
+@mesh.workflow
+async def hurried(ctx: Context, n: int) -> int:
+    return await ctx.call(work, n, options=CallOptions(timeouts=Timeouts(queue=QUEUE)))
+
+
+@mesh.workflow
+async def considerate(ctx: Context, n: int) -> str:
+    try:
+        async with asyncio.timeout(0.1):
+            await ctx.call(work, n, options=CallOptions(on_cancel="wait"))
+    except TimeoutError:
+        return "it has stopped"
+    return "it was too fast"
 
 
 @pytest.fixture
@@ -144,6 +160,32 @@ async def test_a_step_that_its_workflow_gave_up_is_taken_back_from_an_agent_that
         await start(node, "hasty", "w", b"1")
         await until_entry(node, "w", "task:work")
         await until(lambda: _empty(hand), "its copy is deleted")
+
+
+async def test_a_task_that_its_agent_has_read_did_not_wait_too_long_in_the_queue(world: World) -> None:
+    async with world.node(mesh) as node, world.agent("work") as hand:
+        await _knows(node, 1)
+        end = await start(node, "hurried", "w", b"1")
+        begun = await hand.read()
+        sent = node.hosted.coordinators["w"].sent["work"]
+        over = sent.due_ms + 2 * QUEUE / timedelta(milliseconds=1)
+        await until(lambda: node.context.clock.now_ms() > over, "the time in the queue is over")
+        await hand.claim(begun)
+        await hand.answer(begun, b"2")
+        assert (await end).state is State.SUCCEEDED
+        assert "attempt:work#1" not in await journal(node, "w")
+
+
+async def test_who_waits_until_a_call_has_stopped_waits_for_the_claim_of_what_runs(world: World) -> None:
+    async with world.node(mesh) as node, world.agent("work") as hand:
+        await _knows(node, 1)
+        end = await start(node, "considerate", "w", b"1")
+        running = await hand.read()
+        await until(lambda: "work" not in node.hosted.coordinators["w"].sent, "the workflow no longer wants it")
+        assert (await hand.claim(running, ttl_ms=1_000)).status == "run", "its agent is seen, and asked to stop"
+        assert not end.done()
+        assert (await end).state is State.SUCCEEDED
+        assert "attempt:work#1" in await journal(node, "w"), "it can't be asked: its claim says when it has stopped"
 
 
 async def _unread(hand: Hand) -> int:

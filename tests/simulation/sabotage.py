@@ -15,7 +15,6 @@ from typing import Any, Final
 from nervenet.node.background import BackgroundTasks
 from nervenet.node.recovery.remembered import RememberedWrites
 from nervenet.node.recovery.write_back import WriteBack
-from nervenet.node.tasks.pending_monitor import PendingMonitor
 from nervenet.node.workflows.coordinator import Coordinator
 from nervenet.node.workflows.hosted import HostedWorkflows
 from nervenet.node.workflows.owned_journal import OwnedJournal
@@ -75,11 +74,6 @@ def _a_restart_names_no_run(_: Store) -> None:
 def _no_timer_loads(_: Store) -> None:
     """What left memory does not come back when its timer is due."""
     Unloader._load_due = lambda _: None  # type: ignore[method-assign]  # that is the sabotage
-
-
-def _what_was_read_is_sent_again(_: Store) -> None:
-    """A task that a dead agent had read is sent again as if nobody had begun it."""
-    PendingMonitor._may_run = lambda *_: False  # type: ignore[method-assign]  # that is the sabotage
 
 
 def _tasks_may_be_under_way(_: Store) -> None:
@@ -146,7 +140,6 @@ SABOTAGES: Final[dict[str, Callable[[Store], None]]] = {
         "archive_seal", "redis.call('HSET', KEYS[5], batch, table.concat(lines, '\\n'))", ""
     ),
     "a timer loads what left memory": _no_timer_loads,
-    "what was read may have begun": _what_was_read_is_sent_again,
     "only what waits leaves memory": _tasks_may_be_under_way,
     "a claim is exclusive": _in("task_claim", "n == attempt and who ~= agent", "false"),
     **OF_CRASHES,

@@ -39,6 +39,18 @@ async def test_making_twice_is_harmless(store: DataPlane) -> None:
     assert await store.queues.queues("ocr") == {"9f2c": b'{"model": "large"}'}
 
 
+async def test_who_reads_the_names_of_damaged_queues_finds_none_and_who_makes_one_repairs_them(
+    store: DataPlane,
+) -> None:
+    """Agents may read them and no more."""
+    key = store.keys.queues("ocr")
+    await store.link.call("SET", key, "another type of value")
+    assert await store.queues.queues("ocr") == {}
+    assert await store.link.call("TYPE", key) == b"string"
+    await store.queues.make_queue("ocr", "9f2c", b"{}")
+    assert await store.queues.queues("ocr") == {"9f2c": b"{}"}
+
+
 async def test_a_task_goes_from_the_inbox_through_the_pending_list_to_nothing(store: DataPlane) -> None:
     inbox = store.keys.inbox(FIRST)
     await store.queues.make_inbox(FIRST)

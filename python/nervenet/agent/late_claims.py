@@ -32,11 +32,11 @@ class LateClaims:
         self._before: set[AttemptKey] = set()
         self._turn_at = self._loop.time()
 
-    def begun_lately(self, running: Running) -> bool:
-        """Whether another copy of this attempt has begun here in the last second."""
+    def began_lately(self, running: Running) -> bool:
+        """Whether another copy of this attempt began here in the last second."""
         return running.key in self._lately or running.key in self._before
 
-    def expect(self, running: Running) -> None:
+    def began(self, running: Running) -> None:
         """It begins now, without a claim."""
         now = self._loop.time()
         if now >= self._turn_at:

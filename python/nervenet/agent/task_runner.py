@@ -116,8 +116,8 @@ class TaskRunner:
             capability = running.envelope.capability
             if self.slots.has_room(capability):
                 self.slots.start(capability)
-                if new and running.envelope.enqueue_ms > earliest and self._may_begin(running):
-                    self._late_claims.expect(running)
+                if new and self._may_begin(running, earliest):
+                    self._late_claims.began(running)
                     self._claims.begin(running)
                 else:
                     batch.append(running)
@@ -127,11 +127,11 @@ class TaskRunner:
             self._claims.claim(batch)
             self._link.flush()
 
-    def _may_begin(self, running: Running) -> bool:
-        """Whether it may run before it is claimed: this is its only copy."""
+    def _may_begin(self, running: Running, earliest_ms: int) -> bool:
+        """Whether it may run before it is claimed: this is its only copy, and was sent since then."""
         envelope = running.envelope
-        mine = envelope.claim_later and envelope.agent_id == running.agent_id
-        return mine and not self._late_claims.begun_lately(running)
+        mine = envelope.claim_later and envelope.agent_id == running.agent_id and envelope.enqueue_ms > earliest_ms
+        return mine and not self._late_claims.began_lately(running)
 
     def _recognise(self, agent_id: str, stream: bytes, one: Delivered) -> Running | None:
         if (stream, one.id) in self.deliveries.in_hand:

@@ -84,12 +84,7 @@ class JournalStore:
     async def create_here(self, new: NewWorkflow) -> Created:
         """`create`, one try, at the server that is connected now: for a caller who knows that this one has lost nothing lately. If it is
         gone, it raises `ConnectionLost`."""
-        args = self._creating(new)
-        try:
-            return await _parsed(self._link.send(*args), Created.parse, new.workflow_id)
-        except RedisRefused as refused:
-            self._link.load_unknown(args, refused)
-            raise
+        return await self._here(self._creating(new), Created.parse, new.workflow_id)
 
     def start_nowait(self, new: NewWorkflow) -> asyncio.Future[Any]:
         """All three steps of a start in one, one try; only where `link.in_order`. `Created.parse` reads the future's result."""
@@ -223,9 +218,11 @@ class JournalStore:
     async def append_here(self, workflow_id: str, run: int, name: str, entry: bytes) -> Appended:
         """`append` for a caller who has just read something of the workflow, in the same tick: one try, at the server that answered. Where that is gone, it
         raises `ConnectionLost`, and the caller reads again, because the next one may have another life of the workflow, or less of it."""
-        args = self._appending(workflow_id, run, name, entry, None)
+        return await self._here(self._appending(workflow_id, run, name, entry, None), Appended.parse, workflow_id)
+
+    async def _here(self, args: tuple[Arg, ...], parse: Callable[[Any], _T], workflow_id: str) -> _T:
         try:
-            return await _parsed(self._link.send(*args), Appended.parse, workflow_id)
+            return await _parsed(self._link.send(*args), parse, workflow_id)
         except RedisRefused as refused:
             self._link.load_unknown(args, refused)
             raise

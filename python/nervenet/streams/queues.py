@@ -188,16 +188,15 @@ class Queues:
         await self._make_group(self._keys.queue(capability, requirement))
 
     async def queues(self, capability: str) -> dict[str, bytes]:
-        """The capability's queues: requirement (a hash) → the JSON of what it requires."""
+        """The capability's queues: requirement (a hash) → the JSON of what it requires. Where the key holds another type of value there are
+        none: an agent may not delete it, a node does in `make_queue`."""
         key = self._keys.queues(capability)
         try:
             pairs = await self._link.call("HGETALL", key)
         except RedisRefused as refused:
             if not refused.wrong_type:
                 raise
-            self._link.skips.skip(
-                key.decode(), "another type of value"
-            )  # agents may not repair it: nodes do, in `make_queue`
+            self._link.skips.skip(key.decode(), "another type of value")
             return {}
         names = (self._link.skips.text(raw, f"a field of {key.decode()}") for raw in pairs[::2])
         return {name: text for name, text in zip(names, pairs[1::2], strict=True) if name is not None}

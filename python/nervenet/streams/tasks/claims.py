@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Claims of tasks: the claim of what was read, what each answer means, and the renewal of what runs.
 
-Only the answer `run` starts an attempt, except where its owner lets it begin first (decision 0064). Whatever breaks in between leaves a delivery pending under the name of this
-process: it is read again after a reconnect, and its claim is then answered `done`.
+Only the answer `run` starts an attempt, except where its owner lets it begin first (decision 0064). Whatever breaks in
+between leaves a delivery pending under the name of this process: it is read again after a reconnect, and its claim is then
+answered `done`.
 
 A renewal carries progress and the newest checkpoint. The answer *gone* means that the step is over, given up or
 cancelled, unless Redis lost the claim: then it can be claimed again. So a cancel reaches a handler within two seconds,
